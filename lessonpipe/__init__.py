@@ -1,0 +1,17 @@
+"""lessonpipe teaches a network to undo any damage you can write down."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lessonpipe.restore import restore
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "restore"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "restore":  # torch is loaded when it is needed, not before
+        from lessonpipe.restore import restore
+
+        return restore
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,6 @@
+"""Pictures to worse pictures: a recipe is a list of steps, and a step is one file."""
+
+from lessonpipe.crappify.recipe import Recipe
+from lessonpipe.crappify.step import Draws, Step
+
+__all__ = ["Draws", "Recipe", "Step"]

@@ -1,0 +1,113 @@
+"""A recipe: steps in order, read from params, applied with draws that come from a name.
+
+The same name and seed give the same picture on any machine and any number of workers.
+"""
+
+import importlib
+import inspect
+import io
+import random
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from PIL import Image
+from pydantic import ValidationError
+
+from lessonpipe.crappify.step import Draws, Step
+from lessonpipe.crappify.steps import STEPS
+from lessonpipe.crappify.steps.jpeg import Jpeg
+from lessonpipe.errors import UserError, one_of
+
+Spoil = Callable[[Image.Image, Draws], Image.Image]
+
+
+class Recipe:
+    """Steps that spoil a picture, one after the other.
+
+    `steps` is a list like `[{"resize": {"shorter": 96}}, "grey", {"my_module.my_step": {}}]`: a
+    name of ours, or the dotted path of anyone's `Step` class or function `(picture, draws,
+    **settings) -> picture`. `quality` is the range of the number drawn once a picture.
+    Raises `UserError` for unknown steps and settings.
+    """
+
+    def __init__(
+        self,
+        steps: Iterable[str | Mapping[str, Any]],
+        *,
+        quality: tuple[int, int] = (10, 70),
+        seed: int = 42,
+    ) -> None:
+        self.quality, self.seed = quality, seed
+        self.steps = [_read(step) for step in steps]
+        if not self.steps:
+            raise UserError("the recipe has no steps; give at least one, such as `- grey`")
+
+    def draws(self, name: str, without: Iterable[str] = ()) -> Draws:
+        """The draws of the picture called `name`; steps in `without` draw but leave no mark."""
+        rng = random.Random(f"{self.seed}/{name}")
+        return Draws(rng, rng.randint(*self.quality), frozenset(without))
+
+    def spoil(self, picture: Image.Image, name: str, *, without: Iterable[str] = ()) -> Image.Image:
+        """The crappy version of an RGB `picture`. Steps named in `without` are left out."""
+        draws = self.draws(name, without)
+        for title, step in self.steps:
+            spoilt = step(picture, draws)
+            if title not in draws.skip:
+                picture = spoilt
+        return picture
+
+    def encode(self, picture: Image.Image, name: str) -> tuple[bytes, str]:
+        """The crappy version as the bytes of a file, and its suffix.
+
+        JPEG bytes when the recipe ends in `jpeg`, so that nothing is lost twice; else PNG.
+        """
+        draws = self.draws(name)
+        *first, (_, last) = self.steps
+        for _, step in first:
+            picture = step(picture, draws)
+        if isinstance(last, Jpeg):
+            return last.encode(picture, draws), ".jpg"
+        buffer = io.BytesIO()
+        last(picture, draws).save(buffer, "PNG", compress_level=1)
+        return buffer.getvalue(), ".png"
+
+
+def _read(step: str | Mapping[str, Any]) -> tuple[str, Spoil]:
+    settings: Mapping[str, Any] | None = None
+    if isinstance(step, str):
+        title = step
+    elif len(step) == 1:
+        title, settings = next(iter(step.items()))
+    else:
+        raise UserError(f"a step is one name with its settings, not {dict(step)}")
+    kind = STEPS.get(title)
+    if kind is None and "." in title:
+        kind = _from_path(title)
+    if kind is None:
+        raise one_of("step", title, STEPS)
+    try:
+        if isinstance(kind, type) and issubclass(kind, Step):
+            return title, kind(**(settings or {}))
+        inspect.signature(kind).bind(None, None, **(settings or {}))
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        where = ".".join(str(part) for part in wrong["loc"])
+        known = ", ".join(kind.model_fields) or "none"  # type: ignore[union-attr]
+        raise UserError(
+            f"recipe step {title!r}, setting {where!r}: {wrong['msg']}; its settings are: {known}"
+        ) from error
+    except TypeError as error:
+        raise UserError(f"recipe step {title!r}: {error}") from error
+    function: Callable[..., Image.Image] = kind
+    return title, lambda picture, draws: function(picture, draws, **(settings or {}))
+
+
+def _from_path(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise UserError(
+            f"recipe step {path!r} cannot be imported ({error}); it must be the dotted path of "
+            "a function or Step class that Python can import from the project's folder"
+        ) from error

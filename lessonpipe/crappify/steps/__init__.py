@@ -1,0 +1,28 @@
+"""The steps that come ready, by the name they have in params. Add yours here, or by its path."""
+
+from lessonpipe.crappify.step import Step
+from lessonpipe.crappify.steps.blur import Blur
+from lessonpipe.crappify.steps.crease import Crease
+from lessonpipe.crappify.steps.fade import Fade
+from lessonpipe.crappify.steps.grey import Grey
+from lessonpipe.crappify.steps.hole import Hole
+from lessonpipe.crappify.steps.ink import Ink
+from lessonpipe.crappify.steps.jpeg import Jpeg
+from lessonpipe.crappify.steps.noise import Noise
+from lessonpipe.crappify.steps.resize import Resize
+from lessonpipe.crappify.steps.text import Text
+from lessonpipe.crappify.steps.watermark import Watermark
+
+STEPS: dict[str, type[Step]] = {
+    "blur": Blur,
+    "crease": Crease,
+    "fade": Fade,
+    "grey": Grey,
+    "hole": Hole,
+    "ink": Ink,
+    "jpeg": Jpeg,
+    "noise": Noise,
+    "resize": Resize,
+    "text": Text,
+    "watermark": Watermark,
+}

@@ -1,0 +1,22 @@
+"""Age: less contrast, less colour, a yellow cast."""
+
+from PIL import Image, ImageEnhance
+
+from lessonpipe.crappify.step import Draws, Range, Step
+
+
+class Fade(Step):
+    """Contrast and colour kept in the shares drawn from `contrast` and `colour`, then a cast.
+
+    `cast` is how much of a warm paper tone, from 0 (none) to 1 (nothing else), is mixed in.
+    """
+
+    contrast: Range = (0.5, 0.9)
+    colour: Range = (0.3, 0.9)
+    cast: Range = (0.05, 0.25)
+
+    def __call__(self, picture: Image.Image, draws: Draws) -> Image.Image:
+        faded = ImageEnhance.Contrast(picture).enhance(draws.between(self.contrast))
+        faded = ImageEnhance.Color(faded).enhance(draws.between(self.colour))
+        paper = Image.new("RGB", picture.size, (222, 196, 150))
+        return Image.blend(faded, paper, draws.between(self.cast))

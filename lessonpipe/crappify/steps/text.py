@@ -1,0 +1,26 @@
+"""Scribble: letters over the picture."""
+
+from PIL import Image, ImageDraw, ImageFont
+from pydantic import Field
+
+from lessonpipe.crappify.step import Draws, Step
+
+
+class Text(Step):
+    """Write in white, at a random place of the upper left quarter, in Pillow's default font.
+
+    `says` is the text; by default the picture's drawn quality, as in the lesson. `letters` is their
+    height in pixels.
+    """
+
+    says: str | None = None
+    letters: float = Field(10, ge=4, le=400)
+
+    def __call__(self, picture: Image.Image, draws: Draws) -> Image.Image:
+        written = picture.copy()
+        width, height = written.size
+        place = (draws.rng.randint(0, width // 2), draws.rng.randint(0, height // 2))
+        words = str(draws.quality) if self.says is None else self.says
+        font = ImageFont.load_default(self.letters)
+        ImageDraw.Draw(written).text(place, words, fill=(255, 255, 255), font=font)
+        return written

@@ -1,0 +1,36 @@
+"""Watermark: translucent words in a slanted grid."""
+
+from PIL import Image, ImageDraw, ImageFont
+from pydantic import Field
+
+from lessonpipe.crappify.step import Draws, Range, Step
+
+
+class Watermark(Step):
+    """`says` repeated over the whole picture, turned, in white of an `opacity` drawn a picture.
+
+    `letters` is their height as a share of the shorter side.
+    """
+
+    says: str = Field("SAMPLE", min_length=1, max_length=60)
+    opacity: Range = (0.2, 0.5)
+    angle: Range = (-45, 45)
+    letters: Range = (0.08, 0.15)
+
+    def __call__(self, picture: Image.Image, draws: Draws) -> Image.Image:
+        width, height = picture.size
+        tall = max(6.0, draws.between(self.letters) * min(picture.size))
+        font = ImageFont.load_default(tall)
+        reach = 2 * max(width, height)
+        mask = Image.new("L", (reach, reach))
+        pen = ImageDraw.Draw(mask)
+        step = max(1, int(pen.textlength(self.says + "   ", font=font)))
+        strength = round(255 * draws.between(self.opacity))
+        start_x, start_y = draws.place(step, tall * 3)
+        for row, y in enumerate(range(-int(start_y), reach, max(1, int(tall * 3)))):
+            for x in range(-int(start_x) - row % 2 * step // 2, reach, step):
+                pen.text((x, y), self.says, fill=strength, font=font)
+        left, top = (reach - width) // 2, (reach - height) // 2
+        turned = mask.rotate(draws.between(self.angle), Image.Resampling.BILINEAR)
+        turned = turned.crop((left, top, left + width, top + height))
+        return Image.composite(Image.new("RGB", picture.size, "white"), picture, turned)

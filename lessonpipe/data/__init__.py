@@ -1,0 +1,1 @@
+"""Photos on the disk, their pairs, and the batches made of them."""

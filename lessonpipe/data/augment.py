@@ -1,0 +1,99 @@
+"""One random view of a pair: the crappy and the good picture always move together.
+
+The lesson's set, fastai v1's numbers: flip; rotate, zoom at a random centre and warp, each
+with its own probability; brightness and contrast on logits. All on batches, on their device.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from lessonpipe.settings import Strict
+
+
+class Augment(Strict):
+    """How much of what. Angles in degrees; `zoom` is the largest enlargement, 1 for none."""
+
+    flip: bool = True
+    rotate: float = Field(0.0, ge=0, le=180)
+    zoom: float = Field(1.0, ge=1, le=8)
+    warp: float = Field(0.0, ge=0, lt=1)
+    light: float = Field(0.0, ge=0, lt=1)
+    p_affine: float = Field(0.75, ge=0, le=1)
+    p_light: float = Field(0.75, ge=0, le=1)
+
+    def draw(self, count: int, rng: torch.Generator) -> "View":
+        """Draw `count` views from `rng`."""
+
+        def even(low: float, high: float, *shape: int) -> Tensor:
+            return torch.rand(count, *shape, generator=rng) * (high - low) + low
+
+        def sometimes(p: float) -> Tensor:
+            return (torch.rand(count, generator=rng) < p).float()
+
+        flip = sometimes(0.5 if self.flip else 0.0).bool()
+        angle = even(-self.rotate, self.rotate) * sometimes(self.p_affine) * math.pi / 180
+        zoom = 1 + (even(1, self.zoom) - 1) * sometimes(self.p_affine)
+        centre = even(-1, 1, 2) * (1 - 1 / zoom)[:, None]
+        warp = even(-self.warp, self.warp, 2) * sometimes(self.p_affine)[:, None]
+        bright = torch.logit(0.5 + even(-self.light, self.light) / 2 * sometimes(self.p_light))
+        reach = -math.log(1 - self.light)
+        contrast = torch.exp(even(-reach, reach) * sometimes(self.p_light))
+        moves = self.rotate > 0 or self.zoom > 1 or self.warp > 0
+        matrix = _matrix(angle, zoom, centre, warp) if moves else None
+        lights = (bright, contrast) if self.light > 0 else None
+        return View(flip, matrix, lights)
+
+
+@dataclass(frozen=True)
+class View:
+    """Drawn views of a batch: which are flipped, how they are moved, how they are lit."""
+
+    flip: Tensor  # B
+    matrix: Tensor | None  # B 3 3, from places in the view to places in the picture, -1...1
+    lights: tuple[Tensor, Tensor] | None  # B, B: added to and multiplied with the logits
+
+    def part(self, share: slice) -> "View":
+        """The views of a part of the batch."""
+        matrix = None if self.matrix is None else self.matrix[share]
+        lights = None if self.lights is None else (self.lights[0][share], self.lights[1][share])
+        return View(self.flip[share], matrix, lights)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The views of pictures in 0...1: `B C H W -> B C H W`."""
+        if self.flip.any():
+            x = torch.where(self.flip.to(x.device)[:, None, None, None], x.flip(-1), x)
+        if self.matrix is not None:
+            grid = _grid(self.matrix.to(x.device), *x.shape[-2:])
+            x = F.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
+        if self.lights is not None:
+            bright, contrast = (v.to(x.device)[:, None, None, None] for v in self.lights)
+            x = torch.sigmoid((torch.logit(x, 1e-6) + bright) * contrast)
+        return x
+
+
+def _matrix(angle: Tensor, zoom: Tensor, centre: Tensor, warp: Tensor) -> Tensor:
+    one, zero = torch.ones_like(angle), torch.zeros_like(angle)
+    cos, sin = angle.cos(), angle.sin()
+    turn = torch.stack([cos, -sin, zero, sin, cos, zero, zero, zero, one], -1).view(-1, 3, 3)
+    scale = torch.stack(
+        [1 / zoom, zero, centre[:, 0], zero, 1 / zoom, centre[:, 1], zero, zero, one], -1
+    ).view(-1, 3, 3)
+    tilt = torch.stack([one, zero, zero, zero, one, zero, warp[:, 0], warp[:, 1], one], -1).view(
+        -1, 3, 3
+    )
+    return scale @ turn @ tilt
+
+
+def _grid(matrix: Tensor, height: int, width: int) -> Tensor:
+    y = (torch.arange(height, device=matrix.device) * 2 + 1) / height - 1
+    x = (torch.arange(width, device=matrix.device) * 2 + 1) / width - 1
+    places = torch.stack(
+        [x.expand(height, width), y[:, None].expand(height, width), torch.ones(height, width).to(x)]
+    ).flatten(1)  # 3 S
+    moved = matrix @ places  # B 3 S
+    return (moved[:, :2] / moved[:, 2:].clamp(min=0.1)).mT.view(-1, height, width, 2)

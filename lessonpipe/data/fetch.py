@@ -1,0 +1,123 @@
+"""Fetch an archive: goes on where it broke off, checked before use, unpacked safely."""
+
+import hashlib
+import os
+import shutil
+import tarfile
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from lessonpipe.data.photos import SUFFIXES
+from lessonpipe.errors import UserError
+from lessonpipe.progress import bar
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A tar file at an address, and what its bytes must hash to."""
+
+    url: str
+    algorithm: str
+    digest: str
+
+
+def fetch(archive: Archive, folder: Path, *, tries: int = 5, pause: float = 1.0) -> Path:
+    """Download into `folder`, resuming a partial file, and check the digest.
+
+    Each try that brings new bytes is free; after `tries` in a row that bring none, or when the
+    whole file has the wrong digest twice, raises `UserError`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    whole = folder / Path(archive.url).name
+    if whole.is_file() and _digest(whole, archive.algorithm) == archive.digest:
+        return whole
+    part = whole.with_name(whole.name + ".part")
+    wrong = failed = 0
+    while True:
+        before = part.stat().st_size if part.exists() else 0
+        reason = _download(archive.url, part)
+        if reason is None:
+            found = _digest(part, archive.algorithm)
+            if found == archive.digest:
+                os.replace(part, whole)
+                return whole
+            part.unlink()
+            wrong += 1
+            if wrong == 2:
+                raise UserError(
+                    f"{archive.url} gave bytes with {archive.algorithm} {found}, not "
+                    f"{archive.digest}, twice; the file there is not the one meant, or something "
+                    "on the way changes it"
+                )
+            continue
+        grew = part.exists() and part.stat().st_size > before
+        failed = 0 if grew else failed + 1
+        if failed == tries:
+            raise UserError(
+                f"cannot fetch {archive.url} ({reason}); check the network and run again: what "
+                "has arrived is kept. Without a network, use `source: sample` or `source: folder`"
+            )
+        time.sleep(pause * 2**failed if failed else pause / 10)
+
+
+def _download(url: str, part: Path) -> str | None:
+    """Append what is missing to `part`; answers with the reason if it broke off."""
+    have = part.stat().st_size if part.exists() else 0
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            resumed = answer.status == 206
+            left = answer.headers.get("Content-Length")
+            total = int(left) if left else None
+            size = 0
+            with open(part, "ab" if resumed else "wb") as stream:
+                chunks = iter(lambda: answer.read(1 << 20), b"")
+                for chunk in bar(chunks, part.stem, total=total and -(-total >> 20), unit="MB"):
+                    stream.write(chunk)
+                    size += len(chunk)
+            if total is not None and size < total:
+                return f"broke off after {size} of {total} bytes"
+    except urllib.error.HTTPError as error:
+        if error.code == 416:  # nothing is left to ask for
+            return None
+        return f"HTTP {error.code}"
+    except (OSError, urllib.error.URLError) as error:
+        return str(getattr(error, "reason", error))
+    return None
+
+
+def _digest(path: Path, algorithm: str) -> str:
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, algorithm).hexdigest()
+
+
+def unpack_pictures(archive: Path, out: Path, *, most_bytes: int = 20_000_000_000) -> int:
+    """Unpack the picture files of a tar, flat, into `out`; answers with how many.
+
+    Links, devices and paths that lead outside are never followed: only the file's own name and
+    bytes are used. Raises `UserError` for a broken archive, or one of more than `most_bytes`.
+    """
+    count = used = 0
+    try:
+        with tarfile.open(archive) as tar:
+            for member in bar(tar, "unpack", unit="file"):
+                name = Path(member.name).name
+                if not member.isfile() or name.startswith("."):
+                    continue
+                if Path(name).suffix.lower() not in SUFFIXES:
+                    continue
+                used += member.size
+                if used > most_bytes:
+                    raise UserError(f"{archive.name} unpacks to more than {most_bytes} bytes")
+                stream = tar.extractfile(member)
+                assert stream is not None
+                with stream, open(out / name, "wb") as target:
+                    shutil.copyfileobj(stream, target)
+                count += 1
+    except (tarfile.TarError, EOFError) as error:
+        raise UserError(f"{archive.name} is not a whole tar archive ({error})") from error
+    return count

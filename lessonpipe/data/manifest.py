@@ -1,0 +1,51 @@
+"""The list of pairs that crappify leaves beside its pictures: what is what, and on which side."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from lessonpipe.errors import MissingError
+from lessonpipe.files import read_json, write_json
+
+Side = Literal["train", "valid"]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One good picture and its crappy version, paths relative to the manifest's folder."""
+
+    name: str
+    photo: str
+    series: str
+    side: Side
+    good: str
+    crappy: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All pairs, sorted by name, and the recipe that spoilt them."""
+
+    recipe: list[Any]
+    quality: tuple[int, int]
+    seed: int
+    pairs: list[Pair]
+
+    def write(self, folder: Path) -> None:
+        """Write `manifest.json` into `folder`."""
+        write_json(folder / "manifest.json", asdict(self))
+
+    @classmethod
+    def read(cls, folder: Path) -> "Manifest":
+        """Read it back. Raises `MissingError` when crappify has not run."""
+        path = Path(folder) / "manifest.json"
+        if not path.is_file():
+            raise MissingError(f"{path} is not there; run `dvc repro crappify` first")
+        raw = read_json(path)
+        pairs = [Pair(**pair) for pair in raw["pairs"]]
+        return cls(raw["recipe"], (raw["quality"][0], raw["quality"][1]), raw["seed"], pairs)
+
+    def side(self, side: Side) -> list[Pair]:
+        """The pairs of one side."""
+        return [pair for pair in self.pairs if pair.side == side]

@@ -1,0 +1,139 @@
+"""Crappy and good together, at one size, in batches that any number of workers can share."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from lessonpipe.data.augment import Augment
+from lessonpipe.data.manifest import Manifest, Side
+from lessonpipe.data.photos import open_photo
+from lessonpipe.data.pictures import to_tensor
+from lessonpipe.errors import UserError
+from lessonpipe.progress import bar
+
+RESAMPLE = Image.Resampling.BICUBIC  # how crappy pictures are enlarged and good ones reduced
+
+
+def square(picture: Image.Image, image_px: int) -> Image.Image:
+    """The middle square of a picture, resized to `image_px`."""
+    side = min(picture.size)
+    left, top = (picture.width - side) / 2, (picture.height - side) / 2
+    box = (left, top, left + side, top + side)
+    return picture.resize((image_px, image_px), RESAMPLE, box=box)
+
+
+class Pairs(Dataset[tuple[Tensor, Tensor]]):
+    """The pairs of one side at `image_px`: `(crappy, good)`, both `3 H W` bytes.
+
+    With `made`, a folder of generated pictures, those take the place of the crappy ones.
+    Decoded once and kept in memory while they fit in LESSONPIPE_CACHE_GB (default 2).
+    Raises `UserError` when the side is empty.
+    """
+
+    def __init__(self, folder: Path, side: Side, image_px: int, made: Path | None = None) -> None:
+        self.folder, self.image_px, self.made = Path(folder), image_px, made
+        self.pairs = Manifest.read(folder).side(side)
+        if not self.pairs:
+            raise UserError(f"{folder} holds no pictures on the {side} side; check crappify")
+        budget = float(os.environ.get("LESSONPIPE_CACHE_GB", "2")) * 1e9
+        self.fits = len(self.pairs) * 6 * image_px**2 <= budget
+        self.kept: list[tuple[Tensor, Tensor] | None] = [None] * len(self.pairs)
+        if self.fits:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                loaded = pool.map(self._load, range(len(self.pairs)))
+                title = f"decode {side} at {image_px}"
+                self.kept = list(bar(loaded, title, total=len(self.pairs)))
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        return self.kept[index] or self._load(index)
+
+    def _load(self, index: int) -> tuple[Tensor, Tensor]:
+        pair = self.pairs[index]
+        left = self.made / f"{pair.name}.png" if self.made else self.folder / pair.crappy
+        crappy, good = (
+            to_tensor(square(open_photo(path), self.image_px))
+            for path in (left, self.folder / pair.good)
+        )
+        return crappy, good
+
+
+@dataclass
+class Batches:
+    """An endless supply of training batches; each epoch's order comes from `seed` alone.
+
+    The global batch is cut into `world` shares, of which this worker gets the `rank`-th; the
+    last, short batch is shared too. Random views are drawn for the global batch, so that the
+    pictures are the same whatever the number of workers.
+    """
+
+    pairs: Pairs
+    batch: int
+    seed: int
+    augment: Augment
+    rank: int = 0
+    world: int = 1
+    pictures: int | None = None  # an epoch's length; by default every pair once
+
+    @property
+    def steps(self) -> int:
+        """Steps an epoch."""
+        return -(-(self.pictures or len(self.pairs)) // self.batch)
+
+    def _order(self, epoch: int) -> list[list[int]]:
+        rng = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+        wanted = self.pictures or len(self.pairs)
+        rounds = -(-wanted // len(self.pairs))
+        order = torch.cat([torch.randperm(len(self.pairs), generator=rng) for _ in range(rounds)])
+        return [part.tolist() for part in order[:wanted].split(self.batch)]
+
+    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, float]]:
+        """The batches of one epoch: crappy and good `B 3 H W` in 0...1, and the share of the
+        global batch that they are (1 with one worker)."""
+        order = self._order(epoch)
+        shares = [share_of(len(indices), self.rank, self.world) for indices in order]
+        mine = [indices[share] for indices, (share, _) in zip(order, shares, strict=True)]
+        rng = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch + 500_009)
+        loader = DataLoader(
+            self.pairs,
+            batch_sampler=mine,
+            num_workers=0 if self.pairs.fits else loaders(),
+            pin_memory=torch.cuda.is_available(),
+        )
+        for (x, y), indices, (share, count) in zip(loader, order, shares, strict=True):
+            view = self.augment.draw(len(indices), rng).part(share)
+            yield view(x.float() / 255), view(y.float() / 255), count / len(indices)
+
+
+def in_order(
+    pairs: Pairs, batch: int, *, rank: int = 0, world: int = 1
+) -> Iterator[tuple[Tensor, Tensor, float]]:
+    """Every pair once, as it is: crappy and good `B 3 H W` in 0...1, and how many count."""
+    for first in range(0, len(pairs), batch):
+        indices = range(first, min(first + batch, len(pairs)))
+        share, count = share_of(len(indices), rank, world)
+        x, y = zip(*(pairs[i] for i in indices[share]), strict=True)
+        yield torch.stack(x).float() / 255, torch.stack(y).float() / 255, count
+
+
+def share_of(total: int, rank: int, world: int) -> tuple[slice, int]:
+    """Which part of `total` pictures a worker takes, and how many of them count.
+
+    A worker that would get none takes one that does not count, so that all keep in step.
+    """
+    first, last = (total * r // world for r in (rank, rank + 1))
+    return slice(first, max(last, first + 1)) if first < total else slice(0, 1), last - first
+
+
+def loaders() -> int:
+    """How many processes decode pictures: LESSONPIPE_LOADERS, or one a core up to 8."""
+    return int(os.environ.get("LESSONPIPE_LOADERS", min(8, os.cpu_count() or 1)))

@@ -1,0 +1,147 @@
+"""Finding, opening, cutting and splitting photos. Knows Pillow, not torch."""
+
+import glob
+import hashlib
+import random
+import re
+import warnings
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from lessonpipe.data.manifest import Side
+from lessonpipe.errors import PictureError, UserError
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
+MAX_PIXELS = 120_000_000  # a picture of more is refused: a decompression bomb, or a mistake
+
+
+def find(places: Iterable[str | Path]) -> list[Path]:
+    """Every picture file in the given files, folders (with their subfolders) and globs.
+
+    Sorted, each once. Raises `UserError` when a place does not exist.
+    """
+    found: set[Path] = set()
+    for place in places:
+        path = Path(place).expanduser()
+        if path.is_dir():
+            found.update(p for p in path.rglob("*") if is_picture(p))
+        elif path.is_file():
+            found.add(path)
+        else:
+            hits = [Path(p) for p in glob.glob(str(path), recursive=True)]
+            if not hits:
+                raise UserError(f"{place}: there is no such file or folder")
+            found.update(find(hits))
+    return sorted(found)
+
+
+def is_picture(path: Path) -> bool:
+    """Whether the name looks like a picture file that is not hidden."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def open_photo(path: str | Path) -> Image.Image:
+    """The picture in a file as RGB, turned as its EXIF orientation says.
+
+    CMYK, palette, grey, 16-bit and transparent pictures are converted (transparent places turn
+    white); of an animation the first frame is taken. Raises `PictureError` with the reason for
+    anything that is not a whole picture of at most `MAX_PIXELS`.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size == 0:
+            raise PictureError(f"{path}: the file is empty")
+        with warnings.catch_warnings(), Image.open(path) as picture:
+            warnings.simplefilter("ignore")
+            if picture.width * picture.height > MAX_PIXELS:
+                raise PictureError(
+                    f"{path}: {picture.width}x{picture.height} pixels are more than "
+                    f"{MAX_PIXELS // 1_000_000} million; shrink it first"
+                )
+            picture.load()
+            return to_rgb(ImageOps.exif_transpose(picture))
+    except PictureError:
+        raise
+    except UnidentifiedImageError as error:
+        raise PictureError(f"{path}: not a picture, or of a kind Pillow does not know") from error
+    except Image.DecompressionBombError as error:
+        raise PictureError(f"{path}: far too many pixels; shrink it first") from error
+    except (OSError, SyntaxError, ValueError, IndexError, EOFError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise PictureError(f"{path}: cannot be read ({reason})") from error
+
+
+def to_rgb(picture: Image.Image) -> Image.Image:
+    """Any Pillow picture as 8-bit RGB; transparent places turn white."""
+    if picture.mode == "RGB":
+        return picture
+    if picture.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
+        values = np.asarray(picture, dtype=np.float32)
+        top = 65535.0 if values.max(initial=0) > 255 else 255.0
+        return Image.fromarray(
+            (values * (255 / top)).round().clip(0, 255).astype(np.uint8)
+        ).convert("RGB")
+    if picture.has_transparency_data:
+        paper = Image.new("RGBA", picture.size, "white")
+        return Image.alpha_composite(paper, picture.convert("RGBA")).convert("RGB")
+    return picture.convert("RGB")
+
+
+def series_of(name: str, rule: str | None) -> str:
+    """The series a photo belongs to: the groups that `rule`, a regular expression, finds in its
+    name joined, or the name itself when there is no rule or no match."""
+    match = re.search(rule, name) if rule else None
+    if match is None:
+        return name
+    return "-".join(g for g in match.groups() if g) or match.group(0)
+
+
+def split(
+    names: Sequence[str], *, series: str | None, valid_share: float, seed: int
+) -> dict[str, Side]:
+    """Each photo's side, "train" or "valid"; a series is never on both.
+
+    Whole series, in an order drawn from `seed`, go to "valid" while they fit in `valid_share`
+    of the photos; at least one does, and one stays. Raises `UserError` for fewer than two series.
+    """
+    members: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        members[series_of(name, series)].append(name)
+    if len(members) < 2:
+        raise UserError(
+            f"{len(names)} photo(s) in {len(members)} series cannot be split into training and "
+            "validation; give more photos, or check crappify.series"
+        )
+    order = sorted(members, key=lambda s: hashlib.sha256(f"{seed}/{s}".encode()).digest())
+    budget = valid_share * len(names)
+    chosen: set[str] = set()
+    taken = 0
+    for one in order:
+        if taken + len(members[one]) <= budget:
+            chosen.add(one)
+            taken += len(members[one])
+    if not chosen:
+        chosen.add(min(order, key=lambda s: len(members[s])))
+    return {n: "valid" if s in chosen else "train" for s, ns in members.items() for n in ns}
+
+
+def cut_tiles(
+    photo: Image.Image, name: str, *, count: int, tile_px: int, seed: int
+) -> Iterator[Image.Image]:
+    """Square crops of a photo, `tile_px` wide: places and sizes are drawn from seed and name.
+
+    A crop's side lies between `tile_px` and the photo's shorter side, evenly on a logarithmic
+    scale, and is shrunk to `tile_px`: from pixel-level detail to the whole scene.
+    """
+    rng = random.Random(f"{seed}/tiles/{name}")
+    short = min(photo.size)
+    least = min(tile_px, short)
+    for _ in range(count):
+        side = round(least * (short / least) ** rng.random())
+        x, y = rng.randint(0, photo.width - side), rng.randint(0, photo.height - side)
+        box = (x, y, x + side, y + side)
+        yield photo.resize((tile_px, tile_px), Image.Resampling.LANCZOS, box=box)

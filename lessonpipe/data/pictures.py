@@ -1,0 +1,47 @@
+"""Between tensors and pictures, and pictures side by side."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+
+def to_tensor(picture: Image.Image) -> Tensor:
+    """An RGB picture as `3 H W` bytes."""
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
+
+
+def to_picture(x: Tensor) -> Image.Image:
+    """`3 H W` in 0...1, clamped, as an RGB picture."""
+    values = (x.detach().float().clamp(0, 1) * 255).round().to(torch.uint8)
+    return Image.fromarray(np.ascontiguousarray(values.permute(1, 2, 0).cpu().numpy()))
+
+
+def save_png(picture: Image.Image, path: Path) -> None:
+    """Save quickly, making the folder if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(path, "PNG", compress_level=1)
+
+
+def grid(
+    rows: Sequence[Sequence[Image.Image]], titles: Sequence[str], *, gap: int = 6
+) -> Image.Image:
+    """Pictures of one size in rows, with a title over each column."""
+    width, height = rows[0][0].size
+    head = 22
+    sheet = Image.new(
+        "RGB",
+        (len(titles) * (width + gap) + gap, len(rows) * (height + gap) + gap + head),
+        (250, 250, 248),
+    )
+    pen = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(13)
+    for column, title in enumerate(titles):
+        x = gap + column * (width + gap)
+        pen.text((x + width / 2, head / 2 + 3), title, fill=(40, 40, 40), font=font, anchor="mm")
+        for row, pictures in enumerate(rows):
+            sheet.paste(pictures[column], (x, head + gap + row * (height + gap)))
+    return sheet

@@ -1,0 +1,71 @@
+"""Files that are whole or not there: written under a temporary name, then renamed."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """A temporary folder that becomes `out` when the block ends well, and vanishes otherwise.
+
+    What an earlier, killed run left behind is removed first.
+    """
+    out = Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    draft = out.with_name(f".{out.name}.draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir()
+    try:
+        yield draft
+        if out.exists():
+            shutil.rmtree(out)
+        os.replace(draft, out)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file under a temporary name, then rename it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON that a person can read, whole."""
+    write_whole(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file."""
+    return json.loads(Path(path).read_text())
+
+
+def fingerprint(places: Iterable[Path]) -> str:
+    """The sha256 of what lies in files and folders: names and bytes.
+
+    A folder with a `manifest.json`, which holds the hashes of its files, is taken by that alone.
+    """
+    digest = hashlib.sha256()
+    for place in places:
+        if place.is_dir():
+            manifest = place / "manifest.json"
+            files = [manifest] if manifest.is_file() else sorted(place.rglob("*"))
+        else:
+            files = [place]
+        for file in files:
+            if file.is_file():
+                digest.update(f"{file.as_posix()}\0".encode())
+                with open(file, "rb") as stream:
+                    digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()

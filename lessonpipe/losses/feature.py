@@ -1,0 +1,71 @@
+"""Perceptual loss: what a network that knows pictures sees (Johnson et al. 2016)."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lessonpipe.losses.pixel import PixelLoss
+from lessonpipe.nets.blocks import Normalise, frozen
+from lessonpipe.nets.encoder import Encoder
+
+
+def gram(x: Tensor) -> Tensor:
+    """How channels go together, wherever it is: `B C H W -> B C C`, divided by C*H*W."""
+    flat = x.flatten(2)  # B C S
+    return flat @ flat.transpose(1, 2) / (x.shape[1] * x.shape[2] * x.shape[3])
+
+
+class FeatureLoss(nn.Module):
+    """Pixel loss + L1 between features + L1 between Gram matrices, each term by name.
+
+    `taps` number the encoder's features from fine to coarse, 0 at half size; `weights` has one w
+    a tap, and features count w, Gram matrices w**2 * `gram_weight`. With timm's `vgg16_bn` and
+    taps 2, 3, 4 these are the lesson's ReLUs 22, 32 and 42. The encoder ends at the last tap,
+    and the good picture runs through it without gradient.
+
+    `unit` scales the features of each place to length 1, as in LPIPS (Zhang et al. 2018), so
+    that no tap needs a scale of its own.
+    """
+
+    def __init__(
+        self,
+        encoder: str,
+        *,
+        pixel: PixelLoss,
+        taps: Sequence[int],
+        weights: Sequence[float],
+        gram_weight: float = 5000.0,
+        unit: bool = False,
+        pretrained: bool = True,
+    ) -> None:
+        super().__init__()
+        eyes = Encoder(encoder, pretrained=pretrained, depth=max(taps) + 1)
+        self.normalise = Normalise(eyes.mean, eyes.std)
+        self.eyes = frozen(eyes.net)
+        self.pixel, self.taps, self.weights = pixel, list(taps), list(weights)
+        self.gram_weight, self.unit = gram_weight, unit
+
+    def train(self, mode: bool = True) -> "FeatureLoss":
+        """The eyes never train."""
+        return super().train(False)
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """The tapped features of pictures in 0...1, in float32: `B C_i H_i W_i` each."""
+        seen = self.eyes(self.normalise(x))
+        tapped = [seen[tap].float() for tap in self.taps]
+        return [F.normalize(f, dim=1) for f in tapped] if self.unit else tapped
+
+    def forward(self, made: Tensor, good: Tensor) -> dict[str, Tensor]:
+        with torch.no_grad():
+            aim = self.features(good)
+        seen = self.features(made)
+        terms = self.pixel(made, good)
+        with torch.autocast(made.device.type, enabled=False):
+            for i, (w, s, a) in enumerate(zip(self.weights, seen, aim, strict=True)):
+                terms[f"feat_{i}"] = w * F.l1_loss(s, a)
+            if self.gram_weight:
+                for i, (w, s, a) in enumerate(zip(self.weights, seen, aim, strict=True)):
+                    terms[f"gram_{i}"] = w**2 * self.gram_weight * F.l1_loss(gram(s), gram(a))
+        return terms

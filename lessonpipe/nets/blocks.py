@@ -1,0 +1,216 @@
+"""The small parts that the U-Net and the critics are built of.
+
+B batch, C channels, H W picture. Activation comes before batch norm, as in the lesson.
+"""
+
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm, weight_norm
+
+Norm = Literal["batch", "weight", "spectral", "none"]
+
+
+def activation(leak: float | None) -> nn.Module:
+    """ReLU, or leaky ReLU with slope `leak`."""
+    return nn.ReLU() if leak is None else nn.LeakyReLU(leak)
+
+
+def conv(
+    n_in: int,
+    n_out: int,
+    kernel: int = 3,
+    *,
+    stride: int = 1,
+    padding: int | None = None,
+    bias: bool | None = None,
+    norm: Norm = "batch",
+    act: bool = True,
+    leak: float | None = None,
+    zero: bool = False,
+) -> nn.Sequential:
+    """Convolution, then activation, then batch norm: `B n_in H W -> B n_out H/stride W/stride`.
+
+    Weights start Kaiming-normal. `norm="weight"` and `"spectral"` wrap the convolution instead
+    of following it. With `zero` the block starts by answering nothing (batch norm scale 0).
+    """
+    if padding is None:
+        padding = (kernel - 1) // 2
+    if bias is None:
+        bias = norm != "batch"
+    layer: nn.Module = nn.Conv2d(n_in, n_out, kernel, stride, padding, bias=bias)
+    nn.init.kaiming_normal_(layer.weight, a=leak or 0.0)  # type: ignore[arg-type]
+    if bias:
+        nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    if norm == "weight":
+        layer = weight_norm(layer)
+    elif norm == "spectral":
+        layer = spectral_norm(layer)
+    layers = [layer]
+    if act:
+        layers.append(activation(leak))
+    if norm == "batch":
+        layers.append(batch_norm(n_out, zero=zero))
+    return nn.Sequential(*layers)
+
+
+def batch_norm(channels: int, *, zero: bool = False) -> nn.BatchNorm2d:
+    """Batch norm whose shift starts at 1e-3 and whose scale starts at 1, or 0 with `zero`."""
+    layer = nn.BatchNorm2d(channels)
+    nn.init.constant_(layer.bias, 1e-3)
+    nn.init.constant_(layer.weight, 0.0 if zero else 1.0)
+    return layer
+
+
+class ResBlock(nn.Module):
+    """Two 3x3 convolutions beside a shortcut: `B C H W -> B C H W`, or `B 2C H W` when dense.
+
+    He et al. 2015 adds the input; with `dense` it is concatenated instead (Huang et al. 2016).
+    `bottleneck` halves the width between the two convolutions.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        dense: bool = False,
+        bottleneck: bool = False,
+        norm: Norm = "batch",
+        leak: float | None = None,
+    ) -> None:
+        super().__init__()
+        inner = channels // 2 if bottleneck else channels
+        self.dense = dense
+        self.body = nn.Sequential(
+            conv(channels, inner, norm=norm, leak=leak),
+            conv(inner, channels, norm=norm, leak=leak, zero=not dense),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.body(x)
+        return torch.cat([x, y], dim=1) if self.dense else x + y
+
+
+class SelfAttention(nn.Module):
+    """Every place looks at every other one: `B C H W -> B C H W` (Zhang et al. 2018).
+
+    Query and key have C/8 channels; the softmax runs over the query axis, unscaled, as in the
+    lesson. `gamma` starts at 0, so the layer starts as the identity.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+
+        def look(n_out: int) -> nn.Module:
+            layer = nn.Conv1d(channels, n_out, 1, bias=False)
+            nn.init.kaiming_normal_(layer.weight)
+            return spectral_norm(layer)
+
+        self.query, self.key, self.value = look(channels // 8), look(channels // 8), look(channels)
+        self.gamma = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        flat = x.flatten(2)  # B C S
+        where = torch.bmm(self.query(flat).transpose(1, 2), self.key(flat)).softmax(dim=1)  # B S S
+        seen = torch.bmm(self.value(flat), where)  # B C S
+        return (self.gamma * seen + flat).view_as(x)
+
+
+class PixelShuffleUp(nn.Sequential):
+    """Double the grid: `B n_in H W -> B n_out 2H 2W` (Shi et al. 2016).
+
+    1x1 convolution to four times the channels, ReLU, shuffle, and with `blur` a 2x2 mean that
+    hides what checkerboard is left (Sugawara et al. 2018).
+    """
+
+    def __init__(self, n_in: int, n_out: int, *, blur: bool, norm: Norm = "weight") -> None:
+        first = conv(n_in, n_out * 4, 1, norm=norm)
+        start_sub_pixels_equal(first[0])
+        layers: list[nn.Module] = [first, nn.PixelShuffle(2)]
+        if blur:
+            layers += [nn.ReplicationPad2d((1, 0, 1, 0)), nn.AvgPool2d(2, stride=1)]
+        super().__init__(*layers)
+
+
+@torch.no_grad()
+def start_sub_pixels_equal(layer: Any, scale: int = 2) -> None:
+    """Start the `scale**2` sub-pixels of one output channel equal (ICNR, Aitken et al. 2017).
+
+    Otherwise the first epochs draw a checkerboard.
+    """
+    weight = layer.weight
+    parents = torch.empty_like(weight[:: scale**2])
+    nn.init.kaiming_normal_(parents)
+    equal = parents.repeat_interleave(scale**2, dim=0)
+    if hasattr(layer, "parametrizations"):
+        layer.weight = equal  # weight norm splits it into length and direction
+    else:
+        layer.weight.copy_(equal)
+
+
+class SyncBatchNorm(nn.BatchNorm2d):
+    """Batch norm over the pictures of all workers, on any device.
+
+    The one in torch needs a GPU; this one is for CPU workers, and equals one big batch even
+    when the workers hold unequal shares of it.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        from torch.distributed.nn.functional import all_reduce
+
+        count = x.new_tensor([x.numel() / x.shape[1]], dtype=torch.float32)
+        wide = x.float()
+        sums = torch.cat([wide.sum((0, 2, 3)), wide.square().sum((0, 2, 3)), count])
+        sums = all_reduce(sums)  # type: ignore[no-untyped-call]
+        n = sums[-1].detach()
+        mean, square = (sums[:-1] / n).chunk(2)
+        var = square - mean.square()
+        with torch.no_grad():
+            assert self.running_mean is not None and self.running_var is not None
+            assert self.num_batches_tracked is not None and self.momentum is not None
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(var * n / (n - 1), self.momentum)
+            self.num_batches_tracked.add_(1)
+        scale = self.weight * (var + self.eps).rsqrt()
+        shift = self.bias - mean * scale
+        return x * scale[:, None, None].to(x.dtype) + shift[:, None, None].to(x.dtype)
+
+    @classmethod
+    def convert(cls, module: nn.Module) -> nn.Module:
+        """Turn every `BatchNorm2d` within `module` into a synchronised one, in place."""
+        for child in module.modules():
+            if type(child) is nn.BatchNorm2d:
+                child.__class__ = cls
+        return module
+
+
+class Normalise(nn.Module):
+    """Pictures in 0...1 to the units the encoder was trained in, and back: `B 3 H W`."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.mean) / self.std
+
+    def back(self, x: Tensor) -> Tensor:
+        return x * self.std + self.mean
+
+
+def frozen(module: nn.Module) -> nn.Module:
+    """Stop `module` from learning: no gradients, evaluation mode."""
+    return module.eval().requires_grad_(False)
+
+
+def fit_grid(x: Tensor, like: Tensor) -> Tensor:
+    """Nearest resize of `x` to the grid of `like`, where an odd size made them differ."""
+    return x if x.shape[-2:] == like.shape[-2:] else F.interpolate(x, like.shape[-2:])

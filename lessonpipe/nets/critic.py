@@ -1,0 +1,118 @@
+"""Two critics that tell generated pictures from real ones: the lesson's, and one that has eyes.
+
+Both answer with a grid of logits, one a place, above 0 for "real"; the loss averages over it.
+"""
+
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from lessonpipe.nets.blocks import Normalise, ResBlock, SelfAttention, conv
+from lessonpipe.nets.encoder import Encoder
+
+CriticKind = Literal["lesson", "encoder"]
+
+
+class LessonCritic(nn.Sequential):
+    """The lesson's critic, fully convolutional: `B 3 H W -> B 1 H/16-3 W/16-3` logits.
+
+    Spectral norm and leaky ReLU throughout, channel dropout, one self-attention layer after the
+    first halving behind the dense block. 44,705,665 parameters with the defaults.
+    """
+
+    def __init__(self, width: int = 128, halvings: int = 3) -> None:
+        layers: list[nn.Module] = [
+            conv(3, width, 4, stride=2, padding=1, norm="spectral", leak=0.2),
+            nn.Dropout2d(0.075),
+            ResBlock(width, dense=True, norm="spectral", leak=0.2),
+        ]
+        n = width * 2
+        for i in range(halvings):
+            layers += [
+                nn.Dropout2d(0.15),
+                conv(n, n * 2, 4, stride=2, padding=1, norm="spectral", leak=0.2),
+            ]
+            n *= 2
+            if i == 0:
+                layers.append(SelfAttention(n))
+        layers.append(
+            conv(n, 1, 4, padding=0, bias=False, norm="spectral", act=False),
+        )
+        super().__init__(*layers)
+
+
+class EncoderCritic(nn.Module):
+    """A critic with a frozen pretrained encoder for eyes: `B 3 H W -> B 1 H/32 W/32` logits.
+
+    The lecturer's suspicion (Sauer et al. 2021 found the same: "projected GANs"): eyes that were
+    trained on ImageNet, spectral-normed heads on top. One more head looks at the fine structure
+    of the pixels themselves, so that patterns which the eyes do not see are no way out.
+    """
+
+    def __init__(self, encoder: Encoder, width: int = 64) -> None:
+        super().__init__()
+        self.encoder = encoder
+        encoder.freeze()
+        self.fine = nn.Sequential(
+            spectral_norm(nn.Conv2d(3, width // 2, 4, 2, 1)), nn.LeakyReLU(0.2)
+        )
+        self.heads = nn.ModuleList(_head(n, width) for n in [width // 2, *encoder.channels])
+        self.scale = nn.Parameter(torch.full((len(self.heads), 1, 1, 1, 1), 4.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        detail = (x - F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)) * 8
+        seen = [self.fine(detail), *self.encoder.net(x)]
+        size = (max(1, x.shape[-2] // 32), max(1, x.shape[-1] // 32))
+        grids = [
+            F.adaptive_avg_pool2d(head(f).float(), size)
+            for head, f in zip(self.heads, seen, strict=True)
+        ]
+        return (torch.stack(grids) * self.scale).sum(0)
+
+
+def _head(n: int, width: int) -> nn.Sequential:
+    return nn.Sequential(
+        spectral_norm(nn.Conv2d(n, width, 3, padding=1)),
+        nn.LeakyReLU(0.2),
+        spectral_norm(nn.Conv2d(width, width, 3, padding=1)),
+        nn.LeakyReLU(0.2),
+        spectral_norm(nn.Conv2d(width, 1, 1)),
+    )
+
+
+class Critic(nn.Module):
+    """Either critic as everybody uses it: pictures `B 3 H W` in 0...1 in, logits out.
+
+    `kind` is "lesson" or "encoder"; `encoder` and `depth` (how many of its features) are for the
+    second, `width` is that of the first layer or of the heads.
+    """
+
+    def __init__(
+        self,
+        kind: CriticKind,
+        *,
+        pretrained: bool,
+        encoder: str = "tf_efficientnet_lite0",
+        depth: int = 3,
+        width: int = 64,
+    ) -> None:
+        super().__init__()
+        self.config: dict[str, Any] = {
+            "kind": kind,
+            "encoder": encoder,
+            "depth": depth,
+            "width": width,
+        }
+        if kind == "lesson":
+            self.normalise = Normalise((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+            self.net: nn.Module = LessonCritic(width)
+        else:
+            eyes = Encoder(encoder, pretrained=pretrained, depth=depth)
+            self.normalise = Normalise(eyes.mean, eyes.std)
+            self.net = EncoderCritic(eyes, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(self.normalise(x))

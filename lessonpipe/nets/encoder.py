@@ -1,0 +1,79 @@
+"""A pretrained picture network, cut into the features a U-Net taps. Any that `timm` knows."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lessonpipe.errors import UserError
+from lessonpipe.nets.blocks import frozen
+from lessonpipe.nets.weights import load_pretrained
+
+
+class Encoder(nn.Module):
+    """Features at 1/2, 1/4, ... of the picture: `B C H W -> [B C_i H/2^i W/2^i]`, fine to coarse.
+
+    `mean` and `std` are those the weights were trained with. `depth` stops after that many
+    halvings. Raises `UserError` for a name that timm does not know.
+    """
+
+    def __init__(self, name: str, *, pretrained: bool, depth: int | None = None) -> None:
+        super().__init__()
+        import timm
+
+        if name not in timm.list_models(name):
+            close = timm.list_models(f"*{name.split('_')[0][:6]}*")[:12]
+            raise UserError(
+                f"no encoder is called {name!r}; timm knows, for example: "
+                + ", ".join(close or ["resnet34", "tf_efficientnet_lite0"])
+            )
+        options: dict[str, Any] = {} if depth is None else {"out_indices": tuple(range(depth))}
+        self.net = timm.create_model(name, features_only=True, pretrained=False, **options)
+        if pretrained:
+            load_pretrained(self.net, name)
+        self.channels: list[int] = self.net.feature_info.channels()
+        self.reductions: list[int] = self.net.feature_info.reduction()
+        self.in_channels = 3
+        config = timm.get_pretrained_cfg(name)
+        self.mean: tuple[float, ...] = config.mean if config else (0.485, 0.456, 0.406)
+        self.std: tuple[float, ...] = config.std if config else (0.229, 0.224, 0.225)
+        self.frozen = False
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        if self.frozen:
+            with torch.no_grad():
+                return self.net(x)
+        return self.net(x)
+
+    def train(self, mode: bool = True) -> "Encoder":
+        """Training mode, which a frozen encoder never enters."""
+        return super().train(mode and not self.frozen)
+
+    def freeze(self, *, train_bn: bool = False) -> None:
+        """Stop learning. With `train_bn` the batch norms go on, as in the lesson."""
+        frozen(self.net)
+        norms = [m for m in self.net.modules() if isinstance(m, nn.BatchNorm2d)]
+        self.frozen = not train_bn
+        if train_bn:
+            for norm in norms:
+                norm.requires_grad_(True)
+
+    def unfreeze(self) -> None:
+        """Learn again, batch norms included."""
+        self.net.requires_grad_(True)
+        self.frozen = False
+
+    def groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """The parameters up to the features at 1/8, and the rest."""
+        at_eighth = self.net.feature_info.module_name(self.reductions.index(8))
+        early: list[nn.Parameter] = []
+        late: list[nn.Parameter] = []
+        passed = False
+        for name, parameter in self.net.named_parameters():
+            inside = name.startswith((at_eighth + ".", at_eighth.replace(".", "_") + "."))
+            if passed and not inside:
+                late.append(parameter)
+            else:
+                early.append(parameter)
+            passed = passed or inside
+        return early, late

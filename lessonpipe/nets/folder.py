@@ -1,0 +1,73 @@
+"""A model is a folder: `model.safetensors`, and `model.json` that says how to build it.
+
+Nothing else is needed to use it, and nothing in it is code.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from lessonpipe import __version__
+from lessonpipe.errors import MissingError, UserError
+from lessonpipe.files import read_json, write_json
+from lessonpipe.nets import Critic, Generator
+
+KINDS = {"generator": Generator, "critic": Critic}
+
+
+def save_model(folder: Path, net: Generator | Critic, about: dict[str, Any]) -> None:
+    """Write a network into `folder`; `about` is what a person wants to know of it."""
+    kind = next(name for name, cls in KINDS.items() if isinstance(net, cls))
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}
+    save_file(tensors, folder / "model.safetensors")
+    write_json(
+        folder / "model.json",
+        {"lessonpipe": __version__, "kind": kind, "build": net.config, "about": about},
+    )
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """The JSON of a model folder. Raises `MissingError` when there is none."""
+    path = Path(folder) / "model.json"
+    if not path.is_file():
+        stage = Path(folder).name
+        raise MissingError(
+            f"{folder} is not a model folder (it has no model.json); "
+            f"run `dvc repro {stage}` first, or name another with --model"
+        )
+    return read_json(path)
+
+
+def load_generator(folder: Path) -> Generator:
+    """Build the generator of a model folder and fill in its weights."""
+    net = _load(Path(folder), "generator")
+    assert isinstance(net, Generator)
+    return net
+
+
+def load_critic(folder: Path) -> Critic:
+    """Build the critic of a model folder and fill in its weights."""
+    net = _load(Path(folder), "critic")
+    assert isinstance(net, Critic)
+    return net
+
+
+def _load(folder: Path, kind: str) -> nn.Module:
+    about = read_about(folder)
+    if about["kind"] != kind:
+        raise UserError(f"{folder} holds a {about['kind']}, but a {kind} is needed here")
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        raise MissingError(f"{weights} is not there; the model folder is incomplete")
+    with torch.random.fork_rng(devices=[]):
+        net = KINDS[kind](pretrained=False, **about["build"])
+    try:
+        net.load_state_dict(load_file(weights))
+    except (SafetensorError, RuntimeError) as error:
+        raise UserError(f"{weights} is damaged or of another network: {error}") from error
+    return net.eval()

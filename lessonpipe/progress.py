@@ -1,0 +1,23 @@
+"""Progress for whatever takes long: a bar on a terminal, a line now and then in a log."""
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from tqdm import tqdm
+
+
+def bar(items: Iterable[Any], title: str, *, total: int | None = None, unit: str = "it") -> Any:
+    """Wrap `items`: shows how far, how fast, and how long it will still take."""
+    live = sys.stderr.isatty()
+    return tqdm(
+        items,
+        title,
+        total,
+        unit=f" {unit}",
+        mininterval=0.2 if live else 10.0,
+        maxinterval=1.0 if live else 20.0,
+        delay=0 if live else 2,
+        ncols=100,
+        leave=live,
+    )

@@ -1,0 +1,1 @@
+"""What people look at: scores, curves, grids, and the page that holds them."""

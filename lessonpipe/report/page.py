@@ -1,0 +1,140 @@
+"""The report: one self-contained HTML page. People would rather look than read."""
+
+import base64
+import html
+import io
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from PIL import Image
+
+from lessonpipe.data.pictures import grid
+from lessonpipe.report.curves import curves
+
+HEADINGS = {
+    "psnr_gain": "PSNR gained, dB",
+    "psnr": "PSNR, dB",
+    "ssim": "SSIM",
+    "perceptual": "perceptual distance",
+    "text_removed": "text removed",
+    "text_ceiling": "text ceiling",
+    "sharpness": "sharpness",
+}
+STYLE = """
+:root { color-scheme: light dark; --ink: #222; --soft: #777; --line: #ddd; --paper: #fcfcfa; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e8e8e4; --soft: #999; --line: #444; --paper: #1b1b1a; }
+  .curves { background: #fff; border-radius: 6px; }
+}
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; padding: 0 1rem;
+  color: var(--ink); background: var(--paper); }
+h1 { font-weight: 600; margin-bottom: 0; } h2 { margin-top: 2.5rem; font-weight: 600; }
+p.soft, small, caption { color: var(--soft); }
+.wide { overflow-x: auto; } img, .curves svg { max-width: 100%; height: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .35rem .8rem; border-bottom: 1px solid var(--line); text-align: right; }
+th:first-child, td:first-child { text-align: left; } small { display: block; font-size: .75em; }
+pre { background: rgba(128,128,128,.12); padding: 1rem; border-radius: 6px; overflow-x: auto;
+  font-size: .85em; }
+"""
+
+
+@dataclass
+class Grid:
+    """Pictures of a few validation tiles, a column a model."""
+
+    image_px: int
+    titles: list[str]
+    rows: list[list[Image.Image]] = field(default_factory=list)
+
+    def picture(self) -> Image.Image:
+        """All rows as one picture."""
+        return grid(self.rows, self.titles)
+
+    def jpeg(self) -> bytes:
+        """The picture as a JPEG file."""
+        buffer = io.BytesIO()
+        self.picture().save(buffer, "JPEG", quality=90, subsampling=0)
+        return buffer.getvalue()
+
+
+def page(
+    metrics: dict[str, Any], grids: list[Grid], histories: dict[str, Path], params: dict[str, Any]
+) -> str:
+    """The whole page; every picture is inside it."""
+    parts = [
+        "<!doctype html><html lang=en><meta charset=utf-8><title>lessonpipe: report</title>",
+        '<meta name=viewport content="width=device-width, initial-scale=1">',
+        f"<style>{STYLE}</style><h1>What the restorer learnt</h1>",
+        f"<p class=soft>commit {html.escape(commit())} · validation photos only, no room of which "
+        "was seen in training</p>",
+    ]
+    for one in grids:
+        data = base64.b64encode(one.jpeg()).decode()
+        words = f"crappy, {', '.join(one.titles[1:-1])} and photo at {one.image_px} pixels"
+        parts += [
+            f"<h2>At {one.image_px} pixels</h2>",
+            f'<div class=wide><img alt="{words}" src="data:image/jpeg;base64,{data}"></div>',
+            table(metrics[str(one.image_px)]),
+        ]
+    accuracy = metrics["critic"]["accuracy"]
+    parts += [
+        "<h2>How the training went</h2>",
+        f"<div class='wide curves'>{curves(histories)}</div>",
+        f"<p>Before the GAN, the critic was right about {accuracy:.1%} of the validation "
+        "logits.</p>",
+        "<h2>What was done to the photos</h2>",
+        f"<pre>{html.escape(yaml.safe_dump(params['crappify'], sort_keys=False))}</pre>",
+        "<h2>All parameters</h2><details><summary>params.yaml</summary>",
+        f"<pre>{html.escape(yaml.safe_dump(params, sort_keys=False))}</pre></details>",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def table(models: dict[str, Any]) -> str:
+    """A row a model, a column a measure: mean, and the 95 % interval below it."""
+    shown = {name: m for name, m in models.items() if "psnr" in m}
+    columns = [c for c in HEADINGS if any(c in m for m in shown.values())]
+    head = "".join(f"<th>{HEADINGS[c]}</th>" for c in columns)
+    rows = []
+    for name, measures in shown.items():
+        cells = "".join(f"<td>{_cell(measures.get(c))}</td>" for c in columns)
+        rows.append(f"<tr><td>{html.escape(name)}</td>{cells}</tr>")
+    lines = [
+        f"{name.replace('_', ' ')}: {measure} × {v['times']:.2f} ({v['low']:.2f}…{v['high']:.2f})"
+        for name, m in models.items()
+        if "psnr" not in m
+        for measure, v in m.items()
+        if "times" in v
+    ]
+    return (
+        f"<div class=wide><table><caption>means over photos; below, 95 % bootstrap intervals and "
+        f"the median</caption><tr><th></th>{head}</tr>{''.join(rows)}</table></div>"
+        + "".join(f"<p class=soft>{line}</p>" for line in lines)
+    )
+
+
+def _cell(v: dict[str, float] | None) -> str:
+    if v is None:
+        return "–"
+    return (
+        f"{v['mean']:.3f}<small>{v['low']:.3f}…{v['high']:.3f}</small>"
+        f"<small>median {v['median']:.3f}</small>"
+    )
+
+
+def commit() -> str:
+    """The commit of the working folder, with a + when it was changed since."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()

@@ -1,0 +1,9 @@
+"""Typed settings that refuse what they do not know."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Strict(BaseModel):
+    """Settings without unknown keys, without infinities, never changed once made."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

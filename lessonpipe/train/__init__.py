@@ -1,0 +1,1 @@
+"""Training: one net, two nets that take turns, and where it all runs."""

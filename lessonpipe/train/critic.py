@@ -1,0 +1,32 @@
+"""What it means to fit a critic on pictures that were generated before."""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from lessonpipe.losses.gan import accuracy
+from lessonpipe.nets.critic import Critic
+from lessonpipe.train.gan import critic_loss
+
+
+@dataclass
+class CriticLearner:
+    """A critic; `x` are generated pictures, `y` the photos, `B 3 H W` in 0...1."""
+
+    net: Critic
+
+    def terms(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """Binary cross-entropy, the mean over generated and real."""
+        return {"critic": critic_loss(self.net, x, y)}
+
+    def measures(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """Share of logits on the right side."""
+        fake, real = accuracy(self.net(x), real=False), accuracy(self.net(y), real=True)
+        return {"accuracy": (fake + real) / 2}
+
+    def groups(self) -> list[list[nn.Parameter]]:
+        """All that learns."""
+        return [list(self.net.parameters())]
+
+    def freeze(self, frozen: bool) -> None:
+        """The critic's eyes are frozen for good; nothing else ever is."""

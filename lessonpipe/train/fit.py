@@ -1,0 +1,209 @@
+"""Fit one network. Knows torch; does not know who launched it."""
+
+import csv
+import io
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Protocol
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from lessonpipe.data.pairs import Batches
+from lessonpipe.errors import UserError
+from lessonpipe.progress import bar
+from lessonpipe.settings import Strict
+from lessonpipe.train.checkpoint import Checkpoint
+from lessonpipe.train.place import Place
+from lessonpipe.train.schedule import OneCycle, adamw, seed_step
+
+Rate = Annotated[float, Field(gt=0)]
+Terms = dict[str, Tensor]
+History = list[dict[str, float]]
+
+
+class Phase(Strict):
+    """Some epochs at one size with one schedule; progressive resize is a list of these.
+
+    `batch` is the global batch, over all workers. `max_lr` is one rate, or the two between which
+    the groups' rates are spaced; `warmup` the share of the steps in which it rises.
+    """
+
+    image_px: int = Field(ge=32, le=4096, multiple_of=32)
+    batch: int = Field(ge=1)
+    epochs: int = Field(ge=0)
+    max_lr: Rate | tuple[Rate, Rate]
+    warmup: float = Field(0.3, ge=0, lt=1)
+    frozen: bool = False
+
+
+class Data(Protocol):
+    """Makes the batches of a phase."""
+
+    def train(self, image_px: int, batch: int) -> Batches: ...
+
+    def valid(self, image_px: int, batch: int) -> Iterator[tuple[Tensor, Tensor, float]]: ...
+
+
+class Learner(Protocol):
+    """What is fitted: a network, the terms of its loss, and how it freezes."""
+
+    @property
+    def net(self) -> nn.Module: ...
+
+    def terms(self, x: Tensor, y: Tensor) -> Terms:
+        """The named terms of the loss, to be added up."""
+        ...
+
+    def measures(self, x: Tensor, y: Tensor) -> Terms:
+        """Named measures for the validation pictures, means over the batch."""
+        ...
+
+    def groups(self) -> Sequence[Sequence[nn.Parameter]]: ...
+
+    def freeze(self, frozen: bool) -> None: ...
+
+
+def fit(
+    learner: Learner,
+    phases: Sequence[Phase],
+    data: Data,
+    place: Place,
+    *,
+    weight_decay: float,
+    seed: int,
+    checkpoint: Checkpoint,
+    report: Callable[[dict[str, float]], None] = lambda row: None,
+) -> History:
+    """Run the phases one after the other on the same weights; returns one row an epoch.
+
+    Goes on from the checkpoint if there is one, and ends with the same bytes as if it had never
+    stopped. Raises `UserError` when the loss is no number any more.
+    """
+    net = place.settle(learner.net)
+    state = checkpoint.load() or {"phase": 0, "epoch": 0, "history": []}
+    if "net" in state:
+        net.load_state_dict(state["net"])
+        if place.rank == 0:
+            print(f"going on after epoch {len(state['history'])}", flush=True)
+    history: History = state["history"]
+    for number, phase in enumerate(phases):
+        if number < state["phase"] or phase.epochs == 0:
+            continue
+        learner.freeze(phase.frozen)
+        optimizer = adamw(learner.groups(), phase.max_lr, weight_decay=weight_decay)
+        first = 0
+        if number == state["phase"] and "optimizer" in state:
+            optimizer.load_state_dict(state["optimizer"])
+            first = state["epoch"]
+        if first == phase.epochs:
+            continue
+        batches = data.train(phase.image_px, phase.batch)
+        cycle = OneCycle(batches.steps * phase.epochs, phase.warmup)
+        for epoch in range(first, phase.epochs):
+            trained = _train_epoch(learner, optimizer, cycle, batches, number, epoch, place, seed)
+            tested = validate(learner, data.valid(phase.image_px, phase.batch), place)
+            row = {"epoch": len(history) + 1, "px": phase.image_px, **trained, **tested}
+            history.append(row)
+            report(row)
+            if place.rank == 0:
+                print(describe(row), flush=True)
+                checkpoint.save(
+                    {
+                        "phase": number,
+                        "epoch": epoch + 1,
+                        "net": net.state_dict(),
+                        "optimizer": optimizer.state_dict(),
+                        "history": history,
+                    }
+                )
+    net.eval()
+    return history
+
+
+def _train_epoch(
+    learner: Learner,
+    optimizer: torch.optim.Optimizer,
+    cycle: OneCycle,
+    batches: Batches,
+    phase: int,
+    epoch: int,
+    place: Place,
+    seed: int,
+) -> dict[str, float]:
+    learner.net.train()
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    step = epoch * batches.steps
+    sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), dtype=torch.float64))
+    title = f"phase {phase + 1} epoch {epoch + 1} at {batches.pairs.image_px}"
+    loader = batches.epoch(phase * 1000 + epoch)
+    for x, y, share in steps_bar(loader, title, batches.steps, place):
+        cycle.apply(optimizer, step)
+        seed_step(seed, phase * 1_000_000 + step, place.rank)
+        optimizer.zero_grad(set_to_none=True)
+        with place.autocast():
+            terms = learner.terms(place.put(x), place.put(y))
+        (torch.stack(list(terms.values())).sum() * share).backward()
+        place.sum_grads(parameters)
+        optimizer.step()
+        for name, value in terms.items():
+            sums[name] += value.detach().double().cpu() * share
+        step += 1
+    means = {f"train_{k}": v / batches.steps for k, v in place.sum(sums).items()}
+    means = {"train_loss": sum(means.values()), **means}
+    stop_at_nan(means["train_loss"], f"phase {phase + 1}, epoch {epoch + 1}")
+    return means
+
+
+@torch.no_grad()
+def validate(
+    learner: Learner, batches: Iterator[tuple[Tensor, Tensor, float]], place: Place
+) -> dict[str, float]:
+    """Mean terms and measures over the validation pictures, each worker doing its share."""
+    learner.net.eval()
+    sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), dtype=torch.float64))
+    for x, y, count in batches:
+        with place.autocast():
+            x, y = place.put(x), place.put(y)
+            terms = learner.terms(x, y)
+            values = {"loss": torch.stack(list(terms.values())).sum(), **terms}
+            values |= learner.measures(x, y)
+        for name, value in values.items():
+            sums[name] += value.double().cpu() * count
+        sums["count"] += count
+    totals = place.sum(sums)
+    count = totals.pop("count")
+    return {f"valid_{name}": total / count for name, total in totals.items()}
+
+
+def steps_bar(loader: Any, title: str, total: int, place: Place) -> Any:
+    """A progress bar over training steps, on the first worker only."""
+    return bar(loader, title, total=total, unit="step") if place.rank == 0 else loader
+
+
+def stop_at_nan(loss: float, where: str) -> None:
+    """Raise `UserError` when `loss` is no number any more."""
+    if not math.isfinite(loss):
+        raise UserError(
+            f"the loss is {loss} in {where}; lower max_lr, or set precision: fp32, and run the "
+            "stage again: it goes on from the last good epoch"
+        )
+
+
+def describe(row: Mapping[str, float]) -> str:
+    """One line for people."""
+    return "  ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items())
+
+
+def as_csv(history: History) -> str:
+    """The history as a table with a heading, for plots."""
+    columns = list(dict.fromkeys(name for row in history for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n", restval="")
+    writer.writeheader()
+    writer.writerows(
+        [{k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in history]
+    )
+    return text.getvalue()

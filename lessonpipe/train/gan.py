@@ -1,0 +1,247 @@
+"""Fit two networks that take turns (Goodfellow et al. 2014, in the lesson's form)."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lessonpipe.data.pairs import Batches
+from lessonpipe.losses.gan import accuracy, judge
+from lessonpipe.measure import psnr
+from lessonpipe.nets.critic import Critic
+from lessonpipe.nets.generator import Generator
+from lessonpipe.train.checkpoint import Checkpoint
+from lessonpipe.train.fit import Data, History, Terms, describe, steps_bar, stop_at_nan, validate
+from lessonpipe.train.place import Place
+from lessonpipe.train.schedule import adamw, seed_step
+from lessonpipe.train.turns import Switch
+
+BETAS = (0.0, 0.99)  # momentum hurts when turns alternate
+
+
+def critic_loss(critic: nn.Module, fake: Tensor, good: Tensor) -> Tensor:
+    """How badly the critic tells them apart: `B 3 H W`, `B 3 H W` -> a number, 0.69 by chance."""
+    return (judge(critic(good), real=True) + judge(critic(fake), real=False)) / 2
+
+
+@dataclass
+class GanLearner:
+    """Two networks, the generator's loss on pictures, and the weight of the critic's word."""
+
+    generator: Generator
+    critic: Critic
+    loss: Callable[[Tensor, Tensor], Terms]
+    critic_weight: float = 1.0
+
+    @property
+    def net(self) -> nn.Module:
+        """What validation looks at."""
+        return self.generator
+
+    def terms(self, x: Tensor, y: Tensor) -> Terms:
+        """The generator's loss: fool the critic, and stay near the photo."""
+        made = self.generator(x)
+        fooled = judge(self.critic(made), real=True)
+        return {**self.loss(made, y), "critic": self.critic_weight * fooled}
+
+    def measures(self, x: Tensor, y: Tensor) -> Terms:
+        """PSNR, its gain over crappy, and how often the critic is right."""
+        made = self.generator(x)
+        right = accuracy(self.critic(made), real=False) + accuracy(self.critic(y), real=True)
+        gain = (psnr(made, y) - psnr(x, y)).mean()
+        return {"psnr": psnr(made, y).mean(), "psnr_gain": gain, "accuracy": right / 2}
+
+    def groups(self) -> list[list[nn.Parameter]]:
+        """Not used by turns."""
+        return [list(self.generator.parameters())]
+
+    def freeze(self, frozen: bool) -> None:
+        """Freeze or free the generator's encoder."""
+        if frozen:
+            self.generator.encoder.freeze()
+        else:
+            self.generator.encoder.unfreeze()
+
+
+def fit_turns(
+    learner: GanLearner,
+    data: Data,
+    place: Place,
+    *,
+    image_px: int,
+    batch: int,
+    epochs: int,
+    max_lr: float,
+    critic_times: float,
+    weight_decay: float,
+    switch: Switch,
+    switch_eval: bool,
+    ema: float,
+    frozen: bool,
+    seed: int,
+    checkpoint: Checkpoint,
+    after_epoch: Callable[[int, nn.Module], None] = lambda epoch, net: None,
+    report: Callable[[dict[str, float]], None] = lambda row: None,
+) -> History:
+    """Train both for `epochs`, each step one's or the other's as `switch` says.
+
+    Adam with betas (0, 0.99); the critic's rate is `critic_times` the generator's. With `ema`
+    above 0 the generator that comes out is the exponential mean of its steps. `after_epoch` gets
+    the epoch's number and that generator. Resumes like `fit`.
+    """
+    generator, critic = place.settle(learner.generator), place.settle(learner.critic)
+    learner.freeze(frozen)
+    optimizers = {
+        "generator": adamw([_learning(generator)], max_lr, weight_decay=weight_decay, betas=BETAS),
+        "critic": adamw(
+            [_learning(critic)], max_lr * critic_times, weight_decay=weight_decay, betas=BETAS
+        ),
+    }
+    mean = Mean(generator, ema)
+    parts: dict[str, Any] = {"generator": generator, "critic": critic, "mean": mean}
+    parts |= {f"{name}_steps": optimizer for name, optimizer in optimizers.items()}
+    history: History = []
+    first = 0
+    if (state := checkpoint.load()) is not None:
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        switch.resume(state["switch"])
+        history, first = state["history"], state["epoch"]
+        if place.rank == 0:
+            print(f"going on after epoch {first}", flush=True)
+    batches = data.train(image_px, batch)
+    for epoch in range(first, epochs):
+        row: dict[str, float] = {"epoch": epoch + 1}
+        row |= _train_epoch(
+            learner, optimizers, mean, switch, batches, epoch, place, switch_eval, seed
+        )
+        with mean.inside(generator):
+            row |= validate(learner, data.valid(image_px, batch), place)
+            if place.rank == 0:
+                after_epoch(epoch + 1, generator)
+        history.append(row)
+        report(row)
+        if place.rank == 0:
+            print(describe(row), flush=True)
+            saved = {name: part.state_dict() for name, part in parts.items()}
+            more = {"switch": switch.state(), "epoch": epoch + 1, "history": history}
+            checkpoint.save({**saved, **more})
+    mean.put_into(generator)
+    generator.eval()
+    critic.eval()
+    return history
+
+
+def _train_epoch(
+    learner: GanLearner,
+    optimizers: dict[str, torch.optim.AdamW],
+    mean: "Mean",
+    switch: Switch,
+    batches: Batches,
+    epoch: int,
+    place: Place,
+    switch_eval: bool,
+    seed: int,
+) -> dict[str, float]:
+    generator, critic = learner.generator, learner.critic
+    sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), dtype=torch.float64))
+    turns = {"critic": 0, "generator": 0}
+    loader = batches.epoch(epoch)
+    learning = {"generator": _learning(generator), "critic": _learning(critic)}
+    title = f"epoch {epoch + 1} at {batches.pairs.image_px}"
+    for step, (x, y, share) in enumerate(steps_bar(loader, title, batches.steps, place)):
+        seed_step(seed, epoch * batches.steps + step, place.rank)
+        turn = switch.turn
+        generator.train(turn == "generator" or not switch_eval)
+        critic.train(turn == "critic" or not switch_eval)
+        x, y = place.put(x), place.put(y)
+        optimizers[turn].zero_grad(set_to_none=True)
+        with place.autocast():
+            if turn == "critic":
+                with torch.no_grad():
+                    fake = generator(x).clamp(0, 1)
+                terms = {"critic_loss": critic_loss(critic, fake, y)}
+            else:
+                with untrained(learning["critic"]):
+                    terms = learner.terms(x, y)
+                    (torch.stack(list(terms.values())).sum() * share).backward()
+        if turn == "critic":
+            (terms["critic_loss"] * share).backward()
+        place.sum_grads(learning[turn])
+        optimizers[turn].step()
+        if turn == "generator":
+            mean.update(generator)
+        total = sum(place.sum({k: v.detach() * share for k, v in terms.items()}).values())
+        stop_at_nan(total, f"epoch {epoch + 1}, {turn}")
+        switch.after(total)
+        turns[turn] += 1
+        sums[f"{turn}_loss"] += total
+    rows = {f"train_{t}_loss": float(sums[f"{t}_loss"]) / max(1, n) for t, n in turns.items()}
+    return {**rows, **{f"{t}_steps": n for t, n in turns.items()}}
+
+
+class untrained:
+    """Within the block the parameters get no gradients of their own."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
+        self.parameters = list(parameters)
+
+    def __enter__(self) -> None:
+        for parameter in self.parameters:
+            parameter.requires_grad_(False)
+
+    def __exit__(self, *_: object) -> None:
+        for parameter in self.parameters:
+            parameter.requires_grad_(True)
+
+
+def _learning(net: nn.Module) -> list[nn.Parameter]:
+    return [p for p in net.parameters() if p.requires_grad]
+
+
+class Mean:
+    """The exponential mean of a network's weights; with `decay` 0 the weights themselves."""
+
+    def __init__(self, net: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.weights = {k: v.detach().clone() for k, v in net.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, net: nn.Module) -> None:
+        """Move a step towards the network as it is now."""
+        for name, value in net.state_dict().items():
+            if value.is_floating_point():
+                self.weights[name].lerp_(value, 1 - self.decay)
+            else:
+                self.weights[name].copy_(value)
+
+    def put_into(self, net: nn.Module) -> None:
+        """Give the mean weights to the network."""
+        net.load_state_dict(self.weights)
+
+    def inside(self, net: nn.Module) -> "_Borrowed":
+        """Within the block the network has the mean weights."""
+        return _Borrowed(self, net)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What a resumed run needs."""
+        return self.weights
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from `state`."""
+        self.weights = {k: v.to(self.weights[k].device) for k, v in state.items()}
+
+
+class _Borrowed:
+    def __init__(self, mean: Mean, net: nn.Module) -> None:
+        self.mean, self.net = mean, net
+
+    def __enter__(self) -> None:
+        self.own = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
+        self.mean.put_into(self.net)
+
+    def __exit__(self, *_: object) -> None:
+        self.net.load_state_dict(self.own)

@@ -1,0 +1,85 @@
+"""What it means to fit a generator: a loss on its pictures, and an encoder that may be frozen."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from lessonpipe.data.augment import Augment
+from lessonpipe.data.manifest import Side
+from lessonpipe.data.pairs import Batches, Pairs, in_order
+from lessonpipe.measure import psnr
+from lessonpipe.nets import Generator
+from lessonpipe.train.place import Place
+
+
+@dataclass
+class GeneratorLearner:
+    """A generator, the loss on its pictures, and whether a frozen encoder trains its norms."""
+
+    net: Generator
+    loss: Callable[[Tensor, Tensor], dict[str, Tensor]]
+    train_bn: bool = False
+
+    def terms(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """The terms of the loss for crappy `x` and good `y`, `B 3 H W` in 0...1."""
+        return self.loss(self.net(x), y)
+
+    def measures(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """PSNR in dB, and what it gains over the crappy picture."""
+        made, crappy = psnr(self.net(x), y), psnr(x, y)
+        return {"psnr": made.mean(), "psnr_gain": (made - crappy).mean()}
+
+    def groups(self) -> list[list[nn.Parameter]]:
+        """Early encoder, late encoder, decoder."""
+        return self.net.unet.groups()
+
+    def freeze(self, frozen: bool) -> None:
+        """Freeze or free the encoder."""
+        if frozen:
+            self.net.encoder.freeze(train_bn=self.train_bn)
+        else:
+            self.net.encoder.unfreeze()
+
+
+@dataclass
+class PairData:
+    """The pairs in a folder at any size, read once a size."""
+
+    folder: Path
+    augment: Augment
+    seed: int
+    place: Place
+    pictures: int | None = None
+    made: Path | None = None
+
+    @cached_property
+    def _read(self) -> dict[tuple[Side, int], Pairs]:
+        return {}
+
+    def pairs(self, side: Side, image_px: int) -> Pairs:
+        """The pairs of one side at one size, read once."""
+        if (side, image_px) not in self._read:
+            for key in [k for k in self._read if k[1] != image_px]:
+                del self._read[key]  # one size in memory at a time
+            self._read[side, image_px] = Pairs(self.folder, side, image_px, self.made)
+        return self._read[side, image_px]
+
+    def train(self, image_px: int, batch: int) -> Batches:
+        """Random views of the training pairs, `batch` pictures over all workers."""
+        return Batches(
+            self.pairs("train", image_px),
+            batch,
+            self.seed,
+            self.augment,
+            self.place.rank,
+            self.place.world,
+            self.pictures,
+        )
+
+    def valid(self, image_px: int, batch: int) -> Iterator[tuple[Tensor, Tensor, float]]:
+        """The validation pairs as they are."""
+        pairs = self.pairs("valid", image_px)
+        return in_order(pairs, batch, rank=self.place.rank, world=self.place.world)

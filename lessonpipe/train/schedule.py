@@ -1,0 +1,78 @@
+"""One-cycle (Smith 2018) in fastai v1's numbers, and rates that differ between groups."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.optim import AdamW, Optimizer
+
+
+@dataclass(frozen=True)
+class OneCycle:
+    """Rate up by a cosine from max/25 over `warmup` of the steps, then down to max/250,000.
+
+    The momentum goes the other way, 0.95 -> 0.85 -> 0.95.
+    """
+
+    steps: int
+    warmup: float = 0.3
+    start: float = 25.0
+    end: float = 25e4
+    momenta: tuple[float, float] = (0.95, 0.85)
+
+    def at(self, step: int) -> tuple[float, float]:
+        """The share of the maximal rate, and the momentum, at a step counted from 0."""
+        rise = int(self.steps * self.warmup)
+        high, low = self.momenta
+        if step < rise:
+            t = step / rise
+            return _cosine(1 / self.start, 1.0, t), _cosine(high, low, t)
+        t = (step - rise) / max(1, self.steps - rise)
+        return _cosine(1.0, 1 / self.end, t), _cosine(low, high, t)
+
+    def apply(self, optimizer: Optimizer, step: int) -> None:
+        """Set rate and momentum of every group for `step`."""
+        share, momentum = self.at(step)
+        for group in optimizer.param_groups:
+            group["lr"] = group["max_lr"] * share
+            group["betas"] = (momentum, group["betas"][1])
+
+
+def _cosine(start: float, end: float, t: float) -> float:
+    return end + (start - end) / 2 * (1 + math.cos(math.pi * t))
+
+
+def spread(lr: float | Sequence[float], groups: int) -> list[float]:
+    """One rate a group: `(a, b)` spaced geometrically, one number the same for all."""
+    if isinstance(lr, int | float):
+        return [float(lr)] * groups
+    low, high = lr
+    if groups == 1:
+        return [high]
+    return [low * (high / low) ** (i / (groups - 1)) for i in range(groups)]
+
+
+def adamw(
+    groups: Sequence[Sequence[nn.Parameter]],
+    lr: float | Sequence[float],
+    *,
+    weight_decay: float,
+    betas: tuple[float, float] = (0.95, 0.99),
+    eps: float = 1e-5,
+) -> AdamW:
+    """Adam with decoupled weight decay over those parameters of `groups` that learn."""
+    rates = spread(lr, len(groups))
+    learning = [
+        {"params": [p for p in group if p.requires_grad], "lr": rate, "max_lr": rate}
+        for group, rate in zip(groups, rates, strict=True)
+    ]
+    learning = [group for group in learning if group["params"]]
+    fused = all(p.device.type in ("cpu", "cuda") for g in groups for p in g)
+    return AdamW(learning, weight_decay=weight_decay, betas=betas, eps=eps, fused=fused)
+
+
+def seed_step(seed: int, step: int, rank: int = 0) -> None:
+    """Make what is random within a step (dropout) depend on seed, step and worker alone."""
+    torch.manual_seed((seed * 1_000_003 + step) * 4096 + rank)

@@ -1,0 +1,67 @@
+"""The one door to every stage: `python -m tasks NAME`.
+
+DVC, Prefect (through DVC) and Ray jobs all come in here. Exit codes: 0 done, 2 something the
+person can mend, 130 interrupted.
+"""
+
+import argparse
+import errno
+import importlib
+import os
+import sys
+import time
+from pathlib import Path
+
+STAGES = (
+    "download",
+    "crappify",
+    "pretrain_generator",
+    "save_preds",
+    "pretrain_critic",
+    "fit_gan",
+    "fit_feature",
+    "fit_control",
+    "evaluate",
+)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one stage; answers with the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tasks", description=__doc__.split("\n")[0])
+    parser.add_argument("stage", choices=STAGES, help="the stage to run")
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="params file")
+    args = parser.parse_args(argv)
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+
+    from lessonpipe.errors import LessonpipeError
+    from tasks import guard, params
+
+    try:
+        guard.end_with_parent()
+        module = importlib.import_module(f"tasks.{args.stage}")
+        p = params.load(module.Params, getattr(module, "SECTION", args.stage), args.params)
+        with guard.alone(args.stage):
+            start = time.perf_counter()
+            module.run(p)
+            print(f"{args.stage}: done in {time.perf_counter() - start:.0f} s")
+        return 0
+    except LessonpipeError as error:
+        return _tell(args.stage, str(error))
+    except KeyboardInterrupt:
+        print(f"{args.stage}: interrupted; run it again to go on", file=sys.stderr)
+        return 130
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        cure = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "check rights"
+        return _tell(args.stage, f"{error.strerror}: {error.filename or 'disk'}; {cure}, run again")
+
+
+def _tell(stage: str, message: str) -> int:
+    print(f"{stage}: {message}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

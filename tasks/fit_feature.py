@@ -1,0 +1,107 @@
+"""Train on with feature loss, at growing sizes: models/pretrain_generator -> models/fit_feature.
+
+python -m tasks fit_feature
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field, model_validator
+from torch import nn
+
+from lessonpipe import cluster
+from lessonpipe.data.augment import Augment
+from lessonpipe.files import write_whole
+from lessonpipe.losses import FeatureLoss, PixelLoss
+from lessonpipe.losses.pixel import PixelKind
+from lessonpipe.nets.folder import load_generator, save_model
+from lessonpipe.settings import Strict
+from lessonpipe.train.checkpoint import Checkpoint
+from lessonpipe.train.fit import Phase, as_csv, fit
+from lessonpipe.train.generator import GeneratorLearner, PairData
+from lessonpipe.train.place import Place, Precision
+from tasks import work
+
+
+class Feature(Strict):
+    """The network that looks, where it is tapped (0 at half size), and each tap's weight."""
+
+    encoder: str
+    pretrained: bool
+    taps: list[int] = Field(min_length=1)
+    weights: list[float]
+    gram_weight: float = Field(ge=0)
+    unit: bool
+
+    @model_validator(mode="after")
+    def _as_many(self) -> "Feature":
+        if len(self.taps) != len(self.weights):
+            raise ValueError(f"{len(self.taps)} taps need as many weights, not {self.weights}")
+        return self
+
+
+class Params(Strict):
+    """The loss, and the steps of progressive resize."""
+
+    seed: int
+    precision: Precision
+    pixel: PixelKind
+    pixel_weight: float = Field(ge=0)
+    feature: Feature | None
+    weight_decay: float = Field(ge=0)
+    train_bn: bool
+    augment: Augment
+    phases: list[Phase] = Field(min_length=1)
+
+
+def run(
+    p: Params,
+    pairs: Path = Path("data/crappify"),
+    generator: Path = Path("models/pretrain_generator"),
+    out: Path = Path("models/fit_feature"),
+) -> None:
+    """Train and save; every term of the loss is a column of `history.csv`."""
+    work.train(teach, p, {"pairs": pairs, "generator": generator}, out)
+
+
+def feature_loss(
+    p: Feature | None, pixel: PixelKind, std: tuple[float, ...], *, weight: float
+) -> nn.Module:
+    """The pixel loss, and what `p` adds to it."""
+    by_pixels = PixelLoss(pixel, std, weight)
+    if p is None:
+        return by_pixels
+    return FeatureLoss(
+        p.encoder,
+        pixel=by_pixels,
+        taps=p.taps,
+        weights=p.weights,
+        gram_weight=p.gram_weight,
+        unit=p.unit,
+        pretrained=p.pretrained,
+    )
+
+
+def teach(config: dict[str, Any]) -> None:
+    """The training function, run once a worker."""
+    p = Params(**config["params"])
+    place = Place.here(p.precision)
+    torch.manual_seed(p.seed)
+    net = load_generator(Path(config["generator"]))
+    loss = feature_loss(p.feature, p.pixel, net.encoder.std, weight=p.pixel_weight)
+    history = fit(
+        GeneratorLearner(net, place.ready(loss), p.train_bn),
+        p.phases,
+        PairData(Path(config["pairs"]), p.augment, p.seed, place),
+        place,
+        weight_decay=p.weight_decay,
+        seed=p.seed,
+        checkpoint=Checkpoint(Path(config["scratch"])),
+        report=cluster.report,
+    )
+    if place.rank == 0:
+        out = Path(config["out"])
+        stage = out.name.strip(".").removesuffix(".draft")
+        save_model(out, net, {"stage": stage, "image_px": p.phases[-1].image_px, **history[-1]})
+        write_whole(out / "history.csv", as_csv(history))

@@ -1,0 +1,71 @@
+"""Teach a critic to tell generated pictures from photos: data/save_preds -> models/pretrain_critic.
+
+python -m tasks pretrain_critic
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field
+
+from lessonpipe import cluster
+from lessonpipe.data.augment import Augment
+from lessonpipe.files import write_json, write_whole
+from lessonpipe.nets.critic import Critic, CriticKind
+from lessonpipe.nets.folder import save_model
+from lessonpipe.settings import Strict
+from lessonpipe.train.checkpoint import Checkpoint
+from lessonpipe.train.critic import CriticLearner
+from lessonpipe.train.fit import Phase, as_csv, fit
+from lessonpipe.train.generator import PairData
+from lessonpipe.train.place import Place, Precision
+from tasks import work
+
+
+class Params(Strict):
+    """Which critic, and its schedule."""
+
+    seed: int
+    precision: Precision
+    critic: CriticKind
+    encoder: str
+    pretrained: bool
+    depth: int = Field(ge=1, le=5)
+    width: int = Field(ge=8)
+    weight_decay: float = Field(ge=0)
+    augment: Augment
+    phases: list[Phase]
+
+
+def run(
+    p: Params,
+    pairs: Path = Path("data/crappify"),
+    made: Path = Path("data/save_preds"),
+    out: Path = Path("models/pretrain_critic"),
+) -> None:
+    """Train and save; the accuracy on the validation pictures is in `metrics.json`."""
+    work.train(teach, p, {"pairs": pairs, "made": made}, out)
+
+
+def teach(config: dict[str, Any]) -> None:
+    """The training function, run once a worker."""
+    p = Params(**config["params"])
+    place = Place.here(p.precision)
+    torch.manual_seed(p.seed)
+    net = Critic(p.critic, pretrained=p.pretrained, encoder=p.encoder, depth=p.depth, width=p.width)
+    history = fit(
+        CriticLearner(net),
+        p.phases,
+        PairData(Path(config["pairs"]), p.augment, p.seed, place, made=Path(config["made"])),
+        place,
+        weight_decay=p.weight_decay,
+        seed=p.seed,
+        checkpoint=Checkpoint(Path(config["scratch"])),
+        report=cluster.report,
+    )
+    if place.rank == 0:
+        out = Path(config["out"])
+        save_model(out, net, {"stage": "pretrain_critic", **history[-1]})
+        write_whole(out / "history.csv", as_csv(history))
+        write_json(out / "metrics.json", {"accuracy": history[-1]["valid_accuracy"]})

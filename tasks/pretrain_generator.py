@@ -1,0 +1,92 @@
+"""Teach a U-Net by pixels to undo the recipe: data/crappify -> models/pretrain_generator.
+
+python -m tasks pretrain_generator
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field
+
+from lessonpipe import cluster
+from lessonpipe.data.augment import Augment
+from lessonpipe.files import write_whole
+from lessonpipe.losses import PixelLoss
+from lessonpipe.losses.pixel import PixelKind
+from lessonpipe.nets import Generator
+from lessonpipe.nets.blocks import Norm
+from lessonpipe.nets.folder import save_model
+from lessonpipe.nets.unet import Output
+from lessonpipe.settings import Strict
+from lessonpipe.train.checkpoint import Checkpoint
+from lessonpipe.train.fit import Phase, as_csv, fit
+from lessonpipe.train.generator import GeneratorLearner, PairData
+from lessonpipe.train.place import Place, Precision
+from tasks import work
+
+
+class Params(Strict):
+    """The network, its loss, and its schedule."""
+
+    seed: int
+    precision: Precision
+    encoder: str
+    pretrained: bool
+    widths: list[int] | None
+    head: int | None
+    blur: bool
+    norm: Norm
+    attention: bool
+    residual: bool
+    bottleneck: bool
+    output: Output
+    y_range: tuple[float, float]
+    loss: PixelKind
+    weight_decay: float = Field(ge=0)
+    train_bn: bool
+    augment: Augment
+    phases: list[Phase]
+
+
+def run(
+    p: Params,
+    pairs: Path = Path("data/crappify"),
+    out: Path = Path("models/pretrain_generator"),
+) -> None:
+    """Train and save. The model folder also holds `history.csv`, a row an epoch."""
+    work.train(teach, p, {"pairs": pairs}, out)
+
+
+def teach(config: dict[str, Any]) -> None:
+    """The training function, run once a worker."""
+    p = Params(**config["params"])
+    place = Place.here(p.precision)
+    torch.manual_seed(p.seed)
+    net = Generator(
+        p.encoder,
+        pretrained=p.pretrained,
+        widths=p.widths,
+        head=p.head,
+        blur=p.blur,
+        norm=p.norm,
+        attention=p.attention,
+        residual=p.residual,
+        bottleneck=p.bottleneck,
+        output=p.output,
+        y_range=p.y_range,
+    )
+    history = fit(
+        GeneratorLearner(net, place.ready(PixelLoss(p.loss, net.encoder.std)), p.train_bn),
+        p.phases,
+        PairData(Path(config["pairs"]), p.augment, p.seed, place),
+        place,
+        weight_decay=p.weight_decay,
+        seed=p.seed,
+        checkpoint=Checkpoint(Path(config["scratch"])),
+        report=cluster.report,
+    )
+    if place.rank == 0:
+        out = Path(config["out"])
+        save_model(out, net, {"stage": "pretrain_generator", **history[-1]})
+        write_whole(out / "history.csv", as_csv(history))
