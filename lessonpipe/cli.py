@@ -1,0 +1,148 @@
+"""The words a person types: `lessonpipe restore PATH... -o DIR`."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lessonpipe import __version__
+from lessonpipe.data.photos import find, open_photo
+from lessonpipe.errors import LessonpipeError, PictureError, UserError
+from lessonpipe.progress import bar
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command. Exit codes: 0 done, 1 some pictures failed, 2 nothing could be done."""
+    parser = argparse.ArgumentParser(prog="lessonpipe", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"lessonpipe {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("restore", help="restore pictures with a trained model")
+    one.add_argument("paths", nargs="+", metavar="PATH", help="files, folders or globs")
+    one.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="where to")
+    one.add_argument(
+        "--model",
+        type=Path,
+        default=Path("models/fit_feature"),
+        metavar="FOLDER",
+        help="model folder (default: %(default)s)",
+    )
+    how = one.add_mutually_exclusive_group()
+    how.add_argument("--scale", type=_scale, default=1.0, help="enlarge by this first (default 1)")
+    how.add_argument("--size", type=_size, metavar="WxH", help="or to this size in pixels")
+    one.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    args = parser.parse_args(argv)
+    try:
+        return restore_files(
+            args.paths, args.out, args.model, args.scale, args.size, overwrite=args.overwrite
+        )
+    except LessonpipeError as error:
+        print(f"lessonpipe: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"lessonpipe: {error.strerror}: {error.filename}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("lessonpipe: interrupted; pictures that were done are kept", file=sys.stderr)
+        return 130
+
+
+def restore_files(
+    paths: Sequence[str],
+    out: Path,
+    model: Path,
+    scale: float,
+    size: tuple[int, int] | None,
+    *,
+    overwrite: bool,
+) -> int:
+    """Restore every picture into `out` under its own name, sub-folders kept.
+
+    One that fails is named with its reason at the end, and the others go on.
+    """
+    targets = plan(paths, out)
+    if not targets:
+        raise UserError(f"no pictures in {', '.join(paths)}")
+    there = [t for t in targets.values() if t.exists()]
+    if there and not overwrite:
+        raise UserError(
+            f"{there[0]}{f' and {len(there) - 1} more' if len(there) > 1 else ''} would be "
+            "replaced; choose another folder with -o, or add --overwrite"
+        )
+    from lessonpipe.restore import Restorer  # loads torch: not before the paths are right
+
+    restorer = Restorer(model)
+    print(f"{len(targets)} pictures on {restorer.place}")
+    failed: list[str] = []
+    start = time.perf_counter()
+    for source, target in bar(targets.items(), "restore", total=len(targets), unit="picture"):
+        try:
+            restored = restorer(open_photo(source), scale=scale, size=size)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            draft = target.with_name(f".{target.name}.{os.getpid()}{target.suffix}")
+            try:
+                restored.save(draft, **_options(target))
+                os.replace(draft, target)
+            finally:
+                draft.unlink(missing_ok=True)
+        except PictureError as error:
+            failed.append(str(error))
+    done = len(targets) - len(failed)
+    print(f"{done} restored into {out} in {time.perf_counter() - start:.1f} s")
+    for reason in failed:
+        print(f"not restored: {reason}", file=sys.stderr)
+    return 0 if not failed else 1 if done else 2
+
+
+def plan(paths: Sequence[str], out: Path) -> dict[Path, Path]:
+    """Where each picture goes: `out` and its name, below a given folder its relative path.
+
+    Raises `UserError` when two would get the same name.
+    """
+    targets: dict[Path, Path] = {}
+    taken: dict[Path, Path] = {}
+    for place in paths:
+        root = Path(place)
+        for source in find([place]):
+            name = source.relative_to(root) if root.is_dir() else Path(source.name)
+            if name.suffix.lower() not in {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}:
+                name = name.with_name(name.name + ".png")
+            target = out / name
+            if taken.setdefault(target, source) != source:
+                raise UserError(
+                    f"{source} and {taken[target]} would both become {target}; restore them "
+                    "into different folders, or give the folder above them"
+                )
+            targets[source] = target
+    return targets
+
+
+def _options(target: Path) -> dict[str, Any]:
+    if target.suffix.lower() in (".jpg", ".jpeg"):
+        return {"quality": 95, "subsampling": 0}
+    return {"quality": 95} if target.suffix.lower() == ".webp" else {}
+
+
+def _scale(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not 0.05 <= value <= 16:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0.05 to 16")
+    return value
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, cross, height = text.lower().replace("×", "x").partition("x")
+    if not (cross and width.isdigit() and height.isdigit() and int(width) and int(height)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 1280x1600")
+    if int(width) * int(height) > 120_000_000:
+        raise argparse.ArgumentTypeError(f"{text} is more than 120 million pixels")
+    return int(width), int(height)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

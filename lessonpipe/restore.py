@@ -1,0 +1,94 @@
+"""A model folder and a picture -> a better picture. Any size; nothing but the folder is needed."""
+
+import math
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from lessonpipe.data.photos import to_rgb
+from lessonpipe.data.pictures import to_picture, to_tensor
+from lessonpipe.errors import UserError
+from lessonpipe.nets.folder import load_generator
+from lessonpipe.nets.generator import fold_weight_norm
+from lessonpipe.train.place import Place, Precision
+
+MODEL = Path("models/fit_feature")
+
+
+class Restorer:
+    """A generator that is ready: loaded once, used for any number of pictures."""
+
+    def __init__(self, model: str | Path = MODEL, *, precision: Precision = "auto") -> None:
+        self.place = Place.here(precision)
+        net = load_generator(Path(model))
+        self.grid = net.grid
+        self.net = self.place.ready(fold_weight_norm(net)).requires_grad_(False)
+
+    def __call__(
+        self,
+        picture: Image.Image,
+        *,
+        scale: float = 1.0,
+        size: tuple[int, int] | None = None,
+    ) -> Image.Image:
+        """The restored picture, RGB.
+
+        It is first enlarged (bicubic) to `size`, width and height, or by `scale`, as the crappy
+        pictures were in training, and has that size in the end. Raises `UserError` for sizes
+        that are no sizes.
+        """
+        picture = to_rgb(picture)
+        width, height = size or (round(side * scale) for side in picture.size)
+        if min(width, height) < 1 or not math.isfinite(scale):
+            raise UserError(f"a picture cannot become {width}x{height} pixels")
+        if (width, height) != picture.size:
+            picture = picture.resize((width, height), Image.Resampling.BICUBIC)
+        x = to_tensor(picture)[None].float() / 255
+        return to_picture(self.run(x)[0])
+
+    @torch.inference_mode()
+    def run(self, x: Tensor) -> Tensor:
+        """Pictures of any size, `B 3 H W` in 0...1: padded to the grid by mirroring, cut back."""
+        height, width = x.shape[-2:]
+        x = pad_to_grid(x, self.grid)
+        try:
+            with self.place.autocast():
+                made: Tensor = self.net(self.place.put(x))
+        except torch.OutOfMemoryError as error:
+            raise UserError(
+                f"{width}x{height} pixels do not fit in the memory of {self.place.device}; use "
+                "LESSONPIPE_DEVICE=cpu, or a smaller --scale"
+            ) from error
+        return made[..., :height, :width].float()
+
+
+def pad_to_grid(x: Tensor, grid: int) -> Tensor:
+    """Pad right and bottom to a multiple of `grid`, at least two: `B C H W -> B C H' W'`."""
+    height, width = x.shape[-2:]
+    down = max(2 * grid, math.ceil(height / grid) * grid) - height
+    right = max(2 * grid, math.ceil(width / grid) * grid) - width
+    mode = "reflect" if down < height and right < width else "replicate"
+    return F.pad(x, (0, right, 0, down), mode) if down or right else x
+
+
+@lru_cache(maxsize=2)
+def _restorer(model: str) -> Restorer:
+    return Restorer(model)
+
+
+def restore(
+    image: Image.Image,
+    model: str | Path = MODEL,
+    *,
+    scale: float = 1.0,
+    size: tuple[int, int] | None = None,
+) -> Image.Image:
+    """Restore one picture with a model folder, which stays loaded for the next one.
+
+    See `Restorer.__call__` for `scale` and `size`.
+    """
+    return _restorer(str(Path(model).resolve()))(image, scale=scale, size=size)
