@@ -27,7 +27,7 @@ from lessonpipe.nets.folder import load_generator
 from lessonpipe.nets.generator import fold_weight_norm
 from lessonpipe.progress import bar
 from lessonpipe.report.page import Grid, page
-from lessonpipe.report.scores import Scores, compare
+from lessonpipe.report.scores import Scores, compare, headline
 from lessonpipe.settings import Strict
 from lessonpipe.train.place import Place, Precision
 
@@ -148,15 +148,3 @@ def _batches(
             part = pairs[first : first + batch]
             x, y, plain = zip(*pool.map(load, part), strict=True)
             yield part, *(torch.stack(v).float() / 255 for v in (x, y, plain))  # type: ignore[misc]
-
-
-def headline(metrics: dict[str, Any]) -> str:
-    """One line of measures."""
-    parts = []
-    for px, models in metrics.items():
-        for name, measures in models.items():
-            if isinstance(measures, dict) and "psnr_gain" in measures and name != "crappy":
-                gain, text = measures["psnr_gain"], measures["text_removed"]
-                told = f"{name} at {px}: {gain['median']:+.2f} dB"
-                parts.append(told + (f", text removed {text['mean']:.2f}" if text else ""))
-    return "; ".join(parts)

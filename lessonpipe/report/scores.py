@@ -95,3 +95,15 @@ def compare(new: Scores, old: Scores, seed: int, draws: int = 2000) -> dict[str,
     lost = np.array(old.by_photo("psnr")) - np.array(new.by_photo("psnr"))
     result["psnr_lost"] = asdict(summarise(lost.tolist(), seed=seed))
     return result
+
+
+def headline(metrics: dict[str, Any]) -> str:
+    """One line of measures."""
+    parts = []
+    for px, models in metrics.items():
+        for name, measures in models.items():
+            if isinstance(measures, dict) and "psnr_gain" in measures and name != "crappy":
+                gain, text = measures["psnr_gain"], measures["text_removed"]
+                told = f"{name} at {px}: {gain['median']:+.2f} dB"
+                parts.append(told + (f", text removed {text['mean']:.2f}" if text else ""))
+    return "; ".join(parts)

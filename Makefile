@@ -1,0 +1,33 @@
+# run: build a restorer on the sample photos.  test: all tests.  lint: style and types.
+# ui: Prefect on localhost.  bench: how fast crappify is.
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export DVC_NO_ANALYTICS := 1
+export DO_NOT_TRACK := 1
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export RAY_USAGE_STATS_ENABLED := 0
+
+.PHONY: run test lint ui bench
+
+run: .venv/installed
+	dvc repro
+	@python -m lessonpipe.report
+
+test: .venv/installed
+	pytest
+
+lint: .venv/installed
+	ruff format --check .
+	ruff check .
+	mypy lessonpipe tasks flows
+
+ui: .venv/installed
+	python -m flows ui
+
+bench: .venv/installed
+	python -m tests.bench_crappify
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	python -m pip install --quiet -c constraints.txt -e ".[pipeline,dev]"
+	touch $@

@@ -1,0 +1,23 @@
+"""Say in one line what the last evaluation found: `python -m lessonpipe.report`."""
+
+import sys
+from pathlib import Path
+
+from lessonpipe.files import read_json
+from lessonpipe.report.scores import headline
+
+FIGURES = Path("reports/metrics.json")
+
+
+def main() -> int:
+    """Print the measures and where the page is."""
+    if not FIGURES.is_file():
+        print(f"{FIGURES} is not there; run `make run` first", file=sys.stderr)
+        return 2
+    print(headline(read_json(FIGURES)))
+    print(f"look at {FIGURES.with_name('index.html')}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
