@@ -60,7 +60,7 @@ class EncoderCritic(nn.Module):
             spectral_norm(nn.Conv2d(3, width // 2, 4, 2, 1)), nn.LeakyReLU(0.2)
         )
         self.heads = nn.ModuleList(_head(n, width) for n in [width // 2, *encoder.channels])
-        self.scale = nn.Parameter(torch.full((len(self.heads), 1, 1, 1, 1), 4.0))
+        self.scale = nn.Parameter(torch.full((len(self.heads),), 4.0))
 
     def forward(self, x: Tensor) -> Tensor:
         detail = (x - F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)) * 8
@@ -70,7 +70,7 @@ class EncoderCritic(nn.Module):
             F.adaptive_avg_pool2d(head(f).float(), size)
             for head, f in zip(self.heads, seen, strict=True)
         ]
-        return (torch.stack(grids) * self.scale).sum(0)
+        return torch.einsum("n,nbchw->bchw", self.scale, torch.stack(grids))
 
 
 def _head(n: int, width: int) -> nn.Sequential:

@@ -1,5 +1,6 @@
 """A pretrained picture network, cut into the features a U-Net taps. Any that `timm` knows."""
 
+import difflib
 from typing import Any
 
 import torch
@@ -21,11 +22,11 @@ class Encoder(nn.Module):
         super().__init__()
         import timm
 
-        if name not in timm.list_models(name):
-            close = timm.list_models(f"*{name.split('_')[0][:6]}*")[:12]
+        if not timm.is_model(name):
+            close = difflib.get_close_matches(name, timm.list_models(), n=6, cutoff=0.4)
             raise UserError(
-                f"no encoder is called {name!r}; timm knows, for example: "
-                + ", ".join(close or ["resnet34", "tf_efficientnet_lite0"])
+                f"no encoder is called {name!r}; timm knows {len(timm.list_models())}, such as "
+                + ", ".join(dict.fromkeys(["resnet34", "tf_efficientnet_lite0", *close]))
             )
         options: dict[str, Any] = {} if depth is None else {"out_indices": tuple(range(depth))}
         self.net = timm.create_model(name, features_only=True, pretrained=False, **options)

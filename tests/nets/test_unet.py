@@ -1,0 +1,145 @@
+"""The generator's network."""
+
+import pytest
+import torch
+from torch import nn
+
+from lessonpipe.errors import UserError
+from lessonpipe.nets import Encoder, Generator, LessonCritic, Unet
+from lessonpipe.nets.blocks import PixelShuffleUp, SelfAttention
+from lessonpipe.nets.generator import fold_weight_norm
+
+
+def count(net: nn.Module) -> int:
+    return sum(p.numel() for p in net.parameters())
+
+
+@pytest.fixture(scope="module")
+def resnet34() -> Encoder:
+    return Encoder("resnet34", pretrained=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "parameters"),
+    [
+        ({"attention": True}, 41_413_534),  # the lesson's generator
+        ({}, 41_229_213),  # its feature-loss generator, without attention
+        ({"norm": "none", "blur": False, "out_channels": 12, "output": "plain"}, 41_222_168),
+        (
+            {
+                "norm": "none",
+                "blur": False,
+                "out_channels": 12,
+                "output": "plain",
+                "bottleneck": True,
+            },
+            41_133_018,  # the lesson's printed CamVid summary
+        ),
+    ],
+)
+def test_the_unet_has_as_many_parameters_as_the_lessons(resnet34, options, parameters):
+    assert count(Unet(resnet34, **options)) == parameters
+
+
+def test_the_lessons_critic_has_as_many_parameters_and_a_grid_of_logits():
+    critic = LessonCritic()
+    assert count(critic) == 44_705_665
+    assert critic.eval()(torch.rand(1, 3, 128, 128)).shape == (1, 1, 5, 5)
+
+
+def small(**options: object) -> Generator:
+    options = {"widths": [16, 16, 8, 8], "head": 8, "norm": "none"} | options
+    return Generator("tf_efficientnet_lite0", pretrained=False, **options).eval()
+
+
+@pytest.mark.parametrize("size", [(64, 64), (65, 97), (33, 120)])
+def test_the_unet_answers_in_the_size_it_was_asked_even_an_odd_one(size):
+    assert small()(torch.rand(1, 3, *size)).shape == (1, 3, *size)
+
+
+def test_an_untrained_correction_changes_nothing():
+    x = torch.rand(2, 3, 64, 64)
+    assert torch.allclose(small(output="correction")(x), x, atol=1e-6)
+
+
+def test_a_range_is_never_left():
+    net = small(output="range", y_range=(-1.0, 1.0))
+    y = net.normalise(net(torch.rand(2, 3, 64, 64) * 100))
+    assert y.min() >= -1.001
+    assert y.max() <= 1.001
+
+
+def test_sub_pixels_start_equal_so_that_no_checkerboard_is_drawn():
+    for norm in ("none", "weight"):
+        up = PixelShuffleUp(8, 4, blur=False, norm=norm)  # type: ignore[arg-type]
+        y = up(torch.randn(1, 8, 5, 5))
+        assert torch.allclose(y[..., ::2, ::2], y[..., 1::2, 1::2], atol=1e-5)
+
+
+def test_attention_starts_as_the_identity_and_then_looks_everywhere():
+    layer = SelfAttention(16).eval()
+    x = torch.randn(1, 16, 6, 6, requires_grad=True)
+    assert torch.equal(layer(x), x)
+    nn.init.ones_(layer.gamma)
+    layer(x)[0, 0, 0, 0].backward()
+    assert x.grad is not None
+    assert (x.grad.abs().sum(1) > 0).all()  # one place depends on all places
+
+
+def test_a_frozen_encoder_gets_no_gradients_and_keeps_its_statistics():
+    net = small()
+    net.encoder.freeze()
+    before = {k: v.clone() for k, v in net.encoder.state_dict().items()}
+    net.train()
+    net(torch.rand(2, 3, 64, 64)).sum().backward()
+    assert all(p.grad is None for p in net.encoder.parameters())
+    assert all(torch.equal(v, before[k]) for k, v in net.encoder.state_dict().items())
+    net.encoder.unfreeze()
+    net.train()
+    net(torch.rand(2, 3, 64, 64)).sum().backward()
+    assert any(p.grad is not None for p in net.encoder.parameters())
+
+
+def test_frozen_batch_norms_can_go_on_training_as_in_the_lesson():
+    net = small()
+    net.encoder.freeze(train_bn=True)
+    net.train()
+    net(torch.rand(2, 3, 64, 64)).square().sum().backward()
+    learning = [n for n, p in net.encoder.named_parameters() if p.grad is not None]
+    assert learning
+    assert all("bn" in name for name in learning)
+
+
+def test_the_three_groups_hold_every_parameter_once(resnet34):
+    for net in (Unet(resnet34), small().unet):
+        groups = net.groups()
+        ids = [id(p) for group in groups for p in group]
+        assert len(groups) == 3
+        assert len(ids) == len(set(ids)) == len(list(net.parameters()))
+    early, late = resnet34.groups()
+    assert [sum(p.numel() for p in g) for g in (early, late)] == [1_347_904, 19_936_768]
+
+
+def test_folding_weight_norm_changes_no_answer():
+    net = small(norm="weight", output="range")
+    x = torch.rand(1, 3, 64, 64)
+    before = net(x)
+    assert torch.allclose(fold_weight_norm(net)(x), before, atol=1e-5)
+
+
+def test_an_unknown_encoder_is_refused_with_names_that_exist():
+    with pytest.raises(UserError, match="resnet34"):
+        Encoder("resnet_thirtyfour", pretrained=False)
+
+
+def test_carried_weights_know_a_cat():
+    import timm
+    from skimage import data
+
+    from lessonpipe.nets.weights import load_pretrained
+
+    net = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    load_pretrained(net, "tf_efficientnet_lite0")
+    cat = torch.from_numpy(data.chelsea().copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+    cat = nn.functional.interpolate(cat, (224, 224), mode="bilinear", antialias=True)
+    assert int(net.eval()(cat).argmax()) in range(281, 286)  # ImageNet's five domestic cats

@@ -1,0 +1,53 @@
+"""One-cycle, against its formula and against torch's own."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from lessonpipe.train.schedule import OneCycle, adamw, spread
+
+
+@pytest.mark.parametrize("warmup", [0.3, 0.8, 0.9])
+def test_rate_and_momentum_follow_fastais_formula_at_every_step(warmup):
+    steps, rise = 200, int(200 * warmup)
+    cycle = OneCycle(steps, warmup)
+    for step in range(steps):
+        rate, momentum = cycle.at(step)
+        if step < rise:
+            t = (1 - math.cos(math.pi * step / rise)) / 2
+            assert rate == pytest.approx(1 / 25 + (1 - 1 / 25) * t)
+            assert momentum == pytest.approx(0.95 - 0.10 * t)
+        else:
+            t = (1 - math.cos(math.pi * (step - rise) / (steps - rise))) / 2
+            assert rate == pytest.approx(1 + (1 / 25e4 - 1) * t)
+            assert momentum == pytest.approx(0.85 + 0.10 * t)
+
+
+def test_it_starts_low_peaks_at_the_maximum_and_ends_near_nothing():
+    rates = [OneCycle(1000).at(step)[0] for step in range(1000)]
+    assert rates[0] == pytest.approx(0.04)
+    assert max(rates) == pytest.approx(1.0)
+    assert rates.index(max(rates)) == 300
+    assert rates[-1] < 1e-4
+
+
+def test_rates_are_spread_geometrically_over_the_groups():
+    assert spread((1e-6, 1e-4), 3) == pytest.approx([1e-6, 1e-5, 1e-4])
+    assert spread(1e-3, 3) == [1e-3] * 3
+
+
+def test_weight_decay_is_decoupled_from_the_gradient():
+    weight = nn.Parameter(torch.ones(3))
+    optimizer = adamw([[weight]], 0.1, weight_decay=0.5)
+    weight.grad = torch.zeros(3)
+    optimizer.step()
+    assert torch.allclose(weight, torch.full((3,), 1 - 0.1 * 0.5))
+
+
+def test_what_is_frozen_is_not_optimised():
+    free, fixed = nn.Parameter(torch.ones(1)), nn.Parameter(torch.ones(1), requires_grad=False)
+    optimizer = adamw([[fixed], [free]], (1e-4, 1e-2), weight_decay=0)
+    assert [g["params"] for g in optimizer.param_groups] == [[free]]
+    assert optimizer.param_groups[0]["max_lr"] == pytest.approx(1e-2)
