@@ -51,6 +51,7 @@ class Params(Strict):
     precision: Precision
     image_px: int = Field(ge=32, multiple_of=32)
     batch: int = Field(ge=1)
+    pictures: int | None = Field(ge=1)
     epochs: int = Field(ge=1)
     max_lr: float = Field(gt=0)
     critic_times: float = Field(gt=0)
@@ -107,6 +108,7 @@ def teach(config: dict[str, Any]) -> None:
         place,
         image_px=p.image_px,
         batch=p.batch,
+        pictures=p.pictures,
         epochs=p.epochs,
         max_lr=p.max_lr,
         critic_times=p.critic_times,

@@ -45,7 +45,7 @@ class LessonCritic(nn.Sequential):
 
 
 class EncoderCritic(nn.Module):
-    """A critic with a frozen pretrained encoder for eyes: `B 3 H W -> B 1 H/32 W/32` logits.
+    """A critic with a frozen pretrained encoder for eyes: `B 3 H W -> B 1 H/64 W/64` logits.
 
     The lecturer's suspicion (Sauer et al. 2021 found the same: "projected GANs"): eyes that were
     trained on ImageNet, spectral-normed heads on top. One more head looks at the fine structure
@@ -65,7 +65,7 @@ class EncoderCritic(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         detail = (x - F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)) * 8
         seen = [self.fine(detail), *self.encoder.net(x)]
-        size = (max(1, x.shape[-2] // 32), max(1, x.shape[-1] // 32))
+        size = (max(1, x.shape[-2] // 64), max(1, x.shape[-1] // 64))
         grids = [
             F.adaptive_avg_pool2d(head(f).float(), size)
             for head, f in zip(self.heads, seen, strict=True)

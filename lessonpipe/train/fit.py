@@ -28,7 +28,8 @@ class Phase(Strict):
     """Some epochs at one size with one schedule; progressive resize is a list of these.
 
     `batch` is the global batch, over all workers. `max_lr` is one rate, or the two between which
-    the groups' rates are spaced; `warmup` the share of the steps in which it rises.
+    the groups' rates are spaced; `warmup` the share of the steps in which it rises. An epoch is
+    every training picture once, or so many `pictures`.
     """
 
     image_px: int = Field(ge=32, le=4096, multiple_of=32)
@@ -37,12 +38,13 @@ class Phase(Strict):
     max_lr: Rate | tuple[Rate, Rate]
     warmup: float = Field(0.3, ge=0, lt=1)
     frozen: bool = False
+    pictures: int | None = Field(None, ge=1)
 
 
 class Data(Protocol):
     """Makes the batches of a phase."""
 
-    def train(self, image_px: int, batch: int) -> Batches: ...
+    def train(self, image_px: int, batch: int, pictures: int | None) -> Batches: ...
 
     def valid(self, image_px: int, batch: int) -> Iterator[tuple[Tensor, Tensor, float]]: ...
 
@@ -100,7 +102,7 @@ def fit(
             first = state["epoch"]
         if first == phase.epochs:
             continue
-        batches = data.train(phase.image_px, phase.batch)
+        batches = data.train(phase.image_px, phase.batch, phase.pictures)
         cycle = OneCycle(batches.steps * phase.epochs, phase.warmup)
         for epoch in range(first, phase.epochs):
             trained = _train_epoch(learner, optimizer, cycle, batches, number, epoch, place, seed)

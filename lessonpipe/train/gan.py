@@ -73,6 +73,7 @@ def fit_turns(
     *,
     image_px: int,
     batch: int,
+    pictures: int | None,
     epochs: int,
     max_lr: float,
     critic_times: float,
@@ -112,7 +113,7 @@ def fit_turns(
         history, first = state["history"], state["epoch"]
         if place.rank == 0:
             print(f"going on after epoch {first}", flush=True)
-    batches = data.train(image_px, batch)
+    batches = data.train(image_px, batch, pictures)
     for epoch in range(first, epochs):
         row: dict[str, float] = {"epoch": epoch + 1}
         row |= _train_epoch(

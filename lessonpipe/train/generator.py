@@ -52,7 +52,6 @@ class PairData:
     augment: Augment
     seed: int
     place: Place
-    pictures: int | None = None
     made: Path | None = None
 
     @cached_property
@@ -67,7 +66,7 @@ class PairData:
             self._read[side, image_px] = Pairs(self.folder, side, image_px, self.made)
         return self._read[side, image_px]
 
-    def train(self, image_px: int, batch: int) -> Batches:
+    def train(self, image_px: int, batch: int, pictures: int | None = None) -> Batches:
         """Random views of the training pairs, `batch` pictures over all workers."""
         return Batches(
             self.pairs("train", image_px),
@@ -76,7 +75,7 @@ class PairData:
             self.augment,
             self.place.rank,
             self.place.world,
-            self.pictures,
+            pictures,
         )
 
     def valid(self, image_px: int, batch: int) -> Iterator[tuple[Tensor, Tensor, float]]:
