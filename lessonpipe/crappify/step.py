@@ -56,3 +56,4 @@ Range = Annotated[tuple[float, float], _within(0, 10_000)]
 Share = Annotated[tuple[float, float], _within(0, 1)]
 Angle = Annotated[tuple[float, float], _within(-360, 360)]
 WholeRange = Annotated[tuple[int, int], _within(0, 10_000)]
+Quality = Annotated[tuple[int, int], _within(1, 95)]  # JPEG's
