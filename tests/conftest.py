@@ -43,6 +43,29 @@ def photos(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small generator that was taught nothing, and does something."""
+    import torch
+
+    from lessonpipe.nets import Generator
+    from lessonpipe.nets.folder import save_model
+
+    torch.manual_seed(0)
+    net = Generator(
+        "tf_efficientnet_lite0",
+        pretrained=False,
+        widths=[16, 16, 8, 8],
+        head=8,
+        norm="none",
+        output="correction",
+    )
+    torch.nn.init.normal_(net.unet.answer[0].weight, std=0.1)
+    folder = tmp_path_factory.mktemp("model") / "small"
+    save_model(folder, net, {})
+    return folder
+
+
 @pytest.fixture
 def door(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs `python -m MODULE WORDS...` in `tmp_path` as a person would."""
