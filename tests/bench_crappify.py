@@ -3,7 +3,8 @@
     python -m tests.bench_crappify [PHOTOS] [ROUNDS]
 
 Start and imports of the workers are counted on neither side. Rounds alternate which goes first;
-the last line is the median of the rounds' ratios.
+the last line is the median of the rounds' ratios. Run it where nothing else runs: under load the
+system shares the cores by session, which favours Ray's many.
 """
 
 import multiprocessing
