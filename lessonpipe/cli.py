@@ -1,6 +1,7 @@
 """The words a person types: `lessonpipe restore PATH... -o DIR`."""
 
 import argparse
+import math
 import os
 import sys
 import time
@@ -8,10 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from lessonpipe import __version__
 from lessonpipe.data.photos import find, open_photo
 from lessonpipe.errors import LessonpipeError, PictureError, UserError
 from lessonpipe.progress import bar
+
+MOST = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}  # pixels a side that a kind can hold
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"lessonpipe: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"lessonpipe: {error.strerror}: {error.filename}", file=sys.stderr)
+        where = f": {error.filename}" if error.filename else f"; look at the disk of {args.out}"
+        print(f"lessonpipe: {error.strerror or error}{where}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("lessonpipe: interrupted; pictures that were done are kept", file=sys.stderr)
@@ -71,7 +77,7 @@ def restore_files(
             f"{there[0]}{f' and {len(there) - 1} more' if len(there) > 1 else ''} would be "
             "replaced; choose another folder with -o, or add --overwrite"
         )
-    from lessonpipe.restore import Restorer  # loads torch: not before the paths are right
+    from lessonpipe.restorer import Restorer  # loads torch: not before the paths are right
 
     restorer = Restorer(model)
     print(f"{len(targets)} pictures on {restorer.place}")
@@ -80,15 +86,11 @@ def restore_files(
     for source, target in bar(targets.items(), "restore", total=len(targets), unit="picture"):
         try:
             restored = restorer(open_photo(source), scale=scale, size=size)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            draft = target.with_name(f".{target.name}.{os.getpid()}{target.suffix}")
-            try:
-                restored.save(draft, **_options(target))
-                os.replace(draft, target)
-            finally:
-                draft.unlink(missing_ok=True)
+            save(restored, target)
         except PictureError as error:
             failed.append(str(error))
+        except UserError as error:
+            failed.append(f"{source}: {error}")
     done = len(targets) - len(failed)
     print(f"{done} restored into {out} in {time.perf_counter() - start:.1f} s")
     for reason in failed:
@@ -96,33 +98,62 @@ def restore_files(
     return 0 if not failed else 1 if done else 2
 
 
+def save(picture: Image.Image, target: Path) -> None:
+    """Write a picture whole. Raises `PictureError` when the kind of file cannot hold it."""
+    suffix = target.suffix.lower()
+    most = MOST.get(suffix, math.inf)
+    if max(picture.size) > most:
+        size = f"{picture.width}x{picture.height}"
+        raise PictureError(
+            f"{target}: {size} pixels do not fit in {suffix}, which has {most} a side"
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{os.getpid()}{suffix}")
+    try:
+        picture.save(draft, **_options(suffix))
+        os.replace(draft, target)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
 def plan(paths: Sequence[str], out: Path) -> dict[Path, Path]:
     """Where each picture goes: `out` and its name, below a given folder its relative path.
 
-    Raises `UserError` when two would get the same name.
+    What lies in `out` already, when that is within a given folder, is an earlier run's and left
+    out. Raises `UserError` when two would get the same name.
     """
     targets: dict[Path, Path] = {}
     taken: dict[Path, Path] = {}
     for place in paths:
-        root = Path(place)
+        root = Path(place).expanduser()
         for source in find([place]):
+            if _made_before(source, root, out):
+                continue
             name = source.relative_to(root) if root.is_dir() else Path(source.name)
             if name.suffix.lower() not in {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}:
                 name = name.with_name(name.name + ".png")
             target = out / name
-            if taken.setdefault(target, source) != source:
+            if not taken.setdefault(target, source).samefile(source):
                 raise UserError(
                     f"{source} and {taken[target]} would both become {target}; restore them "
                     "into different folders, or give the folder above them"
                 )
-            targets[source] = target
+            targets[taken[target]] = target
     return targets
 
 
-def _options(target: Path) -> dict[str, Any]:
-    if target.suffix.lower() in (".jpg", ".jpeg"):
+def _made_before(source: Path, root: Path, out: Path) -> bool:
+    return (
+        root.is_dir()
+        and not root.resolve().is_relative_to(out.resolve())
+        and source.resolve().is_relative_to(out.resolve())
+    )
+
+
+def _options(suffix: str) -> dict[str, Any]:
+    if suffix in (".jpg", ".jpeg"):
         return {"quality": 95, "subsampling": 0}
-    return {"quality": 95} if target.suffix.lower() == ".webp" else {}
+    return {"quality": 95} if suffix == ".webp" else {}
 
 
 def _scale(text: str) -> float:

@@ -21,7 +21,7 @@ def worker_count(default: int) -> int:
     text = os.environ.get("LESSONPIPE_WORKERS", "").strip()
     if not text:
         return default
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise UserError(f"LESSONPIPE_WORKERS={text!r}: it must be a whole number above 0")
     return int(text)
 
@@ -60,7 +60,8 @@ def spread(
     """`function` of every item on Ray's workers, in the order that they are done.
 
     Yields each result and the seconds since the workers were ready. A worker that dies has its
-    items done again, up to three times. Must be used within `running`.
+    items done again, up to three times. Our errors and the system's come out as they are. Must be
+    used within `running`.
     """
     import ray
 
@@ -80,6 +81,10 @@ def spread(
                 under_way.discard(one)
                 for result in ray.get(one):
                     yield result, time.perf_counter() - start
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, (LessonpipeError, OSError)):
+            raise error.cause from None  # in its own words, as if it had happened here
+        raise
     except ray.exceptions.OutOfMemoryError as error:
         raise UserError(
             "Ray's memory monitor ended a worker; set LESSONPIPE_WORKERS to fewer workers"

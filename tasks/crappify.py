@@ -7,6 +7,7 @@ Leaves `good/`, `crappy/` (the same names), `manifest.json` (what is what, and o
 """
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from pydantic import Field, field_validator
 from lessonpipe import cluster
 from lessonpipe.crappify import Recipe
 from lessonpipe.crappify.pairs import Made, make_pairs
-from lessonpipe.crappify.step import WholeRange
+from lessonpipe.crappify.step import Quality
 from lessonpipe.data.manifest import Manifest, Side
 from lessonpipe.data.photos import find, split
 from lessonpipe.errors import UserError
@@ -38,7 +39,7 @@ class Params(Strict):
 
     seed: int
     recipe: list[str | dict[str, dict[str, Any] | None]]
-    quality: WholeRange = (10, 70)
+    quality: Quality = (10, 70)
     series: str | None
     valid_share: float = Field(gt=0, lt=1)
     tiles: Tiles
@@ -48,6 +49,15 @@ class Params(Strict):
     def _known(cls, steps: list[Any]) -> list[Any]:
         Recipe(steps)
         return steps
+
+    @field_validator("series")
+    @classmethod
+    def _compiles(cls, series: str | None) -> str | None:
+        try:
+            re.compile(series or "")
+        except re.error as error:
+            raise ValueError(f"no regular expression: {error}") from error
+        return series
 
 
 @dataclass(frozen=True)
@@ -81,7 +91,8 @@ def _do(job: Job) -> Made:
 
 def run(p: Params, photos: Path = Path("data/photos"), out: Path = Path("data/crappify")) -> None:
     """Make all pairs. Raises `UserError` when there is no photo that can be read."""
-    names = [path.relative_to(photos).as_posix() for path in find([photos])]
+    found = find([photos]) if photos.is_dir() else []
+    names = [path.relative_to(photos).as_posix() for path in found]
     if not names:
         raise UserError(f"{photos} holds no pictures; run `dvc repro download` first")
     sides = split(names, series=p.series, valid_share=p.valid_share, seed=p.seed)

@@ -17,7 +17,7 @@ from typing import Literal
 from pydantic import Field
 
 from lessonpipe.data.fetch import Archive, fetch, unpack_pictures
-from lessonpipe.data.photos import is_picture, open_photo
+from lessonpipe.data.photos import hidden, is_picture, open_photo
 from lessonpipe.errors import PictureError, UserError
 from lessonpipe.files import whole_folder, write_json
 from lessonpipe.progress import bar
@@ -98,14 +98,21 @@ def _from_folder(folder: Path, pattern: str) -> Iterator[tuple[str, Path]]:
     """The pictures in a folder, named as they are there, subfolders included."""
     if not folder.is_dir():
         raise UserError(f"download.folder = {str(folder)!r}: there is no such folder")
-    found = sorted(path for path in folder.glob(pattern) if is_picture(path))
+    if not pattern or Path(pattern).is_absolute() or ".." in Path(pattern).parts:
+        raise UserError(
+            f"download.pattern = {pattern!r}: it must lie within the folder, like '**/*' or '*.jpg'"
+        )
+    found = sorted(p for p in folder.glob(pattern) if is_picture(p) and not hidden(p, folder))
     if not found:
         raise UserError(
             f"download.folder = {str(folder)!r} holds no pictures that match {pattern!r}; put "
             "photos there, or name another folder in params.yaml"
         )
     for path in found:
-        yield path.relative_to(folder).as_posix(), path
+        name = path.relative_to(folder).as_posix()
+        if any("\ud800" <= letter <= "\udfff" for letter in name):
+            raise UserError(f"{folder}/{ascii(name)[1:-1]}: the name is not UTF-8; rename it")
+        yield name, path
 
 
 def sample_photos() -> list[Path]:

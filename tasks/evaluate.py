@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import yaml
@@ -44,7 +44,7 @@ class At(Strict):
     """A size, and the models that were trained for it."""
 
     image_px: int = Field(ge=32, multiple_of=32)
-    models: list[str]
+    models: list[Literal["generator", "gan", "control", "feature"]]
 
 
 class Params(Strict):

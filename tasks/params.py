@@ -9,24 +9,27 @@ from pydantic import BaseModel, ValidationError
 from lessonpipe.errors import UserError
 
 P = TypeVar("P", bound=BaseModel)
+COMMON = ("seed", "precision")  # at the top of the file, handed to every stage that declares them
 
 
 def load(kind: type[P], stage: str, path: Path = Path("params.yaml")) -> P:
     """The section `stage` of the params file as `kind`.
 
-    Top-level numbers that `kind` declares too (`seed`, `precision`) are handed in. Raises
-    `UserError` naming the key, what is wrong with it, and what would be right.
+    The `COMMON` ones that `kind` declares are handed in. Raises `UserError` naming the key, what
+    is wrong with it, and what would be right.
     """
     try:
-        whole = yaml.safe_load(path.read_text())
+        whole = yaml.safe_load(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{path} is not there; run this in the project's folder") from error
+    except (IsADirectoryError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not a text file: {error}") from error
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not YAML: {error}") from error
     section = whole.get(stage) if isinstance(whole, dict) else None
     if not isinstance(section, dict):
         raise UserError(f"{path} has no section {stage!r}")
-    common = {k: v for k, v in whole.items() if not isinstance(v, dict) and k in kind.model_fields}
+    common = {k: whole[k] for k in COMMON if k in whole and k in kind.model_fields}
     try:
         return kind(**{**common, **section})
     except ValidationError as error:
@@ -36,7 +39,8 @@ def load(kind: type[P], stage: str, path: Path = Path("params.yaml")) -> P:
 def _in_words(error: ValidationError, kind: type[BaseModel], stage: str, path: Path) -> str:
     lines = []
     for wrong in error.errors():
-        where = ".".join([stage, *(str(part) for part in wrong["loc"])])
+        own = [] if wrong["loc"][:1] and wrong["loc"][0] in COMMON else [stage]
+        where = ".".join([*own, *(str(part) for part in wrong["loc"])])
         if wrong["type"] == "extra_forbidden":
             known = ", ".join(_known(kind, wrong["loc"][:-1]))
             lines.append(f"{where} is unknown; the keys here are: {known}")

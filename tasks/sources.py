@@ -6,11 +6,14 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# what tells, guards and carries, but never changes a result
+# what tells, guards, writes and carries, but never changes a result; not followed further
 PLUMBING = {
     "lessonpipe/__init__.py",
+    "lessonpipe/cluster.py",
     "lessonpipe/errors.py",
+    "lessonpipe/files.py",
     "lessonpipe/progress.py",
+    "lessonpipe/settings.py",
     "tasks/__init__.py",
     "tasks/guard.py",
     "tasks/sources.py",
@@ -27,11 +30,16 @@ def sources(module: str) -> list[str]:
     while waiting:
         file = waiting.pop()
         name = file.relative_to(ROOT).as_posix()
-        if name in found:
+        if name in found or name in PLUMBING:
             continue
         found[name] = None
         waiting.extend(_imports(file))
-    return [name for name in found if name not in PLUMBING]
+    return [name for name in found if _does(ROOT / name)]
+
+
+def _does(file: Path) -> bool:
+    """Whether a file holds more than its docstring."""
+    return any(not isinstance(node, ast.Expr) for node in ast.parse(file.read_text()).body)
 
 
 @cache
@@ -47,8 +55,14 @@ def _walk(file: Path) -> Iterator[Path]:
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         for name in names:
-            if name.split(".")[0] in ("lessonpipe", "tasks") and (path := _file(name)):
-                yield path
+            if name.split(".")[0] in ("lessonpipe", "tasks"):
+                yield from filter(None, map(_file, _with_parents(name)))
+
+
+def _with_parents(module: str) -> list[str]:
+    """`a`, `a.b`, `a.b.c`: Python runs the packages on the way, too."""
+    parts = module.split(".")
+    return [".".join(parts[: i + 1]) for i in range(len(parts))]
 
 
 def _file(module: str) -> Path | None:

@@ -38,12 +38,25 @@ def make_pairs(
     """Cut, spoil and save the photo called `name` as `out/good/...` and `out/crappy/...`.
 
     With a `tile_px`, `count` square tiles of that size are cut; without, the photo stays whole.
-    A photo that cannot be read becomes a `Made` with an error, never an exception.
+    A photo that cannot be read or spoilt becomes a `Made` with an error, never an exception.
     """
     try:
-        picture = open_photo(photo)
+        return Made(name, _make(photo, name, side, series, tile_px, count, recipe, out))
     except PictureError as error:
         return Made(name, [], str(error))
+
+
+def _make(
+    photo: Path,
+    name: str,
+    side: Side,
+    series: str | None,
+    tile_px: int | None,
+    count: int,
+    recipe: Recipe,
+    out: Path,
+) -> list[Pair]:
+    picture = open_photo(photo)
     pairs = []
     if tile_px is None:
         crappy, suffix = recipe.encode(picture, name)
@@ -59,7 +72,7 @@ def make_pairs(
             write_whole(out / good, _as_jpeg(tile))
             crappy, suffix = recipe.encode(open_photo(out / good), title)
             pairs.append(_pair(title, name, side, series, good, crappy, suffix, out))
-    return Made(name, pairs)
+    return pairs
 
 
 def _pair(

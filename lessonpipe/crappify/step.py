@@ -18,11 +18,11 @@ class Draws:
     quality: int
     skip: frozenset[str] = field(default_factory=frozenset)
 
-    def between(self, span: "Range") -> float:
+    def between(self, span: tuple[float, float]) -> float:
         """A number drawn evenly from `span`."""
         return self.rng.uniform(*span)
 
-    def whole(self, span: "WholeRange") -> int:
+    def whole(self, span: tuple[int, int]) -> int:
         """A whole number drawn evenly from `span`, both ends included."""
         return self.rng.randint(*span)
 
@@ -39,11 +39,21 @@ class Step(Strict):
         raise NotImplementedError(f"{type(self).__name__} does not say what it does")
 
 
-def _in_order(span: tuple[float, float]) -> tuple[float, float]:
-    if span[0] > span[1]:
-        raise ValueError(f"a range goes from low to high, not {list(span)}")
-    return span
+def _within(low: float, high: float) -> AfterValidator:
+    def check(span: tuple[float, float]) -> tuple[float, float]:
+        if span[0] > span[1]:
+            raise ValueError(f"a range goes from low to high, not {list(span)}")
+        if span[0] < low:
+            raise ValueError(f"{list(span)} goes below {low:g}")
+        if span[1] > high:
+            raise ValueError(f"{list(span)} goes above {high:g}")
+        return span
+
+    return AfterValidator(check)
 
 
-Range = Annotated[tuple[float, float], AfterValidator(_in_order)]
-WholeRange = Annotated[tuple[int, int], AfterValidator(_in_order)]
+Range = Annotated[tuple[float, float], _within(0, 10_000)]
+Share = Annotated[tuple[float, float], _within(0, 1)]
+Angle = Annotated[tuple[float, float], _within(-360, 360)]
+WholeRange = Annotated[tuple[int, int], _within(0, 10_000)]
+Quality = Annotated[tuple[int, int], _within(1, 95)]  # JPEG's

@@ -1,12 +1,15 @@
 """Fetch an archive: goes on where it broke off, checked before use, unpacked safely."""
 
+import errno
 import hashlib
+import http.client
 import os
 import shutil
 import tarfile
 import time
 import urllib.error
 import urllib.request
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,8 +70,8 @@ def _download(url: str, part: Path) -> str | None:
     """Append what is missing to `part`; answers with the reason if it broke off."""
     have = part.stat().st_size if part.exists() else 0
     headers = {"Range": f"bytes={have}-"} if have else {}
-    request = urllib.request.Request(url, headers=headers)  # noqa: S310
     try:
+        request = urllib.request.Request(url, headers=headers)  # noqa: S310
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
             resumed = answer.status == 206
             left = answer.headers.get("Content-Length")
@@ -85,8 +88,10 @@ def _download(url: str, part: Path) -> str | None:
         if error.code == 416:  # nothing is left to ask for
             return None
         return f"HTTP {error.code}"
-    except (OSError, urllib.error.URLError) as error:
-        return str(getattr(error, "reason", error))
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EACCES):
+            raise  # the disk's fault, not the network's
+        return str(getattr(error, "reason", error)).strip() or type(error).__name__
     return None
 
 
@@ -118,6 +123,6 @@ def unpack_pictures(archive: Path, out: Path, *, most_bytes: int = 20_000_000_00
                 with stream, open(out / name, "wb") as target:
                     shutil.copyfileobj(stream, target)
                 count += 1
-    except (tarfile.TarError, EOFError) as error:
+    except (tarfile.TarError, EOFError, zlib.error) as error:
         raise UserError(f"{archive.name} is not a whole tar archive ({error})") from error
     return count

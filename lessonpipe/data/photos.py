@@ -28,12 +28,12 @@ def find(places: Iterable[str | Path]) -> list[Path]:
     for place in places:
         path = Path(place).expanduser()
         if path.is_dir():
-            found.update(p for p in path.rglob("*") if is_picture(p))
+            found.update(p for p in path.rglob("*") if is_picture(p) and not hidden(p, path))
         elif path.is_file():
             found.add(path)
         else:
-            hits = [Path(p) for p in glob.glob(str(path), recursive=True)]
-            if not hits:
+            hits = [Path(p) for p in glob.glob(str(path), recursive=True) if p != str(path)]
+            if not hits:  # a dangling link or a device finds itself
                 raise UserError(f"{place}: there is no such file or folder")
             found.update(find(hits))
     return sorted(found)
@@ -42,6 +42,11 @@ def find(places: Iterable[str | Path]) -> list[Path]:
 def is_picture(path: Path) -> bool:
     """Whether the name looks like a picture file that is not hidden."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def hidden(path: Path, below: Path) -> bool:
+    """Whether a file, or a folder on the way to it from `below`, is hidden."""
+    return any(part.startswith(".") for part in path.relative_to(below).parts)
 
 
 def open_photo(path: str | Path) -> Image.Image:
@@ -55,24 +60,29 @@ def open_photo(path: str | Path) -> Image.Image:
     try:
         if path.stat().st_size == 0:
             raise PictureError(f"{path}: the file is empty")
-        with warnings.catch_warnings(), Image.open(path) as picture:
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            if picture.width * picture.height > MAX_PIXELS:
-                raise PictureError(
-                    f"{path}: {picture.width}x{picture.height} pixels are more than "
-                    f"{MAX_PIXELS // 1_000_000} million; shrink it first"
-                )
-            picture.load()
-            return to_rgb(ImageOps.exif_transpose(picture))
+            return _decode(path)
     except PictureError:
         raise
     except UnidentifiedImageError as error:
         raise PictureError(f"{path}: not a picture, or of a kind Pillow does not know") from error
     except Image.DecompressionBombError as error:
         raise PictureError(f"{path}: far too many pixels; shrink it first") from error
-    except (OSError, SyntaxError, ValueError, IndexError, EOFError) as error:
+    except Exception as error:  # decoders of damaged files raise what they like
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise PictureError(f"{path}: cannot be read ({reason})") from error
+
+
+def _decode(path: Path) -> Image.Image:
+    with Image.open(path) as picture:
+        if picture.width * picture.height > MAX_PIXELS:
+            raise PictureError(
+                f"{path}: {picture.width}x{picture.height} pixels are more than "
+                f"{MAX_PIXELS // 1_000_000} million; shrink it first"
+            )
+        picture.load()
+        return to_rgb(ImageOps.exif_transpose(picture))
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:
@@ -81,7 +91,9 @@ def to_rgb(picture: Image.Image) -> Image.Image:
         return picture
     if picture.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
         values = np.asarray(picture, dtype=np.float32)
-        top = 65535.0 if values.max(initial=0) > 255 else 255.0
+        highest = values.max(initial=0)
+        top = 65535.0 if highest > 255 or picture.mode.startswith("I;16") else 255.0
+        top = 1.0 if picture.mode == "F" and highest <= 1 else top
         return Image.fromarray(
             (values * (255 / top)).round().clip(0, 255).astype(np.uint8)
         ).convert("RGB")

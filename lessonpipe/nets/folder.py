@@ -40,7 +40,11 @@ def read_about(folder: Path) -> dict[str, Any]:
             f"{folder} is not a model folder (it has no model.json); "
             f"run `dvc repro {stage}` first, or name another with --model"
         )
-    return read_json(path)
+    try:
+        about = read_json(path)
+        return {"kind": about["kind"], "build": dict(about["build"]), **about}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is damaged: {type(error).__name__} {error}") from error
 
 
 def load_generator(folder: Path) -> Generator:
@@ -64,8 +68,14 @@ def _load(folder: Path, kind: str) -> nn.Module:
     weights = folder / "model.safetensors"
     if not weights.is_file():
         raise MissingError(f"{weights} is not there; the model folder is incomplete")
-    with torch.random.fork_rng(devices=[]):
-        net = KINDS[kind](pretrained=False, **about["build"])
+    try:
+        with torch.random.fork_rng(devices=[]):
+            net = KINDS[kind](pretrained=False, **about["build"])
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"{folder} was made by lessonpipe {about.get('lessonpipe')}, and this is "
+            f"{__version__}, which cannot build it: {error}"
+        ) from error
     try:
         net.load_state_dict(load_file(weights))
     except (SafetensorError, RuntimeError) as error:

@@ -4,14 +4,14 @@ import math
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from lessonpipe.crappify.step import Draws, Range, Step, WholeRange
+from lessonpipe.crappify.step import Draws, Share, Step, WholeRange
 
 
 class Crease(Step):
     """Wandering white lines, `count` of them, `width` wide as a share of the shorter side."""
 
     count: WholeRange = (1, 3)
-    width: Range = (0.005, 0.02)
+    width: Share = (0.005, 0.02)
 
     def __call__(self, picture: Image.Image, draws: Draws) -> Image.Image:
         width, height = picture.size

@@ -2,7 +2,7 @@
 
 from PIL import Image, ImageEnhance
 
-from lessonpipe.crappify.step import Draws, Range, Step
+from lessonpipe.crappify.step import Draws, Range, Share, Step
 
 
 class Fade(Step):
@@ -13,7 +13,7 @@ class Fade(Step):
 
     contrast: Range = (0.5, 0.9)
     colour: Range = (0.3, 0.9)
-    cast: Range = (0.05, 0.25)
+    cast: Share = (0.05, 0.25)
 
     def __call__(self, picture: Image.Image, draws: Draws) -> Image.Image:
         faded = ImageEnhance.Contrast(picture).enhance(draws.between(self.contrast))

@@ -2,14 +2,14 @@
 
 from PIL import Image, ImageDraw
 
-from lessonpipe.crappify.step import Draws, Range, Step, WholeRange
+from lessonpipe.crappify.step import Draws, Share, Step, WholeRange
 
 
 class Hole(Step):
     """Black rectangles, `count` of them, each side a `share` of the picture's."""
 
     count: WholeRange = (1, 2)
-    share: Range = (0.1, 0.3)
+    share: Share = (0.1, 0.3)
 
     def __call__(self, picture: Image.Image, draws: Draws) -> Image.Image:
         holed = picture.copy()

@@ -1,18 +1,22 @@
 """Blots: dark, soft-edged, irregular."""
 
 import math
+from typing import Annotated
 
 from PIL import Image, ImageDraw, ImageFilter
+from pydantic import Field
 
-from lessonpipe.crappify.step import Draws, Range, Step, WholeRange
+from lessonpipe.crappify.step import Draws, Share, Step, WholeRange
+
+Level = Annotated[int, Field(ge=0, le=255)]
 
 
 class Ink(Step):
     """Ink blots, `count` of them, with a radius that is a `share` of the shorter side."""
 
     count: WholeRange = (1, 4)
-    share: Range = (0.02, 0.08)
-    colour: tuple[int, int, int] = (20, 18, 40)
+    share: Share = (0.02, 0.08)
+    colour: tuple[Level, Level, Level] = (20, 18, 40)
 
     def __call__(self, picture: Image.Image, draws: Draws) -> Image.Image:
         mask = Image.new("L", picture.size)

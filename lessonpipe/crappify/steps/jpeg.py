@@ -6,6 +6,9 @@ from PIL import Image
 from pydantic import Field
 
 from lessonpipe.crappify.step import Draws, Step
+from lessonpipe.errors import PictureError
+
+MOST = 65_500  # pixels on a side of a JPEG
 
 
 class Jpeg(Step):
@@ -15,6 +18,9 @@ class Jpeg(Step):
 
     def encode(self, picture: Image.Image, draws: Draws) -> bytes:
         """The JPEG file itself."""
+        if max(picture.size) > MOST:
+            size = f"{picture.width}x{picture.height}"
+            raise PictureError(f"{size} pixels do not fit in a JPEG, which has {MOST} a side")
         buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=self.quality or draws.quality)
         return buffer.getvalue()

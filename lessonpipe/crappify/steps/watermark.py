@@ -3,7 +3,7 @@
 from PIL import Image, ImageDraw, ImageFont
 from pydantic import Field
 
-from lessonpipe.crappify.step import Draws, Range, Step
+from lessonpipe.crappify.step import Angle, Draws, Share, Step
 
 
 class Watermark(Step):
@@ -13,9 +13,9 @@ class Watermark(Step):
     """
 
     says: str = Field("SAMPLE", min_length=1, max_length=60)
-    opacity: Range = (0.2, 0.5)
-    angle: Range = (-45, 45)
-    letters: Range = (0.08, 0.15)
+    opacity: Share = (0.2, 0.5)
+    angle: Angle = (-45, 45)
+    letters: Share = (0.08, 0.15)
 
     def __call__(self, picture: Image.Image, draws: Draws) -> Image.Image:
         width, height = picture.size

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
-from lessonpipe.data.photos import to_rgb
+from lessonpipe.data.photos import MAX_PIXELS, to_rgb
 from lessonpipe.data.pictures import to_picture, to_tensor
 from lessonpipe.errors import UserError
 from lessonpipe.nets.folder import load_generator
@@ -38,13 +38,18 @@ class Restorer:
         """The restored picture, RGB.
 
         It is first enlarged (bicubic) to `size`, width and height, or by `scale`, as the crappy
-        pictures were in training, and has that size in the end. Raises `UserError` for sizes
-        that are no sizes.
+        pictures were in training, and has that size in the end. EXIF orientation is applied.
+        Raises `UserError` for sizes that are no sizes, and for more than `MAX_PIXELS`.
         """
-        picture = to_rgb(picture)
+        if not math.isfinite(scale):
+            raise UserError(f"a picture cannot be enlarged {scale} times")
+        picture = to_rgb(ImageOps.exif_transpose(picture))
         width, height = size or (round(side * scale) for side in picture.size)
-        if min(width, height) < 1 or not math.isfinite(scale):
-            raise UserError(f"a picture cannot become {width}x{height} pixels")
+        if min(width, height) < 1 or width * height > MAX_PIXELS:
+            raise UserError(
+                f"a picture cannot become {width}x{height} pixels; give it at least 1 a side and "
+                f"at most {MAX_PIXELS // 1_000_000} million"
+            )
         if (width, height) != picture.size:
             picture = picture.resize((width, height), Image.Resampling.BICUBIC)
         x = to_tensor(picture)[None].float() / 255

@@ -1,0 +1,83 @@
+"""Small pictures, and real processes to run the doors in."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+os.environ["PYTHONPATH"] = str(ROOT)  # for processes started by tests, Ray's workers too
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def make_picture(width: int = 64, height: int = 48, seed: int = 0) -> Image.Image:
+    """A smooth, coloured picture with a little grain, so that JPEG and blur have work to do."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    smooth = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+    grain = rng.normal(0, 6, (height, width, 3))
+    return Image.fromarray((np.asarray(smooth) + grain).clip(0, 255).astype(np.uint8))
+
+
+@pytest.fixture
+def picture() -> Image.Image:
+    return make_picture()
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a folder of `count` JPEG photos called a0.jpg, b0.jpg, ...: each its own series."""
+
+    def make(count: int, width: int = 64, height: int = 48, folder: str = "photos") -> Path:
+        out = tmp_path / folder
+        out.mkdir(parents=True, exist_ok=True)
+        for i in range(count):
+            make_picture(width, height, seed=i).save(out / f"{chr(97 + i)}0.jpg", quality=92)
+        return out
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small generator that was taught nothing, and does something."""
+    import torch
+
+    from lessonpipe.nets import Generator
+    from lessonpipe.nets.folder import save_model
+
+    torch.manual_seed(0)
+    net = Generator(
+        "tf_efficientnet_lite0",
+        pretrained=False,
+        widths=[16, 16, 8, 8],
+        head=8,
+        norm="none",
+        output="correction",
+    )
+    torch.nn.init.normal_(net.unet.answer[0].weight, std=0.1)
+    folder = tmp_path_factory.mktemp("model") / "small"
+    save_model(folder, net, {})
+    return folder
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `python -m MODULE WORDS...` in `tmp_path` as a person would."""
+
+    def run(module: str, *words: object, **env: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", module, *map(str, words)],
+            cwd=tmp_path,
+            env={**os.environ, **env},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return run

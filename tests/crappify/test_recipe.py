@@ -1,0 +1,139 @@
+"""Recipes: the lesson's pictures exactly, the same draws everywhere, wrong words named."""
+
+import io
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image, ImageDraw
+
+from lessonpipe.crappify import Draws, Recipe, Step
+from lessonpipe.errors import UserError
+from tests.conftest import ROOT, make_picture
+
+DEFAULT = yaml.safe_load((ROOT / "params.yaml").read_text())["crappify"]
+
+
+def lesson(path: Path, rng: random.Random) -> bytes:
+    """The crappifier of the lesson (fastai v1, course-v3 lesson 7), its draws from `rng`."""
+    img = Image.open(path)
+    w, h = img.size
+    ratio = 96 / min(w, h)
+    img = img.resize((int(w * ratio), int(h * ratio)), resample=Image.Resampling.BILINEAR)
+    img = img.convert("RGB")
+    w, h = img.size
+    q = rng.randint(10, 70)
+    place = (rng.randint(0, w // 2), rng.randint(0, h // 2))
+    ImageDraw.Draw(img).text(place, str(q), fill=(255, 255, 255))
+    buffer = io.BytesIO()
+    img.save(buffer, "JPEG", quality=q)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("size", [(500, 375), (333, 500), (96, 96), (120, 97)])
+def test_the_default_recipe_is_the_lessons(size: tuple[int, int], tmp_path: Path) -> None:
+    recipe = Recipe(DEFAULT["recipe"], quality=DEFAULT["quality"], seed=7)
+    for number in range(3):
+        path = tmp_path / f"{number}.png"
+        make_picture(*size, seed=number).save(path)
+        theirs = lesson(path, random.Random(f"7/{path.name}"))
+        made, suffix = recipe.encode(make_picture(*size, seed=number), path.name)
+        assert (made, suffix) == (theirs, ".jpg")
+
+
+def test_spoiling_and_encoding_give_the_same_pixels(picture: Image.Image) -> None:
+    for steps in (DEFAULT["recipe"], ["blur", "noise"], [{"jpeg": {"quality": 20}}, "crease"]):
+        recipe = Recipe(steps)
+        encoded, _ = recipe.encode(picture, "a.jpg")
+        read = Image.open(io.BytesIO(encoded)).convert("RGB")
+        assert np.array_equal(read, recipe.spoil(picture, "a.jpg"))
+
+
+def test_a_recipe_that_does_not_end_in_jpeg_loses_nothing(picture: Image.Image) -> None:
+    assert Recipe(["jpeg", "grey"]).encode(picture, "a")[1] == ".png"
+
+
+def test_draws_come_from_seed_and_name_alone(picture: Image.Image) -> None:
+    def spoil(seed: int, name: str) -> bytes:
+        return Recipe(["ink", "text", "noise"], seed=seed).spoil(picture, name).tobytes()
+
+    assert spoil(1, "a") == spoil(1, "a")
+    assert len({spoil(1, "a"), spoil(2, "a"), spoil(1, "b")}) == 3
+
+
+def test_leaving_text_out_keeps_every_other_draw(picture: Image.Image) -> None:
+    recipe = Recipe([{"resize": {"shorter": 48}}, "text", "hole", "noise"])
+    written, plain = (
+        np.asarray(recipe.spoil(picture, "a", without=names)).astype(int)
+        for names in ([], ["text"])
+    )
+    differs = np.abs(written - plain).max(2) > 0
+    rows, columns = np.nonzero(differs)
+    assert 0 < differs.sum() < 16 * 20
+    assert np.ptp(rows) < 16 and np.ptp(columns) < 20  # two digits, ten pixels high
+
+
+def test_quality_is_drawn_from_the_whole_range() -> None:
+    recipe = Recipe(["jpeg"], quality=(10, 12))
+    assert {recipe.draws(str(i)).quality for i in range(50)} == {10, 11, 12}
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        ("gray", ["gray", "blur, crease, fade, grey, hole, ink, jpeg", "watermark"]),
+        ({"resize": {"shortest": 96}}, ["resize", "shortest", "shorter"]),
+        ({"resize": {"shorter": "many"}}, ["resize", "shorter", "integer"]),
+        ({"resize": {"shorter": 3}}, ["resize", "shorter", "8"]),
+        ({"jpeg": {"quality": 200}}, ["jpeg", "quality", "95"]),
+        ({"blur": {"radius": [3, 1]}}, ["blur", "radius", "low to high"]),
+        ({"blur": {"radius": [-3, 1]}}, ["blur", "radius", "below 0"]),
+        ({"noise": {"sigma": [-3, 1]}}, ["noise", "sigma", "below 0"]),
+        ({"crease": {"count": [-3, 1]}}, ["crease", "count", "below 0"]),
+        ({"hole": {"share": [0, 2]}}, ["hole", "share", "above 1"]),
+        ({"fade": {"cast": [0, 2]}}, ["fade", "cast", "above 1"]),
+        ({"watermark": {"opacity": [0, 2]}}, ["watermark", "opacity", "above 1"]),
+        ({"ink": {"colour": [0, 0, 999]}}, ["ink", "colour", "255"]),
+        ({"no_such_module.step": {}}, ["no_such_module.step", "imported"]),
+        ({"lessonpipe.crappify.nothing": {}}, ["nothing", "imported"]),
+        ({"grey": {}, "blur": {}}, ["one name"]),
+        ({"tests.crappify.test_recipe.darker": {"by": 2, "off": 1}}, ["darker", "off"]),
+        ({"tests.crappify.test_recipe.darker": {}}, ["darker", "by"]),
+        ({"tests.crappify.test_recipe.ROOT": {}}, ["ROOT", "not a callable"]),
+    ],
+)
+def test_what_is_wrong_with_a_step_is_named(step: object, words: list[str]) -> None:
+    with pytest.raises(UserError) as told:
+        Recipe([step])  # type: ignore[list-item]
+    for word in words:
+        assert word in str(told.value)
+
+
+def test_a_recipe_needs_a_step() -> None:
+    with pytest.raises(UserError, match="no steps"):
+        Recipe([])
+
+
+def darker(picture: Image.Image, draws: Draws, by: float) -> Image.Image:
+    return picture.point(lambda value: int(value // by))
+
+
+class Lighter(Step):
+    by: int = 10
+
+    def __call__(self, picture: Image.Image, draws: Draws) -> Image.Image:
+        return picture.point(lambda value: min(255, value + self.by))
+
+
+def test_anyones_function_is_a_step(picture: Image.Image) -> None:
+    made = Recipe([{"tests.crappify.test_recipe.darker": {"by": 2}}]).spoil(picture, "a")
+    assert np.array_equal(made, np.asarray(picture) // 2)
+
+
+def test_anyones_step_class_is_a_step(picture: Image.Image) -> None:
+    made = Recipe([{"tests.crappify.test_recipe.Lighter": {"by": 30}}]).spoil(picture, "a")
+    assert np.array_equal(made, np.minimum(255, np.asarray(picture).astype(int) + 30))
+    with pytest.raises(UserError, match="by"):
+        Recipe([{"tests.crappify.test_recipe.Lighter": {"per": 30}}])

@@ -1,0 +1,88 @@
+"""Scores count photos, not tiles; what is compared is compared photo by photo."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from lessonpipe.data.manifest import Pair
+from lessonpipe.report.scores import Scores, compare
+
+GOOD = torch.full((1, 3, 16, 16), 0.5)
+NOWHERE = torch.zeros(1, 1, 16, 16, dtype=torch.bool)
+
+
+def tile(photo: str, number: int = 0) -> Pair:
+    return Pair(f"{photo}/{number}", photo, photo, "valid", "good", "crappy", "")
+
+
+def add(
+    scores: Scores, pair: Pair, off: float, crappy_off: float = 0.1, touched: Tensor = NOWHERE
+) -> None:
+    """A tile that is `off` everywhere, of a crappy one that is `crappy_off`."""
+    texture = torch.rand(GOOD.shape, generator=torch.Generator().manual_seed(1)) / 10
+    good = GOOD + texture
+    scores.add([pair], good + off, good + crappy_off, good, touched, torch.tensor([off]))
+
+
+def test_a_photo_of_many_tiles_counts_as_one() -> None:
+    scores = Scores()
+    for number in range(9):
+        add(scores, tile("many", number), off=0.1)  # 20 dB
+    add(scores, tile("one"), off=0.01)  # 40 dB
+    assert scores.by_photo("psnr") == pytest.approx([20, 40], abs=0.01)
+    summary = scores.summary(seed=0)
+    assert summary["psnr"]["mean"] == pytest.approx(30, abs=0.01)
+    assert summary["psnr"]["low"] >= 19.9 and summary["psnr"]["high"] <= 40.1
+    assert summary["psnr_gain"]["mean"] == pytest.approx(10, abs=0.01)
+    assert summary["perceptual"]["mean"] == pytest.approx(0.055)
+    assert summary["sharpness"]["mean"] == pytest.approx(1, abs=0.01)
+
+
+def test_tiles_are_meaned_within_their_photo() -> None:
+    scores = Scores()
+    add(scores, tile("a", 0), off=0.1)
+    add(scores, tile("a", 1), off=0.01)
+    assert scores.by_photo("psnr") == pytest.approx([30], abs=0.01)
+
+
+def test_text_removed_is_one_less_the_share_of_the_error_that_is_left() -> None:
+    scores = Scores()
+    touched = NOWHERE.clone()
+    touched[..., :2, :] = True
+    crappy, made, good = GOOD.clone(), GOOD.clone(), GOOD
+    crappy[..., :2, :] += 0.4
+    made[..., :2, :] += 0.1
+    made[..., 8:, :] -= 0.3  # elsewhere: not the text's business
+    scores.add([tile("a")], made, crappy, good, touched, torch.zeros(1))
+    scores.add([tile("a", 1)], good, crappy, good, touched, torch.zeros(1))
+    assert scores.by_photo("text_removed") == pytest.approx([1 - (0.1**2) / (0.4**2) / 2])
+
+
+def test_the_ceiling_is_what_the_model_makes_of_the_picture_without_text() -> None:
+    scores = Scores()
+    touched = ~NOWHERE
+    scores.add([tile("a")], GOOD + 0.2, GOOD + 0.4, GOOD, touched, torch.zeros(1))
+    scores.add_ceiling([tile("a")], GOOD + 0.1, GOOD + 0.4, GOOD, touched)
+    summary = scores.summary(seed=0)
+    assert summary["text_removed"]["mean"] == pytest.approx(0.75)
+    assert summary["text_ceiling"]["mean"] == pytest.approx(1 - 1 / 16)
+
+
+def test_without_text_nothing_is_said_of_it() -> None:
+    scores = Scores()
+    add(scores, tile("a"), off=0.1)
+    assert "text_removed" not in scores.summary(seed=0)
+    assert "text_ceiling" not in scores.summary(seed=0)
+
+
+def test_models_are_compared_photo_by_photo() -> None:
+    old, new = Scores(), Scores()
+    for i in range(12):
+        off = 0.01 * (i + 1)
+        add(old, tile(f"{i:02d}"), off=off)
+        add(new, tile(f"{i:02d}"), off=off / 2)
+    told = compare(new, old, seed=0)
+    for key in ("times", "low", "high"):  # the same ratio in each photo: no doubt at all
+        assert told["perceptual"][key] == pytest.approx(0.5)
+    for key in ("mean", "median", "low", "high"):
+        assert told["psnr_lost"][key] == pytest.approx(-6.02, abs=0.01)

@@ -1,0 +1,170 @@
+"""The crappify stage on a real Ray: the same on any number of workers, and hard to stop."""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lessonpipe import cluster
+from lessonpipe.crappify import Draws, Recipe
+from lessonpipe.crappify.pairs import make_pairs
+from lessonpipe.data.manifest import Manifest
+from lessonpipe.data.photos import open_photo
+from lessonpipe.errors import UserError
+from tasks import crappify
+from tests.conftest import make_picture
+
+Photos = Callable[..., Path]
+
+
+def params(**changes: Any) -> crappify.Params:
+    tiles = {"tile_px": 48, "train": 2, "valid": 1}
+    given = {"seed": 3, "recipe": [{"resize": {"shorter": 24}}, "text", "jpeg"], "tiles": tiles}
+    return crappify.Params(**{**given, "series": None, "valid_share": 0.4, **changes})
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[..., tuple[Manifest, dict[str, str], Path]]:
+    """Runs the stage on a folder of photos; answers with manifest, failed.json and folder."""
+
+    def run(photos: Path, **changes: Any) -> tuple[Manifest, dict[str, str], Path]:
+        out = tmp_path / "crappify"
+        crappify.run(params(**changes), photos, out)
+        return Manifest.read(out), json.loads((out / "failed.json").read_text()), out
+
+    return run
+
+
+Make = Callable[..., tuple[Manifest, dict[str, str], Path]]
+
+
+def test_one_worker_and_three_leave_the_same_bytes(
+    photos: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = photos(7)
+    make_picture(100, 60).save(folder / "100% ü.png")
+    for workers in ("1", "3"):
+        monkeypatch.setenv("LESSONPIPE_WORKERS", workers)
+        crappify.run(params(), folder, tmp_path / workers)
+    one, three = contents(tmp_path / "1"), contents(tmp_path / "3")
+    assert one == three
+    assert len(one) == 2 + 2 * (2 * 5 + 3)  # manifest, failed; good and crappy of 5 and 3 photos
+
+
+@pytest.fixture(scope="module")
+def ray() -> Any:
+    """One Ray for the tests that do not care how many workers it has."""
+    with cluster.running(2):
+        yield
+
+
+def test_pairs_are_what_the_manifest_says(ray: None, photos: Photos, make: Make) -> None:
+    manifest, failed, out = make(photos(5))
+    assert failed == {}
+    recipe = Recipe(manifest.recipe, quality=manifest.quality, seed=manifest.seed)
+    names = [pair.name for pair in manifest.pairs]
+    assert names == sorted(set(names)) and len(manifest.side("valid")) == 2
+    for pair in manifest.pairs:
+        good, crappy = open_photo(out / pair.good), open_photo(out / pair.crappy)
+        assert good.size == (48, 48) and crappy.size == (24, 24)
+        assert np.array_equal(crappy, recipe.spoil(good, pair.name))
+
+
+def test_whole_photos_are_kept_byte_for_byte(ray: None, photos: Photos, make: Make) -> None:
+    folder = photos(3)
+    make_picture(20, 30).convert("L").save(folder / "grey.png")
+    manifest, _, out = make(folder, tiles={"tile_px": None, "train": 1, "valid": 1})
+    assert {pair.photo for pair in manifest.pairs} == {"a0.jpg", "b0.jpg", "c0.jpg", "grey.png"}
+    for pair in manifest.pairs:
+        assert (out / pair.good).read_bytes() == (folder / pair.photo).read_bytes()
+        assert min(Image.open(out / pair.crappy).size) == 24
+
+
+def test_photos_that_cannot_be_used_are_reported_and_the_run_goes_on(
+    ray: None, photos: Photos, make: Make
+) -> None:
+    folder = photos(4)
+    (folder / "half.jpg").write_bytes((folder / "a0.jpg").read_bytes()[:400])
+    (folder / "words.jpg").write_text("no picture")
+    make_picture(4000, 1).save(folder / "long.png")  # 24 pixels high, it is too wide for a JPEG
+    manifest, failed, out = make(folder, tiles={"tile_px": None, "train": 1, "valid": 1})
+    assert set(failed) == {"half.jpg", "words.jpg", "long.png"}
+    assert "cannot be read" in failed["half.jpg"] and "96000x24" in failed["long.png"]
+    assert len(manifest.pairs) == 4
+    on_disk = {f"good/{pair.photo}" for pair in manifest.pairs} | {p.crappy for p in manifest.pairs}
+    assert set(contents(out)) == on_disk | {"manifest.json", "failed.json"}
+
+
+def test_without_a_readable_photo_nothing_is_left(ray: None, tmp_path: Path, make: Make) -> None:
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(UserError, match="dvc repro download"):
+        make(tmp_path / "photos")
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / "photos" / name).touch()
+    with pytest.raises(UserError, match="none of the 2 photos"):
+        make(tmp_path / "photos")
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+
+def killer(picture: Image.Image, draws: Draws, flag: str) -> Image.Image:
+    """Kill the own process, once."""
+    if not Path(flag).exists():
+        Path(flag).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return picture
+
+
+def test_a_killed_workers_photos_are_done_again(
+    ray: None, photos: Photos, make: Make, tmp_path: Path
+) -> None:
+    folder, flag = photos(6), tmp_path / "killed"
+    step = {"tests.tasks.test_crappify.killer": {"flag": str(flag)}}
+    manifest, failed, out = make(folder, recipe=["grey", step, "jpeg"])
+    assert flag.exists() and failed == {}
+    assert {pair.photo for pair in manifest.pairs} == {p.name for p in folder.iterdir()}
+    killed = contents(out)
+    make(folder, recipe=["grey", step, "jpeg"])
+    assert contents(out) == killed
+
+
+def faulty(picture: Image.Image, draws: Draws) -> Image.Image:
+    raise UserError("this step wants larger pictures")
+
+
+def test_an_error_of_a_step_comes_out_in_its_own_words(
+    ray: None, photos: Photos, make: Make
+) -> None:
+    with pytest.raises(UserError) as told:
+        make(photos(3), recipe=["tests.tasks.test_crappify.faulty"])
+    assert str(told.value) == "this step wants larger pictures"
+
+
+def test_making_pairs_again_elsewhere_gives_the_same(photos: Photos, tmp_path: Path) -> None:
+    folder = photos(1)
+    made = [
+        make_pairs(
+            folder / "a0.jpg",
+            "a0.jpg",
+            side="train",
+            series=None,
+            tile_px=32,
+            count=3,
+            recipe=Recipe(["ink", "noise"]),
+            out=tmp_path / place,
+        )
+        for place in ("one", "two")
+    ]
+    assert made[0] == made[1] and len(made[0].pairs) == 3
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    assert {Path(pair.crappy).suffix for pair in made[0].pairs} == {".png"}

@@ -1,0 +1,143 @@
+"""Measures against scikit-image, formulas and cases worked out by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageFilter
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torch import Tensor
+
+from lessonpipe.data.pictures import to_picture, to_tensor
+from lessonpipe.measure import (
+    Perceptual,
+    edges,
+    luma,
+    psnr,
+    sharpness,
+    squared_errors,
+    ssim,
+    summarise,
+)
+from tests.conftest import make_picture
+
+
+def batch(*pictures: Image.Image) -> Tensor:
+    return torch.stack([to_tensor(picture).float() / 255 for picture in pictures])
+
+
+GOOD = [make_picture(80, 60, seed=i) for i in range(3)]
+MADE = [
+    GOOD[0].filter(ImageFilter.GaussianBlur(2)),
+    GOOD[1].point(lambda value: value // 2),
+    make_picture(80, 60, seed=9),
+]
+
+
+def test_psnr_is_scikit_images() -> None:
+    theirs = [
+        peak_signal_noise_ratio(np.asarray(g), np.asarray(m))
+        for g, m in zip(GOOD, MADE, strict=True)
+    ]
+    assert psnr(batch(*MADE), batch(*GOOD)).tolist() == pytest.approx(theirs, abs=1e-3)
+
+
+def test_psnr_of_an_even_error_is_its_logarithm() -> None:
+    good = torch.full((1, 3, 8, 8), 0.5)
+    assert psnr(good + 0.1, good).item() == pytest.approx(20, abs=1e-3)
+    assert psnr(good, good).item() == pytest.approx(100)
+    assert psnr(good + 9, good).item() == pytest.approx(-20 * math.log10(0.5), abs=1e-3)  # clamped
+
+
+def test_ssim_is_scikit_images() -> None:
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    theirs = []
+    for g, m in zip(GOOD, MADE, strict=True):
+        where = structural_similarity(
+            np.asarray(g) / 255,
+            np.asarray(m) / 255,
+            data_range=1,
+            channel_axis=2,
+            full=True,
+            **options,
+        )[1]
+        theirs.append(where[5:-5, 5:-5].mean())  # where the window of 11 fits
+    assert ssim(batch(*MADE), batch(*GOOD)).tolist() == pytest.approx(theirs, abs=2e-4)
+
+
+def test_ssim_of_a_picture_with_itself_is_one() -> None:
+    assert ssim(batch(*GOOD), batch(*GOOD)).tolist() == pytest.approx([1, 1, 1])
+
+
+def test_luma_is_pillows() -> None:
+    theirs = np.asarray(GOOD[0].convert("L")).astype(float)
+    assert np.abs(luma(batch(GOOD[0]))[0, 0].numpy() * 255 - theirs).max() <= 1
+
+
+def test_edges_of_a_ramp_are_its_slope() -> None:
+    ramp = torch.linspace(0, 1, 21).expand(1, 3, 15, 21)
+    assert edges(ramp).item() == pytest.approx(1 / 20, rel=1e-4)
+    assert edges(ramp.mT).item() == pytest.approx(1 / 20, rel=1e-4)
+    assert edges(torch.full((1, 3, 9, 9), 0.3)).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_sharpness_is_a_share_of_the_photos() -> None:
+    good = batch(GOOD[0])
+    assert sharpness(good, good).item() == pytest.approx(1)
+    assert sharpness(good / 2 + 0.25, good).item() == pytest.approx(0.5, rel=1e-3)
+    assert sharpness(batch(MADE[0]), good).item() < 0.3
+
+
+def test_squared_errors_count_only_where_marked() -> None:
+    good, made = torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4)
+    made[0, :, 0, 0], made[0, 1, 3, 3], made[1, 2, 0, 0] = 0.5, 1.0, 0.1
+    where = torch.zeros(2, 1, 4, 4, dtype=torch.bool)
+    where[:, 0, 0, :] = True
+    assert squared_errors(made, good, where).tolist() == pytest.approx([0.75, 0.01])
+
+
+def test_perceptual_distance_grows_with_damage_and_is_symmetric() -> None:
+    torch.manual_seed(0)
+    eyes = Perceptual("resnet18", pretrained=False)
+    good = batch(make_picture(64, 64))
+    noise = torch.randn(good.shape, generator=torch.Generator().manual_seed(1))
+    off = [eyes((good + s * noise).clamp(0, 1), good).item() for s in (0, 0.05, 0.2)]
+    assert off[0] == pytest.approx(0, abs=1e-9) and off[0] < off[1] < off[2]
+    a, b = batch(GOOD[0]), batch(GOOD[1])
+    assert eyes(a, b).item() == pytest.approx(eyes(b, a).item())
+
+
+def test_a_summary_has_the_mean_and_the_median() -> None:
+    summary = summarise([1, 2, 3, 10])
+    assert (summary.mean, summary.median) == (4, 2.5)
+    assert summary.low < 4 < summary.high
+    assert summarise([1, 2, 3, 10], seed=1) == summarise([1, 2, 3, 10], seed=1)
+
+
+def test_the_bootstrap_interval_is_that_of_the_normal_law() -> None:
+    values = np.random.default_rng(0).normal(5, 2, 400)
+    summary = summarise(values.tolist())
+    half = 1.96 * values.std() / math.sqrt(len(values))
+    assert summary.low == pytest.approx(values.mean() - half, abs=0.15 * half)
+    assert summary.high == pytest.approx(values.mean() + half, abs=0.15 * half)
+
+
+def test_the_bootstrap_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(1)
+    hits = 0
+    for i in range(200):
+        summary = summarise(rng.normal(0, 1, 30).tolist(), seed=i, draws=400)
+        hits += summary.low <= 0 <= summary.high
+    assert 0.87 <= hits / 200 <= 0.99
+
+
+def test_one_photo_has_an_interval_of_no_width() -> None:
+    summary = summarise([3.0])
+    assert (summary.low, summary.high) == (3, 3)
+
+
+def test_pictures_become_tensors_and_come_back_the_same() -> None:
+    assert np.array_equal(to_picture(batch(GOOD[0])[0]), GOOD[0])
+    odd = torch.tensor([-1.0, 0.5, 2.0]).view(3, 1, 1)
+    assert to_picture(odd).getpixel((0, 0)) == (0, 128, 255)
