@@ -72,7 +72,7 @@ def run(
     metrics: dict[str, Any] = {}
     grids = []
     for at in p.at:
-        nets = {
+        nets: dict[str, nn.Module] = {
             name: place.ready(fold_weight_norm(load_generator(MODELS[name]))) for name in at.models
         }
         scores, grid = measure(nets, manifest, pairs, at.image_px, p, place, eyes)
@@ -156,7 +156,7 @@ def headline(metrics: dict[str, Any]) -> str:
     for px, models in metrics.items():
         for name, measures in models.items():
             if isinstance(measures, dict) and "psnr_gain" in measures and name != "crappy":
-                gain, text = measures["psnr_gain"], measures["text_removed"]
+                gain, text = measures["psnr_gain"], measures.get("text_removed")
                 told = f"{name} at {px}: {gain['median']:+.2f} dB"
                 parts.append(told + (f", text removed {text['mean']:.2f}" if text else ""))
     return "; ".join(parts)
