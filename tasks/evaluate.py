@@ -72,7 +72,7 @@ def run(
     metrics: dict[str, Any] = {}
     grids = []
     for at in p.at:
-        nets = {
+        nets: dict[str, nn.Module] = {
             name: place.ready(fold_weight_norm(load_generator(MODELS[name]))) for name in at.models
         }
         scores, grid = measure(nets, manifest, pairs, at.image_px, p, place, eyes)

@@ -103,7 +103,7 @@ def headline(metrics: dict[str, Any]) -> str:
     for px, models in metrics.items():
         for name, measures in models.items():
             if isinstance(measures, dict) and "psnr_gain" in measures and name != "crappy":
-                gain, text = measures["psnr_gain"], measures["text_removed"]
+                gain, text = measures["psnr_gain"], measures.get("text_removed")
                 told = f"{name} at {px}: {gain['median']:+.2f} dB"
                 parts.append(told + (f", text removed {text['mean']:.2f}" if text else ""))
     return "; ".join(parts)
