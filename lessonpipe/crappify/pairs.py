@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,59 +41,36 @@ def make_pairs(
     A photo that cannot be read or spoilt becomes a `Made` with an error, never an exception.
     """
     try:
-        return Made(name, _make(photo, name, side, series, tile_px, count, recipe, out))
+        picture = open_photo(photo)
+        pairs = []
+        for title, good, content, shown in _goods(picture, photo, name, tile_px, count, recipe):
+            spoilt, suffix = recipe.encode(shown, title)
+            crappy = Path("crappy") / (title if title.endswith(suffix) else title + suffix)
+            write_whole(out / good, content)
+            write_whole(out / crappy, spoilt)
+            digest = hashlib.sha256(content + spoilt).hexdigest()
+            group = series_of(name, series)
+            pairs.append(Pair(title, name, group, side, good.as_posix(), crappy.as_posix(), digest))
+        return Made(name, pairs)
     except PictureError as error:
         return Made(name, [], str(error))
 
 
-def _make(
-    photo: Path,
-    name: str,
-    side: Side,
-    series: str | None,
-    tile_px: int | None,
-    count: int,
-    recipe: Recipe,
-    out: Path,
-) -> list[Pair]:
-    picture = open_photo(photo)
-    pairs = []
+def _goods(
+    picture: Image.Image, photo: Path, name: str, tile_px: int | None, count: int, recipe: Recipe
+) -> Iterator[tuple[str, Path, bytes, Image.Image]]:
+    """The good pictures of a photo: title, place, the file's bytes, and what it shows."""
     if tile_px is None:
-        crappy, suffix = recipe.encode(picture, name)
-        good = Path("good") / name
-        (out / good).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(photo, out / good)
-        pairs.append(_pair(name, name, side, series, good, crappy, suffix, out))
-    else:
-        tiles = cut_tiles(picture, name, count=count, tile_px=tile_px, seed=recipe.seed)
-        for number, tile in enumerate(tiles):
-            title = f"{name}/{number:03d}"
-            good = Path("good") / f"{title}.jpg"
-            write_whole(out / good, _as_jpeg(tile))
-            crappy, suffix = recipe.encode(open_photo(out / good), title)
-            pairs.append(_pair(title, name, side, series, good, crappy, suffix, out))
-    return pairs
-
-
-def _pair(
-    title: str,
-    photo: str,
-    side: Side,
-    series: str | None,
-    good: Path,
-    crappy: bytes,
-    suffix: str,
-    out: Path,
-) -> Pair:
-    where = Path("crappy") / f"{title}{suffix}"
-    write_whole(out / where, crappy)
-    digest = hashlib.sha256((out / good).read_bytes() + crappy).hexdigest()
-    return Pair(
-        title, photo, series_of(photo, series), side, good.as_posix(), where.as_posix(), digest
-    )
-
-
-def _as_jpeg(picture: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=95, subsampling=0)
-    return buffer.getvalue()
+        yield name, Path("good") / name, photo.read_bytes(), picture
+        return
+    tiles = cut_tiles(picture, name, count=count, tile_px=tile_px, seed=recipe.seed)
+    for number, tile in enumerate(tiles):
+        buffer = io.BytesIO()
+        tile.save(buffer, "JPEG", quality=95, subsampling=0)  # hides nothing
+        shown = Image.open(buffer).convert("RGB")
+        yield (
+            f"{name}/{number:03d}",
+            Path(f"good/{name}/{number:03d}.jpg"),
+            buffer.getvalue(),
+            shown,
+        )

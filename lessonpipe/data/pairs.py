@@ -17,6 +17,7 @@ from lessonpipe.data.photos import open_photo
 from lessonpipe.data.pictures import to_tensor
 from lessonpipe.errors import UserError
 from lessonpipe.progress import bar
+from lessonpipe.settings import number_from_environment
 
 RESAMPLE = Image.Resampling.BICUBIC  # how crappy pictures are enlarged and good ones reduced
 
@@ -42,7 +43,7 @@ class Pairs(Dataset[tuple[Tensor, Tensor]]):
         self.pairs = Manifest.read(folder).side(side)
         if not self.pairs:
             raise UserError(f"{folder} holds no pictures on the {side} side; check crappify")
-        budget = float(os.environ.get("LESSONPIPE_CACHE_GB", "2")) * 1e9
+        budget = number_from_environment("LESSONPIPE_CACHE_GB", 2) * 1e9
         self.fits = len(self.pairs) * 6 * image_px**2 <= budget
         self.kept: list[tuple[Tensor, Tensor] | None] = [None] * len(self.pairs)
         if self.fits:
@@ -136,4 +137,4 @@ def share_of(total: int, rank: int, world: int) -> tuple[slice, int]:
 
 def loaders() -> int:
     """How many processes decode pictures: LESSONPIPE_LOADERS, or one a core up to 8."""
-    return int(os.environ.get("LESSONPIPE_LOADERS", min(8, os.cpu_count() or 1)))
+    return int(number_from_environment("LESSONPIPE_LOADERS", min(8, os.cpu_count() or 1)))
