@@ -25,8 +25,8 @@ class FeatureLoss(nn.Module):
     taps 2, 3, 4 these are the lesson's ReLUs 22, 32 and 42. The encoder ends at the last tap,
     and the good picture runs through it without gradient.
 
-    `unit` scales the features of each place to length 1, as in LPIPS (Zhang et al. 2018), so
-    that no tap needs a scale of its own.
+    `unit` compares the features of each place scaled to length 1, as LPIPS does (Zhang et al.
+    2018); Gram matrices, which tell how strong a texture is, are always of features as they are.
     """
 
     def __init__(
@@ -54,8 +54,7 @@ class FeatureLoss(nn.Module):
     def features(self, x: Tensor) -> list[Tensor]:
         """The tapped features of pictures in 0...1, in float32: `B C_i H_i W_i` each."""
         seen = self.eyes(self.normalise(x))
-        tapped = [seen[tap].float() for tap in self.taps]
-        return [F.normalize(f, dim=1) for f in tapped] if self.unit else tapped
+        return [seen[tap].float() for tap in self.taps]
 
     def forward(self, made: Tensor, good: Tensor) -> dict[str, Tensor]:
         with torch.no_grad():
@@ -64,6 +63,8 @@ class FeatureLoss(nn.Module):
         terms = self.pixel(made, good)
         with torch.autocast(made.device.type, enabled=False):
             for i, (w, s, a) in enumerate(zip(self.weights, seen, aim, strict=True)):
+                if self.unit:
+                    s, a = F.normalize(s, dim=1), F.normalize(a, dim=1)
                 terms[f"feat_{i}"] = w * F.l1_loss(s, a)
             if self.gram_weight:
                 for i, (w, s, a) in enumerate(zip(self.weights, seen, aim, strict=True)):
