@@ -115,12 +115,12 @@ def serve(args: argparse.Namespace) -> int:
 def _leashed(words: list[str], url: str) -> int:
     """These words as a process of their own, on the server at `url`, until it ends."""
     env = os.environ | {"PREFECT_API_URL": f"{url}/api"}
-    process = leash.start([sys.executable, "-m", "flows", *words], env=env, grace=20)
+    process = leash.start([sys.executable, "-m", "flows", *words], env=env, grace=10)
     try:
         return process.wait()
     finally:
         with _undisturbed():
-            leash.end(process, grace=20)
+            leash.end(process, grace=10)
 
 
 def _schedule(args: argparse.Namespace) -> Any:

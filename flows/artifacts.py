@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +31,7 @@ def publish(stage: Stage) -> None:
     for path in stage.metrics:
         key = key_of(stage.name, path)
         rows = [{"measure": name, "value": value} for name, value in leaves(read_json(path))]
-        if not _shown(key, rows):
+        if not _shown(key, json.dumps(rows)):
             create_table_artifact(rows, key, f"{path.name} of stage {stage.name}")
 
 
@@ -64,6 +65,6 @@ def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         yield name, round(value, 4) if isinstance(value, float) else value
 
 
-def _shown(key: str, data: Any) -> bool:
-    newest = Artifact.get(key)
-    return isinstance(newest, Artifact) and newest.data == data
+def _shown(key: str, data: str) -> bool:
+    newest: Any = Artifact.get(key)
+    return newest is not None and newest.data == data

@@ -50,15 +50,14 @@ def bring_up_to_date(stage: dvc.Stage, runs: dvc.Runs) -> State[None]:
 
 @flow(name="restorer")
 def restorer(
-    stages: Annotated[
-        list[str] | None,
-        Field(description="Stages to bring up to date, with all they depend on; none: every one"),
-    ] = None,
-    side_by_side: Annotated[
-        int, Field(ge=1, description="How many stages may run at the same time (one GPU: 1)")
-    ] = 1,
+    stages: list[str] | None = None, side_by_side: Annotated[int, Field(ge=1)] = 1
 ) -> None:
-    """Bring the stages up to date. Raises `StageError` when one fails."""
+    """Bring the stages up to date. Raises `StageError` when one fails.
+
+    Args:
+        stages: Which to bring up to date, with all they depend on; none named: every stage.
+        side_by_side: How many stages may run at the same time; 1 suits one processor or GPU.
+    """
     todo = dvc.wanted(dvc.read(), stages)
     runs = dvc.Runs()
     try:

@@ -15,7 +15,7 @@ from lessonpipe.errors import LessonpipeError, UserError
 from tasks.guard import STATE
 
 HOME = STATE / "prefect"
-START_SECONDS = 90  # seconds; a first start makes the database
+START_SECONDS = 90  # a first start makes the database
 
 
 def environment() -> dict[str, str]:
@@ -23,6 +23,7 @@ def environment() -> dict[str, str]:
     return {
         "PREFECT_HOME": str(HOME.resolve()),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_RUNNER_POLL_FREQUENCY": "3",  # seconds until a run starts; the server is near
         "DO_NOT_TRACK": "1",
         "DVC_NO_ANALYTICS": "1",
     }

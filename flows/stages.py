@@ -48,13 +48,13 @@ class Stage:
     metrics: tuple[Path, ...] = ()
 
 
-def read(root: Path = Path()) -> dict[str, Stage]:
-    """All stages of the project, each after those it needs."""
+def read() -> dict[str, Stage]:
+    """All stages of this folder's project, each after those it needs."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     try:
-        with Repo(str(root)) as repo:
+        with Repo() as repo:
             graph = repo.index.graph
             stages = {
                 s.addressing: Stage(
@@ -67,7 +67,7 @@ def read(root: Path = Path()) -> dict[str, Stage]:
                 if s.cmd
             }
     except DvcException as error:
-        raise LessonpipeError(f"DVC cannot read the stages of {root.resolve()}: {error}") from error
+        raise LessonpipeError(f"DVC cannot read the stages: {error}") from error
     return {name: stages[name] for name in sorter(stages).static_order()}
 
 
