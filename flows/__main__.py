@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """One run, on PREFECT_API_URL's server, else the page's in this folder, else a short one."""
-    stages.wanted(stages.read(), args.stages or None)  # complain at once
+    stages.wanted(stages.read(), args.stages)  # complain at once
     if not os.environ.get("PREFECT_API_URL"):
         if url := server.running():
             os.environ["PREFECT_API_URL"] = f"{url}/api"
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
                 )
     from flows.restorer import restorer
 
-    restorer(stages=args.stages or None, side_by_side=args.side_by_side)
+    restorer(stages=args.stages, side_by_side=args.side_by_side)
     return 0
 
 

@@ -68,9 +68,8 @@ def restorer(
     if failed:
         left = [name for name in todo if name not in done and name not in failed]
         rest = f" (not run because of it: {', '.join(left)})" if left else ""
-        name, error = failed.popitem()
-        words = "; ".join(str(e) for e in [*failed.values(), error])
-        raise dvc.StageError(name, f"{words}{rest}") from None
+        words = "; ".join(str(error) for error in failed.values())
+        raise dvc.StageError(next(iter(failed)), words + rest)
 
 
 Futures = dict[str, PrefectFuture[Any]]

@@ -81,11 +81,11 @@ def sorter(stages: dict[str, Stage]) -> "TopologicalSorter[str]":
 
 
 def wanted(stages: dict[str, Stage], names: Iterable[str] | None) -> dict[str, Stage]:
-    """The named stages and all they depend on, in order; all stages for `None`.
+    """The named stages and all they depend on, in order; all when none is named.
 
     Raises `UserError`, listing the right names, for a wrong one.
     """
-    left = list(stages if names is None else names)
+    left = list(names or stages)
     chosen: set[str] = set()
     while left:
         name = left.pop()

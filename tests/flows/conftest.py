@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -168,12 +169,19 @@ class Project:
 
 
 @pytest.fixture(scope="session")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a Prefect server with a home and a port of its own."""
+def first_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A Prefect server with a home and a port of its own: its address and its database."""
     with contextlib.ExitStack() as stack:
         with contextlib.chdir(tmp_path_factory.mktemp("server")):
             url = stack.enter_context(server.serving())
-        yield url
+            database = server.HOME.resolve() / "prefect.db"
+        yield url, database
+
+
+@pytest.fixture(scope="session")
+def url(first_server: tuple[str, Path]) -> str:
+    """The address of the session's Prefect server."""
+    return first_server[0]
 
 
 @pytest.fixture(scope="session")
@@ -197,6 +205,28 @@ def desk(seed: Path, tmp_path: Path) -> Iterator[Project]:
     yield project
     for process in project.processes():
         process.kill()
+
+
+@pytest.fixture
+def settled(desk: Project, empty_database: Path) -> Project:
+    """A project with a database, which takes a server's first start five seconds to make."""
+    home = desk.folder / server.HOME
+    home.mkdir(parents=True)
+    shutil.copy(empty_database, home)
+    return desk
+
+
+@pytest.fixture(scope="session")
+def empty_database(
+    first_server: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A copy of the server's database, as yet without runs."""
+    copy = tmp_path_factory.mktemp("database") / "prefect.db"
+    with sqlite3.connect(first_server[1]) as old, sqlite3.connect(copy) as new:
+        old.backup(new)
+        for table in ("flow_run", "deployment", "artifact", "artifact_collection"):
+            new.execute(f"DELETE FROM {table}")
+    return copy
 
 
 @pytest.fixture

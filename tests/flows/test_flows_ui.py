@@ -6,8 +6,9 @@ import pytest
 
 
 @pytest.fixture
-def page(desk):
+def page(settled):
     """`python -m flows ui`, ready to take runs."""
+    desk = settled
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -48,6 +49,10 @@ def test_the_page_takes_runs_cancels_them_and_ends_with_everything_it_started(pa
     assert page.until(lambda: ended(page, run), 60) == "COMPLETED"
     assert (page.folder / "b.txt").exists()
     assert not (page.folder / "c.txt").exists()
+
+    page.url, url = "", page.url
+    assert f"View at {url}/" in page.run("a").said  # a run by hand shows on the same page
+    page.url = url
 
     page.slow(b=60)
     run = start(page, stages=["b"])
