@@ -23,6 +23,7 @@ def environment() -> dict[str, str]:
     return {
         "PREFECT_HOME": str(HOME.resolve()),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "PREFECT_RUNNER_POLL_FREQUENCY": "3",  # seconds until a run starts; the server is near
         "DO_NOT_TRACK": "1",
         "DVC_NO_ANALYTICS": "1",
@@ -47,7 +48,7 @@ def serving(host: str = "127.0.0.1", port: int = 0, *, known: bool = False) -> I
     HOME.mkdir(parents=True, exist_ok=True)
     port = _free(host, port)
     url = f"http://{host}:{port}"
-    env = os.environ | environment() | {"PREFECT_UI_API_URL": "/api"}
+    env = os.environ | environment() | {"PREFECT_UI_API_URL": "/api"}  # by whatever name it is met
     env.pop("PREFECT_API_URL", None)
     log = HOME / "server.log"
     command = ["-m", "prefect", "server", "start", "--host", host, "--port", str(port)]

@@ -45,6 +45,9 @@ def test_the_page_takes_runs_cancels_them_and_ends_with_everything_it_started(pa
     assert "with all they depend on" in told["stages"]["description"]
     assert told["side_by_side"]["minimum"] == 1
 
+    assert page.api("GET", "admin/settings")["server"]["analytics_enabled"] is False
+    assert "<html" in httpx.get(page.url, follow_redirects=True).text
+
     run = start(page, stages=["b"])
     assert page.until(lambda: ended(page, run), 60) == "COMPLETED"
     assert (page.folder / "b.txt").exists()

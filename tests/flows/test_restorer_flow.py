@@ -101,7 +101,7 @@ def test_a_run_waits_for_a_dvc_command_at_the_desk(project):
 
 def test_independent_stages_run_side_by_side_when_asked(project):
     project.slow(b=2, c=2)
-    run = project.run("--side-by-side", "2")
+    run = project.run("--side-by-side", "2", "b", "c")
     assert run.code == 0, run.said
     b, c = (
         [float(time) for time in (project.folder / f"{name}.txt").read_text().split()]
