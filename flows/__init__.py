@@ -1,0 +1,1 @@
+"""When things are done: Prefect runs the stages of dvc.yaml, through DVC."""

@@ -1,0 +1,158 @@
+"""Scheduled and watched runs of the pipeline.
+
+    python -m flows run [STAGE ...]           bring stages up to date now
+    python -m flows ui                        a page to start, watch and cancel runs
+    python -m flows ui --cron "0 3 * * *"     and a run every night at three
+
+Exit codes: 0 done, 1 a stage failed, 2 something the person can mend, 130 interrupted.
+"""
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from flows import leash, server, stages
+from lessonpipe.errors import LessonpipeError, UserError
+
+DEPLOYMENT = "here"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Do what the words say; answers with the exit code."""
+    args = _parser().parse_args(argv)
+    os.environ |= server.environment()  # before prefect is imported
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        return int(args.do(args))
+    except LessonpipeError as error:
+        print(f"flows: {error}", file=sys.stderr)
+        return 2 if isinstance(error, UserError) else 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m flows",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    once = commands.add_parser("run", help="bring stages up to date now")
+    once.add_argument("stages", nargs="*", metavar="STAGE", help="default: every stage")
+    once.add_argument("--side-by-side", type=int, default=1, metavar="N", help="stages at a time")
+    once.set_defaults(do=run)
+
+    schedule = argparse.ArgumentParser(add_help=False)
+    schedule.add_argument("--cron", help='when to run everything: "0 3 * * *" is at three')
+    schedule.add_argument("--timezone", default="UTC", help="of --cron, as in Europe/Paris (UTC)")
+
+    page = commands.add_parser("ui", parents=[schedule], help="start, watch and cancel runs")
+    page.add_argument("--host", default="127.0.0.1", help="who may come in (this machine only)")
+    page.add_argument("--port", type=int, default=4200, help="(4200)")
+    page.set_defaults(do=ui)
+
+    only = commands.add_parser(
+        "serve", parents=[schedule], help="take runs from the server that PREFECT_API_URL names"
+    )
+    only.set_defaults(do=serve)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """One run, on PREFECT_API_URL's server, else the page's in this folder, else a short one."""
+    stages.wanted(stages.read(), args.stages)  # complain at once
+    if not os.environ.get("PREFECT_API_URL"):
+        if url := server.running():
+            os.environ["PREFECT_API_URL"] = f"{url}/api"
+        else:
+            with server.serving() as url:  # another process, whose last words it still takes
+                return _leashed(
+                    ["run", "--side-by-side", str(args.side_by_side), *args.stages], url
+                )
+    from flows.restorer import restorer
+
+    restorer(stages=args.stages, side_by_side=args.side_by_side)
+    return 0
+
+
+def ui(args: argparse.Namespace) -> int:
+    """A server and a process that takes its runs, until ctrl-C."""
+    _schedule(args)  # complain at once
+    if url := server.running():
+        raise UserError(f"the page of this folder is open already: {url}")
+    with server.serving(args.host, args.port, known=True) as url:
+        print(f"flows: {url}/deployments (ctrl-C ends it)", flush=True)
+        words = ["--timezone", args.timezone, *(["--cron", args.cron] if args.cron else [])]
+        return _leashed(["serve", *words], url)
+
+
+def serve(args: argparse.Namespace) -> int:
+    """Take runs, one at a time, from the server that PREFECT_API_URL names."""
+    if not os.environ.get("PREFECT_API_URL"):
+        raise UserError("set PREFECT_API_URL to a Prefect server, or start one: python -m flows ui")
+    schedule = _schedule(args)
+    from prefect.deployments.runner import EntrypointType  # type: ignore[attr-defined]
+
+    from flows.restorer import restorer
+
+    restorer.serve(
+        DEPLOYMENT,
+        schedule=schedule,
+        limit=1,
+        entrypoint_type=EntrypointType.MODULE_PATH,
+        print_starting_message=False,
+    )
+    return 0
+
+
+def _leashed(words: list[str], url: str) -> int:
+    """These words as a process of their own, on the server at `url`, until it ends."""
+    env = os.environ | {"PREFECT_API_URL": f"{url}/api"}
+    process = leash.start([sys.executable, "-m", "flows", *words], env=env, grace=10)
+    try:
+        return process.wait()
+    finally:
+        with _undisturbed():
+            leash.end(process, grace=10)
+
+
+def _schedule(args: argparse.Namespace) -> Any:
+    """Prefect's schedule, or None. Raises `UserError` for words that are none."""
+    if not args.cron:
+        return None
+    from prefect.client.schemas.schedules import CronSchedule
+    from prefect.schedules import Cron
+
+    try:
+        CronSchedule(cron=args.cron, timezone=args.timezone)
+    except ValueError as error:
+        raise UserError(
+            f"{args.cron!r} in {args.timezone!r} is no schedule; "
+            "minute, hour, day, month, weekday: --cron '0 3 * * *' --timezone Europe/Paris"
+        ) from error
+    return Cron(args.cron, timezone=args.timezone)
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A second ctrl-C does not break off the cleaning up."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

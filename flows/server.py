@@ -1,0 +1,96 @@
+"""A Prefect server of the project's own: on this machine only, its database in `.lessonpipe`."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from flows import leash
+from lessonpipe.errors import LessonpipeError, UserError
+from tasks.guard import STATE
+
+HOME = STATE / "prefect"
+START_SECONDS = 90  # a first start makes the database
+
+
+def environment() -> dict[str, str]:
+    """What Prefect has to know before it is imported: its home is here, and it calls nobody."""
+    return {
+        "PREFECT_HOME": str(HOME.resolve()),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "PREFECT_RUNNER_POLL_FREQUENCY": "3",  # seconds until a run starts; the server is near
+        "DO_NOT_TRACK": "1",
+        "DVC_NO_ANALYTICS": "1",
+    }
+
+
+def running() -> str | None:
+    """The address of the server that `python -m flows ui` runs in this folder, if it does."""
+    try:
+        url = (HOME / "address").read_text()
+    except OSError:
+        return None
+    return url if _healthy(url) else None
+
+
+@contextmanager
+def serving(host: str = "127.0.0.1", port: int = 0, *, known: bool = False) -> Iterator[str]:
+    """Start a server, end it with the block; gives its address. Port 0 takes a free one.
+
+    A `known` server is what `running()` finds. Raises `UserError` when the port is taken.
+    """
+    HOME.mkdir(parents=True, exist_ok=True)
+    port = _free(host, port)
+    url = f"http://{host}:{port}"
+    env = os.environ | environment() | {"PREFECT_UI_API_URL": "/api"}  # by whatever name it is met
+    env.pop("PREFECT_API_URL", None)
+    log = HOME / "server.log"
+    command = ["-m", "prefect", "server", "start", "--host", host, "--port", str(port)]
+    with log.open("w") as out:
+        server = leash.start([sys.executable, *command], env=env, grace=10, out=out)
+    address = HOME / "address"
+    try:
+        _wait(server, url, log)
+        if known:
+            address.write_text(url)
+        yield url
+    finally:
+        if known:
+            address.unlink(missing_ok=True)
+        leash.end(server, grace=10)
+
+
+def _free(host: str, port: int) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise UserError(
+                f"port {port} on {host} cannot be had ({error.strerror}); "
+                f"end what uses it, or choose another: python -m flows ui --port {port + 1}"
+            ) from error
+        return int(probe.getsockname()[1])
+
+
+def _wait(server: "subprocess.Popen[str]", url: str, log: Path) -> None:
+    until = time.monotonic() + START_SECONDS
+    while not _healthy(url):
+        if server.poll() is not None or time.monotonic() > until:
+            last = log.read_text().strip().splitlines()[-3:]
+            raise LessonpipeError(f"Prefect's server did not start; {log} ends: {' '.join(last)}")
+        time.sleep(0.2)
+
+
+def _healthy(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/api/health", timeout=2) as answer:  # noqa: S310
+            return answer.status == 200
+    except OSError:
+        return False

@@ -1,0 +1,242 @@
+"""A real server for the session, real little DVC projects, and the flow as its own process."""
+
+import contextlib
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from flows import server
+
+ROOT = Path(__file__).parents[2]
+
+STAGE = '''
+"""python stage.py NAME SECONDS: says three lines, writes NAME.txt at its end."""
+import json, os, sys, time
+from pathlib import Path
+
+name, seconds = sys.argv[1], float(sys.argv[2])
+start = time.time()
+for i in (1, 2, 3):
+    print(f"{name}: step {i}", end="\\r")
+    time.sleep(seconds / 3)
+trouble = Path(f"{name}.trouble")  # how it shall fail: an exit code and last words
+if trouble.exists():
+    code, words, once = json.loads(trouble.read_text())
+    if once:
+        trouble.unlink()
+    print(words, file=sys.stderr)
+    sys.exit(code)
+if name == "evaluate":
+    from PIL import Image
+    Image.effect_noise((2400, 1800), 90).save("grid.jpg", quality=95)
+    Path("metrics.json").write_text(json.dumps({"128": {"gan": {"psnr": 31.41592653}}}))
+Path(f".{name}.draft").write_text(f"{start} {time.time()}")
+os.replace(f".{name}.draft", f"{name}.txt")
+'''
+
+# Written out of order: b and c need a, evaluate needs all.
+DVC_YAML = """
+stages:
+  evaluate:
+    cmd: python stage.py evaluate 0
+    deps: [b.txt, c.txt, stage.py]
+    outs: [evaluate.txt, grid.jpg]
+    metrics: [metrics.json: {cache: false}]
+  c:
+    cmd: python stage.py c ${seconds.c}
+    deps: [a.txt, stage.py]
+    outs: [c.txt]
+  a:
+    cmd: python stage.py a ${seconds.a}
+    deps: [stage.py]
+    outs: [a.txt]
+  b:
+    cmd: python stage.py b ${seconds.b}
+    deps: [a.txt, stage.py]
+    outs: [b.txt]
+"""
+
+
+def environment() -> dict[str, str]:
+    """A subprocess's: no telemetry, no server of the person's own."""
+    own = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+    paths = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    return own | paths | {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1"}
+
+
+@dataclass
+class Run:
+    """A run that has ended: its exit code, what it said, and what the server knows of it."""
+
+    code: int
+    said: str
+    api: Callable[..., Any]
+
+    @property
+    def id(self) -> str:
+        """Prefect's id."""
+        return re.findall(r"flow-run/([0-9a-f-]{36})", self.said)[0]
+
+    def state(self) -> dict[str, Any]:
+        """The flow run's last state."""
+        return self.api("GET", f"flow_runs/{self.id}")["state"]
+
+    def tasks(self) -> dict[str, dict[str, Any]]:
+        """The task runs by the name of their stage."""
+        asked = {"flow_runs": {"id": {"any_": [self.id]}}}
+        return {t["name"]: t for t in self.api("POST", "task_runs/filter", asked)}
+
+
+@dataclass
+class Project:
+    """A folder with a `dvc.yaml`."""
+
+    folder: Path
+    url: str = ""
+
+    def slow(self, **seconds: float) -> None:
+        """Let stages take their time."""
+        whole = {"a": 0, "b": 0, "c": 0} | seconds
+        (self.folder / "params.yaml").write_text(f"seconds: {whole}")
+
+    def command(self, *words: str, **options: Any) -> "subprocess.Popen[str]":
+        """Start `python ...` here."""
+        return subprocess.Popen(
+            [sys.executable, *words],
+            cwd=self.folder,
+            env=environment() | ({"PREFECT_API_URL": f"{self.url}/api"} if self.url else {}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            **options,
+        )
+
+    def run(self, *words: str) -> Run:
+        """One flow run, to its end."""
+        process = self.command("-m", "flows", "run", *words)
+        said, _ = process.communicate(timeout=60)
+        return Run(process.returncode, said, self.api)
+
+    def dvc(self, *words: str) -> str:
+        """What DVC says at a desk."""
+        process = self.command("-m", "dvc", *words)
+        said, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, said
+        return said
+
+    def api(self, method: str, path: str, body: Any = None) -> Any:
+        """Ask the server."""
+        answer = httpx.request(method, f"{self.url}/api/{path}", json=body, timeout=20)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    def processes(self) -> list[psutil.Process]:
+        """Every other process that works in this folder."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                here = process.cwd() == str(self.folder) and process.pid != os.getpid()
+                if here and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+        return found
+
+    def stage_runs(self, stage: str) -> bool:
+        """Whether the command of a stage is at work."""
+        with contextlib.suppress(psutil.Error):
+            return any(f"stage.py {stage}" in " ".join(p.cmdline()) for p in self.processes())
+        return False
+
+    @staticmethod
+    def until(true: Callable[[], Any], seconds: float = 30) -> Any:
+        """Wait for something to become true."""
+        end = time.monotonic() + seconds
+        while not (answer := true()):
+            assert time.monotonic() < end, "it did not come true"
+            time.sleep(0.1)
+        return answer
+
+
+@pytest.fixture(scope="session")
+def first_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A Prefect server with a home and a port of its own: its address and its database."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.chdir(tmp_path_factory.mktemp("server")):
+            url = stack.enter_context(server.serving())
+            database = server.HOME.resolve() / "prefect.db"
+        yield url, database
+
+
+@pytest.fixture(scope="session")
+def url(first_server: tuple[str, Path]) -> str:
+    """The address of the session's Prefect server."""
+    return first_server[0]
+
+
+@pytest.fixture(scope="session")
+def seed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project to copy."""
+    folder = tmp_path_factory.mktemp("seed") / "project"
+    folder.mkdir()
+    subprocess.run(["git", "init", "-q", "."], cwd=folder, check=True)
+    project = Project(folder)
+    project.dvc("init", "-q")
+    (folder / "stage.py").write_text(STAGE)
+    (folder / "dvc.yaml").write_text(DVC_YAML)
+    project.slow()
+    return folder
+
+
+@pytest.fixture
+def desk(seed: Path, tmp_path: Path) -> Iterator[Project]:
+    """A project without a server; nothing that the test started lives on."""
+    project = Project(shutil.copytree(seed, tmp_path / "project"))
+    yield project
+    for process in project.processes():
+        process.kill()
+
+
+@pytest.fixture
+def settled(desk: Project, empty_database: Path) -> Project:
+    """A project with a database, which takes a server's first start five seconds to make."""
+    home = desk.folder / server.HOME
+    home.mkdir(parents=True)
+    shutil.copy(empty_database, home)
+    return desk
+
+
+@pytest.fixture(scope="session")
+def empty_database(
+    first_server: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A copy of the server's database, as yet without runs."""
+    copy = tmp_path_factory.mktemp("database") / "prefect.db"
+    with sqlite3.connect(first_server[1]) as old, sqlite3.connect(copy) as new:
+        old.backup(new)
+        for table in ("flow_run", "deployment", "artifact", "artifact_collection"):
+            new.execute(f"DELETE FROM {table}")
+    return copy
+
+
+@pytest.fixture
+def project(desk: Project, url: str) -> Project:
+    """A project, with the session's server."""
+    desk.url = url
+    return desk
+
+
+@pytest.fixture(scope="session")
+def project_class() -> type[Project]:
+    """For fixtures that live longer than a test."""
+    return Project

@@ -1,0 +1,125 @@
+import ast
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from flows import stages
+from lessonpipe.errors import LessonpipeError, UserError
+
+ROOT = Path(stages.__file__).parents[1]
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # DVC's
+
+
+@pytest.fixture
+def here(desk, monkeypatch):
+    monkeypatch.chdir(desk.folder)
+    return desk
+
+
+def test_the_stages_and_their_order_are_those_of_dvc_yaml(here):
+    found = stages.read()
+    assert list(found) == ["a", "c", "b", "evaluate"]
+    assert set(found["evaluate"].needs) == {"b", "c"}
+    assert [p.name for p in found["evaluate"].pictures] == ["grid.jpg"]
+    assert [p.name for p in found["evaluate"].metrics] == ["metrics.json"]
+
+
+def test_every_stage_of_this_project_comes_after_those_it_needs(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    found = list(stages.read().values())
+    assert found
+    for i, stage in enumerate(found):
+        assert set(stage.needs) <= {before.name for before in found[:i]}
+
+
+def test_a_chosen_stage_brings_along_what_it_depends_on(here):
+    found = stages.read()
+    assert list(stages.wanted(found, ["b"])) == ["a", "b"]
+    assert list(stages.wanted(found, None)) == list(found)
+
+
+def test_a_wrong_stage_name_lists_the_right_ones(here):
+    with pytest.raises(UserError, match="no stage is called 'nope'; choose one of: a, b, c, eval"):
+        stages.wanted(stages.read(), ["a", "nope"])
+
+
+def test_a_broken_dvc_yaml_is_told_plainly(here):
+    (here.folder / "dvc.yaml").write_text("stages: {a: {comd: x}}")
+    with pytest.raises(LessonpipeError, match="DVC cannot read the stages"):
+        stages.read()
+
+
+ENDED = "ERROR: failed to reproduce 'a': failed to run: python stage.py a, exited with {}"
+
+
+@pytest.mark.parametrize(
+    ("lines", "kind", "words"),
+    [
+        (["> cmd", "a: no pictures", ENDED.format(2)], stages.StageError, "a: no pictures"),
+        (["> cmd", "KeyError: 3", ENDED.format(1)], stages.CrashError, "a: KeyError: 3"),
+        (["> cmd", ENDED.format(-9)], stages.CrashError, "exited with -9"),
+        (["ERROR: Unable to acquire lock. Most likely"], stages.BusyError, "another DVC command"),
+        (["ERROR: '/x/a' is busy, it is being blocked by:"], stages.BusyError, "another DVC"),
+        (["ERROR: missing data 'source': x"], stages.StageError, "a: missing data 'source': x"),
+        ([], stages.StageError, "dvc ended with code 1"),
+    ],
+)
+def test_a_failure_keeps_the_last_words_and_knows_whether_to_try_again(lines, kind, words):
+    error = stages.failure("a", lines, 1)
+    assert type(error) is kind
+    assert words in str(error)
+
+
+@pytest.mark.slow
+def test_stopping_ends_the_stage_and_lets_no_other_start(here, monkeypatch):
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
+    here.slow(a=60)
+    runs, errors = stages.Runs(), []
+
+    def work() -> None:
+        try:
+            runs.run("a", lambda line: None)
+        except stages.StageError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    here.until(lambda: here.stage_runs("a"))
+    runs.stop()
+    thread.join(10)
+    assert not here.processes()
+    assert isinstance(errors[0], stages.StoppedError)
+    assert not (here.folder / "a.txt").exists()
+    with pytest.raises(stages.StoppedError):
+        runs.run("a", lambda line: None)
+    here.slow()
+    assert "Running stage 'a'" in here.dvc("repro", "a")
+
+
+def test_imports_go_down_only():
+    for folder, never in [
+        ("flows", {"torch", "torchvision", "ray"}),
+        ("tasks", {"prefect", "flows"}),
+        ("lessonpipe", {"prefect", "dvc", "flows", "tasks"}),
+    ]:
+        for file in (ROOT / folder).rglob("*.py"):
+            assert not imports(file.read_text()) & never, file
+
+
+def imports(code: str) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").split(".")[0])
+    return found
+
+
+@pytest.mark.slow
+def test_the_flow_is_loaded_without_torch():
+    code = "import sys, flows.restorer; raise SystemExit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
