@@ -20,13 +20,13 @@ from lessonpipe.crappify import Recipe
 from lessonpipe.data.manifest import Manifest, Pair
 from lessonpipe.data.pairs import square
 from lessonpipe.data.photos import open_photo
-from lessonpipe.data.pictures import to_picture, to_tensor
+from lessonpipe.data.pictures import stacked, to_picture, to_tensor
 from lessonpipe.files import read_json, write_json, write_whole
 from lessonpipe.measure import Perceptual
 from lessonpipe.nets.folder import load_generator
 from lessonpipe.nets.generator import fold_weight_norm
 from lessonpipe.progress import bar
-from lessonpipe.report.page import Grid, page
+from lessonpipe.report.page import Grid, as_jpeg, page
 from lessonpipe.report.scores import Scores, compare, headline
 from lessonpipe.settings import Strict
 from lessonpipe.train.place import Place, Precision
@@ -86,8 +86,7 @@ def run(
     histories = {folder.name: folder / "history.csv" for folder in [*MODELS.values(), critic]}
     html = page(metrics, grids, histories, yaml.safe_load(Path("params.yaml").read_text()))
     write_json(out / "metrics.json", metrics)
-    for grid in grids:
-        write_whole(out / f"grid_{grid.image_px}.jpg", grid.jpeg())
+    write_whole(out / "grid.jpg", as_jpeg(stacked([grid.picture() for grid in grids])))
     write_whole(out / "index.html", html)
     print(headline(metrics))
     print(f"look at {out / 'index.html'}")

@@ -45,3 +45,15 @@ def grid(
         for row, pictures in enumerate(rows):
             sheet.paste(pictures[column], (x, head + gap + row * (height + gap)))
     return sheet
+
+
+def stacked(pictures: Sequence[Image.Image]) -> Image.Image:
+    """Pictures of any sizes, one below the other."""
+    sheet = Image.new(
+        "RGB", (max(p.width for p in pictures), sum(p.height for p in pictures)), (250, 250, 248)
+    )
+    top = 0
+    for picture in pictures:
+        sheet.paste(picture, (0, top))
+        top += picture.height
+    return sheet

@@ -54,11 +54,12 @@ class Grid:
         """All rows as one picture."""
         return grid(self.rows, self.titles)
 
-    def jpeg(self) -> bytes:
-        """The picture as a JPEG file."""
-        buffer = io.BytesIO()
-        self.picture().save(buffer, "JPEG", quality=90, subsampling=0)
-        return buffer.getvalue()
+
+def as_jpeg(picture: Image.Image) -> bytes:
+    """A picture as a JPEG file that shows fine detail."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=90, subsampling=0)
+    return buffer.getvalue()
 
 
 def page(
@@ -73,7 +74,7 @@ def page(
         "was seen in training</p>",
     ]
     for one in grids:
-        data = base64.b64encode(one.jpeg()).decode()
+        data = base64.b64encode(as_jpeg(one.picture())).decode()
         words = f"crappy, {', '.join(one.titles[1:-1])} and photo at {one.image_px} pixels"
         parts += [
             f"<h2>At {one.image_px} pixels</h2>",

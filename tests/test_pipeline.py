@@ -1,0 +1,130 @@
+"""All stages, end to end, through a real DVC: cut short, killed, gone on with, up to date."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+ENV = {
+    **os.environ,
+    "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+    "DVC_NO_ANALYTICS": "1",
+    "LESSONPIPE_DEVICE": "cpu",
+}
+
+
+def cut_short(params: dict) -> dict:
+    """Little of everything, in the sample's own shape."""
+    params["download"]["limit"] = 8
+    params["crappify"]["tiles"] = {"tile_px": 160, "train": 4, "valid": 2}
+    params["pretrain_generator"] |= {"widths": [16, 16, 8, 8], "head": 8}
+    for stage in ("pretrain_generator", "fit_feature"):
+        for phase in params[stage]["phases"]:
+            phase |= {"image_px": min(128, phase["image_px"]), "epochs": 2, "pictures": 8}
+    params["fit_feature"]["phases"][-1] |= {"image_px": 160, "batch": 4}
+    params["save_preds"]["image_px"] = 128
+    params["pretrain_critic"]["phases"][0] |= {"epochs": 1, "pictures": 8}
+    params["fit_gan"] |= {"epochs": 2, "pictures": 16, "batch": 4, "samples": 2}
+    params["evaluate"]["at"][1]["image_px"] = 160
+    return params
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A clone of the project's tracked files as they are now, in its own git and DVC."""
+    folder = tmp_path_factory.mktemp("clone") / "project"
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file() and name != "dvc.lock":
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes((ROOT / name).read_bytes())
+    params = cut_short(yaml.safe_load((folder / "params.yaml").read_text()))
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    for command in (["init", "-q"], ["add", "-A"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+    name = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    subprocess.run(["git", *name, "commit", "-qm", "start"], cwd=folder, check=True)
+    return folder
+
+
+def dvc(folder, *words, timeout=400):
+    done = subprocess.run(
+        [BIN / "dvc", *words], cwd=folder, env=ENV, capture_output=True, text=True, timeout=timeout
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_the_whole_pipeline_survives_a_killed_dvc_and_then_is_up_to_date(project):
+    repro = subprocess.Popen(
+        [BIN / "dvc", "repro"],
+        cwd=project,
+        env=ENV,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert repro.stdout is not None
+    for line in repro.stdout:  # until an epoch of the generator is done
+        if line.lstrip("\r ").startswith("epoch 1  "):
+            break
+    repro.send_signal(signal.SIGKILL)  # of dvc alone: its stage has to notice
+    repro.wait()
+    time.sleep(1.5)
+    left = subprocess.run(["pgrep", "-f", "tasks pretrain_generator"], capture_output=True)
+    alive = [p for p in left.stdout.split() if _cwd(int(p)) == project]
+    assert not alive
+    assert not (project / "models/pretrain_generator").exists()
+
+    assert "going on after epoch 1" in dvc(project, "repro")
+    figures = json.loads((project / "reports/metrics.json").read_text())
+    assert set(figures) == {"128", "160", "critic"}
+    for px, models in {
+        "128": ("crappy", "generator", "gan"),
+        "160": ("control", "feature"),
+    }.items():
+        for model in models:
+            for measure in ("psnr", "psnr_gain", "ssim", "perceptual", "text_removed", "sharpness"):
+                assert set(figures[px][model][measure]) == {"mean", "median", "low", "high"}
+    assert figures["128"]["crappy"]["psnr_gain"]["mean"] == 0
+    page = (project / "reports/index.html").read_text()
+    assert "http://" not in page.replace("http://www.w3.org", "")  # nothing is fetched
+    assert "data:image/jpeg;base64," in page
+    assert "<svg" in page
+
+    start = time.perf_counter()
+    assert "Data and pipelines are up to date." in dvc(project, "repro")
+    assert time.perf_counter() - start < 15
+
+
+def _cwd(pid):
+    try:
+        return Path(os.readlink(f"/proc/{pid}/cwd"))
+    except OSError:
+        return None
+
+
+@pytest.mark.slow
+def test_dvc_shows_metrics_plots_and_changed_params(project):
+    assert "text_removed" in dvc(project, "metrics", "show", "--md")
+    assert "index.html" in dvc(project, "plots", "show")
+    params = project / "params.yaml"
+    text = params.read_text()
+    try:
+        params.write_text(text.replace("pixel_weight: 50", "pixel_weight: 60"))
+        assert "fit_gan.pixel_weight" in dvc(project, "params", "diff")
+        status = json.loads(dvc(project, "status", "--json"))
+        assert set(status) == {"fit_gan"}  # nothing else is made of that number
+    finally:
+        params.write_text(text)
