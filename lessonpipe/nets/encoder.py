@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from lessonpipe.errors import UserError
-from lessonpipe.nets.blocks import frozen
 from lessonpipe.nets.weights import load_pretrained
 
 
@@ -39,6 +38,7 @@ class Encoder(nn.Module):
         self.mean: tuple[float, ...] = config.mean if config else (0.485, 0.456, 0.406)
         self.std: tuple[float, ...] = config.std if config else (0.229, 0.224, 0.225)
         self.frozen = False
+        self.train_bn = True
 
     def forward(self, x: Tensor) -> list[Tensor]:
         if self.frozen:
@@ -47,22 +47,28 @@ class Encoder(nn.Module):
         return self.net(x)
 
     def train(self, mode: bool = True) -> "Encoder":
-        """Training mode, which a frozen encoder never enters."""
-        return super().train(mode and not self.frozen)
+        """Training mode, in which batch norms keep their statistics unless `train_bn`."""
+        super().train(mode)
+        for norm in self._norms():
+            norm.train(mode and self.train_bn)
+        return self
 
     def freeze(self, *, train_bn: bool = False) -> None:
         """Stop learning. With `train_bn` the batch norms go on, as in the lesson."""
-        frozen(self.net)
-        norms = [m for m in self.net.modules() if isinstance(m, nn.BatchNorm2d)]
-        self.frozen = not train_bn
-        if train_bn:
-            for norm in norms:
-                norm.requires_grad_(True)
+        self.net.requires_grad_(False)
+        self.frozen, self.train_bn = not train_bn, train_bn
+        for norm in self._norms():
+            norm.requires_grad_(train_bn)
+        self.train(self.training)
 
-    def unfreeze(self) -> None:
-        """Learn again, batch norms included."""
+    def unfreeze(self, *, train_bn: bool = True) -> None:
+        """Learn again; without `train_bn` the batch norms keep the statistics they have."""
         self.net.requires_grad_(True)
-        self.frozen = False
+        self.frozen, self.train_bn = False, train_bn
+        self.train(self.training)
+
+    def _norms(self) -> list[nn.Module]:
+        return [m for m in self.net.modules() if isinstance(m, nn.BatchNorm2d)]
 
     def groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """The parameters up to the features at 1/8, and the rest."""

@@ -63,7 +63,7 @@ class GanLearner:
         if frozen:
             self.generator.encoder.freeze()
         else:
-            self.generator.encoder.unfreeze()
+            self.generator.encoder.unfreeze(train_bn=False)
 
 
 def fit_turns(

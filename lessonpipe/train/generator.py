@@ -17,7 +17,7 @@ from lessonpipe.train.place import Place
 
 @dataclass
 class GeneratorLearner:
-    """A generator, the loss on its pictures, and whether a frozen encoder trains its norms."""
+    """A generator, the loss on its pictures, and whether the encoder's batch norms train."""
 
     net: Generator
     loss: Callable[[Tensor, Tensor], dict[str, Tensor]]
@@ -41,7 +41,7 @@ class GeneratorLearner:
         if frozen:
             self.net.encoder.freeze(train_bn=self.train_bn)
         else:
-            self.net.encoder.unfreeze()
+            self.net.encoder.unfreeze(train_bn=self.train_bn)
 
 
 @dataclass

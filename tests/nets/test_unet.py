@@ -110,6 +110,16 @@ def test_frozen_batch_norms_can_go_on_training_as_in_the_lesson():
     assert all("bn" in name for name in learning)
 
 
+def test_a_free_encoder_can_keep_its_statistics():
+    net = small()
+    net.encoder.unfreeze(train_bn=False)
+    net.train()
+    before = {k: v.clone() for k, v in net.encoder.state_dict().items() if "running" in k}
+    net(torch.rand(2, 3, 64, 64)).square().sum().backward()
+    assert all(p.grad is not None for p in net.encoder.parameters())
+    assert all(torch.equal(net.encoder.state_dict()[k], v) for k, v in before.items())
+
+
 def test_the_three_groups_hold_every_parameter_once(resnet34):
     for net in (Unet(resnet34), small().unet):
         groups = net.groups()
