@@ -12,10 +12,9 @@ from torch import Tensor
 from lessonpipe.data.pictures import to_picture, to_tensor
 from lessonpipe.measure import (
     Perceptual,
-    edges,
+    detail,
     luma,
     psnr,
-    sharpness,
     squared_errors,
     ssim,
     summarise,
@@ -75,18 +74,11 @@ def test_luma_is_pillows() -> None:
     assert np.abs(luma(batch(GOOD[0]))[0, 0].numpy() * 255 - theirs).max() <= 1
 
 
-def test_edges_of_a_ramp_are_its_slope() -> None:
-    ramp = torch.linspace(0, 1, 21).expand(1, 3, 15, 21)
-    assert edges(ramp).item() == pytest.approx(1 / 20, rel=1e-4)
-    assert edges(ramp.mT).item() == pytest.approx(1 / 20, rel=1e-4)
-    assert edges(torch.full((1, 3, 9, 9), 0.3)).item() == pytest.approx(0, abs=1e-6)
-
-
-def test_sharpness_is_a_share_of_the_photos() -> None:
+def test_detail_is_the_energy_of_the_laplacian() -> None:
     good = batch(GOOD[0])
-    assert sharpness(good, good).item() == pytest.approx(1)
-    assert sharpness(good / 2 + 0.25, good).item() == pytest.approx(0.5, rel=1e-3)
-    assert sharpness(batch(MADE[0]), good).item() < 0.3
+    assert detail(good / 2 + 0.25).item() == pytest.approx(detail(good).item() / 4, rel=1e-3)
+    assert detail(batch(MADE[0])).item() < 0.1 * detail(good).item()
+    assert detail(torch.full((1, 3, 8, 8), 0.7)).item() == pytest.approx(0, abs=1e-9)
 
 
 def test_squared_errors_count_only_where_marked() -> None:

@@ -9,9 +9,9 @@ import numpy as np
 from torch import Tensor
 
 from lessonpipe.data.manifest import Pair
-from lessonpipe.measure import psnr, sharpness, squared_errors, ssim, summarise
+from lessonpipe.measure import detail, psnr, squared_errors, ssim, summarise
 
-MEASURES = ("psnr", "psnr_gain", "ssim", "perceptual", "sharpness")
+MEASURES = ("psnr", "psnr_gain", "ssim", "perceptual")
 
 
 @dataclass
@@ -20,12 +20,14 @@ class Scores:
 
     A tile is no independent witness: its photo is. So tiles are meaned within their photo, and
     mean, median and the 95 % bootstrap interval are taken over photos. `text_removed` is 1 - the
-    output's squared error over the crappy picture's, both summed over a photo's written pixels.
+    output's squared error over the crappy picture's, both summed over a photo's written pixels;
+    `sharpness` is the output's detail over the photo's, both summed over its tiles.
     """
 
     tiles: dict[str, list[dict[str, float]]] = field(default_factory=lambda: defaultdict(list))
     text: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
     plain: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
+    detail: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
 
     def add(
         self,
@@ -42,13 +44,14 @@ class Scores:
             psnr(made, good) - psnr(crappy, good),
             ssim(made, good),
             perceptual,
-            sharpness(made, good),
         ]
         rows = zip(*(v.tolist() for v in values), strict=True)
         errors = _errors(made, crappy, good, touched)
-        for pair, row, error in zip(pairs, rows, errors, strict=True):
+        details = zip(detail(made).tolist(), detail(good).tolist(), strict=True)
+        for pair, row, error, both in zip(pairs, rows, errors, details, strict=True):
             self.tiles[pair.photo].append(dict(zip(MEASURES, row, strict=True)))
             self.text[pair.photo].append(error)
+            self.detail[pair.photo].append(both)
 
     def add_ceiling(
         self, pairs: Sequence[Pair], made: Tensor, crappy: Tensor, good: Tensor, touched: Tensor
@@ -62,13 +65,16 @@ class Scores:
         photos = sorted(self.tiles)
         if measure in MEASURES:
             return [float(np.mean([t[measure] for t in self.tiles[p]])) for p in photos]
+        if measure == "sharpness":
+            energies = [np.sum(self.detail[p], axis=0) for p in photos]
+            return [float(made / max(good, 1e-12)) for made, good in energies]
         errors = self.text if measure == "text_removed" else self.plain
         sums = [np.sum(errors[p], axis=0) for p in photos if errors[p]]
         return [float(1 - made / crappy) for made, crappy in sums if crappy > 0]
 
     def summary(self, seed: int) -> dict[str, dict[str, float]]:
         """Every measure's mean, median, low and high; text only where the recipe writes any."""
-        names = [*MEASURES, "text_removed", "text_ceiling"]
+        names = [*MEASURES, "sharpness", "text_removed", "text_ceiling"]
         values = {name: self.by_photo(name) for name in names}
         return {name: asdict(summarise(v, seed=seed)) for name, v in values.items() if v}
 

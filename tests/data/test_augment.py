@@ -1,0 +1,68 @@
+"""Random views: both pictures of a pair move together, as far as params allow and no further."""
+
+import math
+
+import pytest
+import torch
+
+from lessonpipe.data.augment import Augment
+
+
+def rng(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_both_pictures_of_a_pair_get_the_same_view():
+    view = Augment(rotate=10, zoom=2, warp=0.2, light=0.2).draw(8, rng())
+    x = torch.rand(8, 3, 32, 32)
+    assert torch.equal(view(x), view(x.clone()))
+    assert not torch.allclose(view(x), x, atol=0.05)
+
+
+def test_without_anything_asked_for_nothing_moves():
+    x = torch.rand(4, 3, 16, 16)
+    assert torch.equal(Augment(flip=False).draw(4, rng())(x), x)
+
+
+def test_half_of_the_pictures_are_flipped_and_exactly_so():
+    view = Augment(flip=True).draw(2000, rng())
+    assert 0.45 < view.flip.float().mean() < 0.55
+    x = torch.rand(2000, 1, 2, 3)
+    flipped = torch.where(view.flip[:, None, None, None], x.flip(-1), x)
+    assert torch.equal(view(x), flipped)
+
+
+def test_zoom_shows_a_part_of_the_picture_and_never_its_outside():
+    view = Augment(flip=False, zoom=2.0, p_affine=1.0).draw(500, rng())
+    assert view.matrix is not None
+    scale = view.matrix[:, 0, 0]
+    assert scale.min() >= 0.5
+    assert scale.max() <= 1.0
+    corners = torch.tensor([[-1.0, -1, 1], [1, 1, 1]]).T
+    assert (view.matrix @ corners)[:, :2].abs().max() <= 1.0 + 1e-5
+
+
+def test_rotation_stays_within_its_degrees_and_happens_three_times_in_four():
+    view = Augment(flip=False, rotate=10).draw(4000, rng())
+    assert view.matrix is not None
+    angle = torch.atan2(view.matrix[:, 1, 0], view.matrix[:, 0, 0]) * 180 / math.pi
+    assert angle.abs().max() <= 10.01
+    assert 0.72 < (angle != 0).float().mean() < 0.78
+
+
+def test_light_changes_brightness_on_logits_as_fastai_does():
+    view = Augment(flip=False, light=0.2, p_light=1.0).draw(4000, rng())
+    assert view.lights is not None
+    shift, contrast = view.lights
+    assert float(torch.sigmoid(shift).min()) == pytest.approx(0.4, abs=0.01)
+    assert float(torch.sigmoid(shift).max()) == pytest.approx(0.6, abs=0.01)
+    assert float(contrast.min()) == pytest.approx(0.8, abs=0.01)
+    assert float(contrast.max()) == pytest.approx(1 / 0.8, abs=0.01)
+
+
+def test_a_worker_sees_its_part_of_the_batch_as_one_worker_would_see_all():
+    view = Augment(rotate=10, zoom=2, light=0.2).draw(8, rng())
+    x = torch.rand(8, 3, 16, 16)
+    whole = view(x)
+    parts = [view.part(slice(a, b))(x[a:b]) for a, b in ((0, 3), (3, 8))]
+    assert torch.allclose(torch.cat(parts), whole, atol=1e-6)
