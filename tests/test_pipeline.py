@@ -122,7 +122,7 @@ def test_dvc_shows_metrics_plots_and_changed_params(project):
     params = project / "params.yaml"
     text = params.read_text()
     try:
-        params.write_text(text.replace("pixel_weight: 50", "pixel_weight: 60"))
+        params.write_text(text.replace("pixel_weight: 100", "pixel_weight: 110"))
         assert "fit_gan.pixel_weight" in dvc(project, "params", "diff")
         status = json.loads(dvc(project, "status", "--json"))
         assert set(status) == {"fit_gan"}  # nothing else is made of that number

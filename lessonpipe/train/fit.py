@@ -49,8 +49,8 @@ class Data(Protocol):
     def valid(self, image_px: int, batch: int) -> Iterator[tuple[Tensor, Tensor, float]]: ...
 
 
-class Learner(Protocol):
-    """What is fitted: a network, the terms of its loss, and how it freezes."""
+class Measured(Protocol):
+    """What can be validated: a network, the terms of its loss, and measures of what it does."""
 
     @property
     def net(self) -> nn.Module: ...
@@ -62,6 +62,10 @@ class Learner(Protocol):
     def measures(self, x: Tensor, y: Tensor) -> Terms:
         """Named measures for the validation pictures, means over the batch."""
         ...
+
+
+class Learner(Measured, Protocol):
+    """What can be fitted: its parameters in groups, and how it freezes."""
 
     def groups(self) -> Sequence[Sequence[nn.Parameter]]: ...
 
@@ -161,7 +165,7 @@ def _train_epoch(
 
 @torch.no_grad()
 def validate(
-    learner: Learner, batches: Iterator[tuple[Tensor, Tensor, float]], place: Place
+    learner: Measured, batches: Iterator[tuple[Tensor, Tensor, float]], place: Place
 ) -> dict[str, float]:
     """Mean terms and measures over the validation pictures, each worker doing its share."""
     learner.net.eval()

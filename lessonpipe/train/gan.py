@@ -54,10 +54,6 @@ class GanLearner:
         gain = (psnr(made, y) - psnr(x, y)).mean()
         return {"psnr": psnr(made, y).mean(), "psnr_gain": gain, "accuracy": right / 2}
 
-    def groups(self) -> list[list[nn.Parameter]]:
-        """Not used by turns."""
-        return [list(self.generator.parameters())]
-
     def freeze(self, frozen: bool) -> None:
         """Freeze or free the generator's encoder."""
         if frozen:
