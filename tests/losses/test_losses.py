@@ -80,7 +80,7 @@ def test_feature_loss_on_vgg_equals_the_lessons_seven_terms(vgg_loss):
     terms = vgg_loss(made, good)
     assert set(terms) == set(expected)
     for name, value in expected.items():
-        assert float(terms[name]) == pytest.approx(float(value), rel=1e-4), name
+        assert terms[name].item() == pytest.approx(float(value), rel=1e-4), name
 
 
 def test_feature_loss_computes_nothing_past_the_last_tap(vgg_loss):
