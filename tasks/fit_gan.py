@@ -55,6 +55,7 @@ class Params(Strict):
     epochs: int = Field(ge=1)
     max_lr: float = Field(gt=0)
     critic_times: float = Field(gt=0)
+    momentum: float = Field(ge=0, lt=1)
     weight_decay: float = Field(ge=0)
     frozen: bool
     pixel: PixelKind
@@ -112,6 +113,7 @@ def teach(config: dict[str, Any]) -> None:
         epochs=p.epochs,
         max_lr=p.max_lr,
         critic_times=p.critic_times,
+        momentum=p.momentum,
         weight_decay=p.weight_decay,
         switch=_switch(p.switch),
         switch_eval=p.switch_eval,

@@ -125,9 +125,12 @@ class PixelShuffleUp(nn.Sequential):
     hides what checkerboard is left (Sugawara et al. 2018).
     """
 
-    def __init__(self, n_in: int, n_out: int, *, blur: bool, norm: Norm = "weight") -> None:
+    def __init__(
+        self, n_in: int, n_out: int, *, blur: bool, norm: Norm = "weight", icnr: bool = True
+    ) -> None:
         first = conv(n_in, n_out * 4, 1, norm=norm)
-        start_sub_pixels_equal(first[0])
+        if icnr:
+            start_sub_pixels_equal(first[0])
         layers: list[nn.Module] = [first, nn.PixelShuffle(2)]
         if blur:
             layers += [nn.ReplicationPad2d((1, 0, 1, 0)), nn.AvgPool2d(2, stride=1)]

@@ -203,6 +203,11 @@ def describe(row: Mapping[str, float]) -> str:
     return "  ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items())
 
 
+def last(history: History) -> dict[str, float]:
+    """The row of the last epoch; nothing when none was asked for."""
+    return history[-1] if history else {}
+
+
 def as_csv(history: History) -> str:
     """The history as a table with a heading, for plots."""
     columns = list(dict.fromkeys(name for row in history for name in row))

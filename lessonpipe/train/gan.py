@@ -19,9 +19,6 @@ from lessonpipe.train.place import Place
 from lessonpipe.train.schedule import adamw, seed_step
 from lessonpipe.train.turns import Switch
 
-BETAS = (0.0, 0.99)  # momentum hurts when turns alternate
-
-
 def critic_loss(critic: nn.Module, fake: Tensor, good: Tensor) -> Tensor:
     """How badly the critic tells them apart: `B 3 H W`, `B 3 H W` -> a number, 0.69 by chance."""
     return (judge(critic(good), real=True) + judge(critic(fake), real=False)) / 2
@@ -73,6 +70,7 @@ def fit_turns(
     epochs: int,
     max_lr: float,
     critic_times: float,
+    momentum: float,
     weight_decay: float,
     switch: Switch,
     switch_eval: bool,
@@ -85,16 +83,18 @@ def fit_turns(
 ) -> History:
     """Train both for `epochs`, each step one's or the other's as `switch` says.
 
-    Adam with betas (0, 0.99); the critic's rate is `critic_times` the generator's. With `ema`
-    above 0 the generator that comes out is the exponential mean of its steps. `after_epoch` gets
-    the epoch's number and that generator. Resumes like `fit`.
+    Adam with betas (`momentum`, 0.99), in the lesson without momentum, which hurts when turns
+    alternate; the critic's rate is `critic_times` the generator's. With `ema` above 0 the
+    generator that comes out is the exponential mean of its steps. `after_epoch` gets the epoch's
+    number and that generator. Resumes like `fit`.
     """
     generator, critic = place.settle(learner.generator), place.settle(learner.critic)
     learner.freeze(frozen)
+    betas = (momentum, 0.99)
     optimizers = {
-        "generator": adamw([_learning(generator)], max_lr, weight_decay=weight_decay, betas=BETAS),
+        "generator": adamw([_learning(generator)], max_lr, weight_decay=weight_decay, betas=betas),
         "critic": adamw(
-            [_learning(critic)], max_lr * critic_times, weight_decay=weight_decay, betas=BETAS
+            [_learning(critic)], max_lr * critic_times, weight_decay=weight_decay, betas=betas
         ),
     }
     mean = Mean(generator, ema)

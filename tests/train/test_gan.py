@@ -54,6 +54,7 @@ def run(learner, steps, switch, **options):
         "epochs": 1,
         "max_lr": 1e-3,
         "critic_times": 5,
+        "momentum": 0.0,
         "weight_decay": 0.0,
         "switch_eval": True,
         "ema": 0.0,
