@@ -19,6 +19,7 @@ from lessonpipe.train.place import Place
 from lessonpipe.train.schedule import adamw, seed_step
 from lessonpipe.train.turns import Switch
 
+
 def critic_loss(critic: nn.Module, fake: Tensor, good: Tensor) -> Tensor:
     """How badly the critic tells them apart: `B 3 H W`, `B 3 H W` -> a number, 0.69 by chance."""
     return (judge(critic(good), real=True) + judge(critic(fake), real=False)) / 2
