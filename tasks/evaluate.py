@@ -5,6 +5,7 @@
 Each model is measured only at the size that it was trained for.
 """
 
+import math
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,7 @@ from lessonpipe.measure import Perceptual
 from lessonpipe.nets.folder import load_generator
 from lessonpipe.nets.generator import fold_weight_norm
 from lessonpipe.progress import bar
+from lessonpipe.report.medium import medium
 from lessonpipe.report.page import Grid, as_jpeg, page
 from lessonpipe.report.scores import Scores, compare, headline
 from lessonpipe.settings import Strict
@@ -62,6 +64,7 @@ class Params(Strict):
 def run(
     p: Params,
     pairs: Path = Path("data/crappify"),
+    photos: Path = Path("data/photos"),
     critic: Path = Path("models/pretrain_critic"),
     out: Path = Path("reports"),
 ) -> None:
@@ -84,12 +87,20 @@ def run(
         }
     metrics["critic"] = read_json(critic / "metrics.json")
     histories = {folder.name: folder / "history.csv" for folder in [*MODELS.values(), critic]}
-    html = page(metrics, grids, histories, yaml.safe_load(Path("params.yaml").read_text()))
+    big = medium(_largest(photos, manifest), MODELS["feature"])
+    html = page(metrics, grids, big, histories, yaml.safe_load(Path("params.yaml").read_text()))
     write_json(out / "metrics.json", metrics)
     write_whole(out / "grid.jpg", as_jpeg(stacked([grid.picture() for grid in grids])))
+    write_whole(out / "medium.jpg", as_jpeg(big.picture))
     write_whole(out / "index.html", html)
     print(headline(metrics))
     print(f"look at {out / 'index.html'}")
+
+
+def _largest(photos: Path, manifest: Manifest) -> Path:
+    """The validation photo with the most pixels; the first by name of several."""
+    names = sorted({pair.photo for pair in manifest.side("valid")})
+    return max((photos / name for name in names), key=lambda p: math.prod(open_photo(p).size))
 
 
 @torch.no_grad()
