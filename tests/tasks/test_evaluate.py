@@ -1,5 +1,6 @@
 """Measuring models on real pairs: a network that does nothing gains nothing."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -124,3 +125,37 @@ def test_the_headline_names_every_model_with_its_gain() -> None:
 def test_a_headline_can_do_without_text() -> None:
     model = {"psnr_gain": {"median": 1.0}}
     assert evaluate.headline({"128": {"gan": model}}) == "gan at 128: +1.00 dB"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["colour", "old-photo"])
+def test_the_page_shows_the_steps_of_the_chosen_recipe_and_their_measures(
+    name: str,
+    spoilt: Callable[[Steps], Made],
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    manifest, folder = spoilt(RECIPES[name])
+    manifest.write(folder)
+    history = "epoch,train_loss,valid_loss,valid_psnr,valid_accuracy\n1,1,1,20,0.9\n"
+    for stage in ("pretrain_generator", "fit_gan", "fit_control", "fit_feature", "pretrain_critic"):
+        shutil.copytree(model, tmp_path / "models" / stage)
+        (tmp_path / "models" / stage / "history.csv").write_text(history)
+    (tmp_path / "models/pretrain_critic/metrics.json").write_text('{"accuracy": 0.9}')
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["crappify"]["recipe"] = name
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    monkeypatch.chdir(tmp_path)
+    at = [evaluate.At(image_px=64, models=["generator", "feature"])]
+    change = {"at": at, "encoder": "resnet18"}
+    evaluate.run(PARAMS.model_copy(update=change), folder)
+    html = (tmp_path / "reports/index.html").read_text()
+    shown = html[html.index("What was done to the photos") : html.index("All parameters")]
+    assert all(
+        (step if isinstance(step, str) else next(iter(step))) in shown for step in manifest.recipe
+    )
+    assert "colourfulness" in html and "text removed" not in html
+    said = capsys.readouterr().out
+    assert ("damage removed" in html) == ("damage removed" in said) == (name == "old-photo")
