@@ -74,8 +74,8 @@ class Scores:
         self._add_sums(measure, pairs, own, before)
 
     def _add_sums(self, measure: str, pairs: Sequence[Pair], own: Tensor, other: Tensor) -> None:
-        for pair, *both in zip(pairs, own.tolist(), other.tolist(), strict=True):
-            self.sums[measure, pair.photo].append((both[0], both[1]))
+        for pair, a, b in zip(pairs, own.tolist(), other.tolist(), strict=True):
+            self.sums[measure, pair.photo].append((a, b))
 
     def by_photo(self, measure: str) -> list[float]:
         """One value a photo, photos in order of their names; none where there is nothing to tell.
