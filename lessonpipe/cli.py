@@ -1,11 +1,11 @@
-"""The words a person types: `lessonpipe restore PATH... -o DIR`."""
+"""The words a person types: `lessonpipe restore PATH... -o DIR`, `lessonpipe crappify ...`."""
 
 import argparse
 import math
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     how.add_argument("--scale", type=_scale, default=1.0, help="enlarge by this first (default 1)")
     how.add_argument("--size", type=_size, metavar="WxH", help="or to this size in pixels")
     one.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    two = commands.add_parser("crappify", help="spoil pictures by a recipe, to see what it does")
+    two.add_argument("paths", nargs="+", metavar="PATH", help="files, folders or globs")
+    two.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="where to")
+    two.add_argument(
+        "--recipe",
+        metavar="NAME",
+        help="a recipe of ./params.yaml, by default the one chosen there; or a YAML file of steps",
+    )
+    two.add_argument("--overwrite", action="store_true", help="replace files that are there")
     args = parser.parse_args(argv)
     try:
+        if args.command == "crappify":
+            return crappify_files(args.paths, args.out, args.recipe, overwrite=args.overwrite)
         return restore_files(
             args.paths, args.out, args.model, args.scale, args.size, overwrite=args.overwrite
         )
@@ -71,12 +82,7 @@ def restore_files(
     targets = plan(paths, out)
     if not targets:
         raise UserError(f"no pictures in {', '.join(paths)}")
-    there = [t for t in targets.values() if t.exists()]
-    if there and not overwrite:
-        raise UserError(
-            f"{there[0]}{f' and {len(there) - 1} more' if len(there) > 1 else ''} would be "
-            "replaced; choose another folder with -o, or add --overwrite"
-        )
+    _keep(targets.values(), overwrite=overwrite)
     from lessonpipe.restorer import Restorer  # loads torch: not before the paths are right
 
     restorer = Restorer(model)
@@ -96,6 +102,38 @@ def restore_files(
     for reason in failed:
         print(f"not restored: {reason}", file=sys.stderr)
     return 0 if not failed else 1 if done else 2
+
+
+def crappify_files(paths: Sequence[str], out: Path, recipe: str | None, *, overwrite: bool) -> int:
+    """Spoil every picture into `out` under its own name, the same each time."""
+    from lessonpipe.crappify.menu import order
+
+    sys.path.insert(0, str(Path.cwd()))  # where steps of one's own are
+    dish = order(recipe)
+    targets = plan(paths, out)
+    if not targets:
+        raise UserError(f"no pictures in {', '.join(paths)}")
+    _keep(targets.values(), overwrite=overwrite)
+    failed: list[str] = []
+    for source, target in bar(targets.items(), "crappify", total=len(targets), unit="picture"):
+        try:
+            name = target.relative_to(out).as_posix()
+            save(dish.spoil(open_photo(source), name), target)
+        except PictureError as error:
+            failed.append(str(error))
+    print(f"{len(targets) - len(failed)} spoilt into {out}")
+    for reason in failed:
+        print(f"not spoilt: {reason}", file=sys.stderr)
+    return 0 if not failed else 1 if len(failed) < len(targets) else 2
+
+
+def _keep(targets: Iterable[Path], *, overwrite: bool) -> None:
+    there = [t for t in targets if t.exists()]
+    if there and not overwrite:
+        raise UserError(
+            f"{there[0]}{f' and {len(there) - 1} more' if len(there) > 1 else ''} would be "
+            "replaced; choose another folder with -o, or add --overwrite"
+        )
 
 
 def save(picture: Image.Image, target: Path) -> None:

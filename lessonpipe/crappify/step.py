@@ -2,7 +2,7 @@
 
 import random
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from PIL import Image
 from pydantic import AfterValidator, BeforeValidator
@@ -32,7 +32,13 @@ class Draws:
 
 
 class Step(Strict):
-    """One kind of damage. Settings are its fields; unknown ones are refused."""
+    """One kind of damage. Settings are its fields; unknown ones are refused.
+
+    `spots` says that it damages some places and leaves the rest as they are: of such a step
+    the report tells how much of its damage is removed.
+    """
+
+    spots: ClassVar[bool] = False
 
     def __call__(self, picture: Image.Image, draws: Draws) -> Image.Image:
         """Spoil an RGB picture; the given one is left as it is."""

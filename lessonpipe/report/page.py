@@ -22,7 +22,11 @@ HEADINGS = {
     "perceptual": "perceptual distance",
     "text_removed": "text removed",
     "text_ceiling": "text ceiling",
+    "damage_removed": "damage removed",
+    "damage_ceiling": "damage ceiling",
     "sharpness": "sharpness",
+    "colourfulness": "colourfulness",
+    "ab_error": "colours off, Lab ab",
 }
 STYLE = """
 :root { color-scheme: light dark; --ink: #222; --soft: #777; --line: #ddd; --paper: #fcfcfa; }
