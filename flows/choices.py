@@ -24,6 +24,7 @@ from lessonpipe.errors import LessonpipeError, one_of
 from lessonpipe.files import read_json, write_json, write_whole
 from lessonpipe.report.choices import table
 from lessonpipe.settings import Strict
+from tasks.profile import spelt
 
 QUESTIONS = Path("flows/choices.yaml")
 RAW = Path("docs/choices.json")
@@ -100,17 +101,8 @@ def answer(names: Iterable[str]) -> int:
 
 def experiment(stage: str, sets: Mapping[str, Any], seed: int) -> Experiment:
     """The training of `stage` with these settings; its seed is its own, its data everybody's."""
-    words = [f"{key}={as_word(value)}" for key, value in sets.items()]
+    words = [f"{key}={spelt(value)}" for key, value in sets.items()]
     return Experiment(stage=stage, words=[*words, f"+{stage}.seed={seed}"])
-
-
-def as_word(value: Any) -> str:
-    """A value in the grammar of `dvc exp run -S`."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{k}: {as_word(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(as_word, value)) + "]"
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def run_all(experiments: Iterable[Experiment]) -> None:

@@ -59,18 +59,6 @@ def test_every_arm_is_valid_params_for_its_stage():
                 module.Params(seed=1, precision="auto", **params[name])
 
 
-@pytest.mark.parametrize(
-    "value", [1e-3, None, True, "a b", [1, {"image_px": 128, "max_lr": [1e-3, 3e-4]}], {"a": []}]
-)
-def test_values_come_through_dvcs_grammar_as_they_are(value, tmp_path):
-    from dvc.utils.hydra import apply_overrides  # what `-S` calls
-
-    path = tmp_path / "params.yaml"
-    path.write_text("a: 1\n")
-    apply_overrides(path, [f"a={choices.as_word(value)}"])
-    assert yaml.safe_load(path.read_text())["a"] == value
-
-
 def test_an_unknown_question_is_answered_with_the_right_ones(monkeypatch):
     monkeypatch.chdir(ROOT)
     with pytest.raises(UserError, match="residual"):
