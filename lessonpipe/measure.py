@@ -21,6 +21,12 @@ def psnr(made: Tensor, good: Tensor) -> Tensor:
     return -10 * error.clamp(min=1e-10).log10()
 
 
+def gained(made: Tensor, crappy: Tensor, good: Tensor) -> dict[str, Tensor]:
+    """Mean PSNR of a batch, and by how much it is above the crappy pictures', in dB."""
+    own = psnr(made, good)
+    return {"psnr": own.mean(), "psnr_gain": (own - psnr(crappy, good)).mean()}
+
+
 def ssim(made: Tensor, good: Tensor) -> Tensor:
     """Structural similarity, one a picture (Wang et al. 2004).
 

@@ -59,8 +59,8 @@ class Measured(Protocol):
         """The named terms of the loss, to be added up."""
         ...
 
-    def measures(self, x: Tensor, y: Tensor) -> Terms:
-        """Named measures for the validation pictures, means over the batch."""
+    def tested(self, x: Tensor, y: Tensor) -> tuple[Terms, Terms]:
+        """The terms, and named measures for validation pictures, means over the batch."""
         ...
 
 
@@ -172,10 +172,8 @@ def validate(
     sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), dtype=torch.float64))
     for x, y, count in batches:
         with place.autocast():
-            x, y = place.put(x), place.put(y)
-            terms = learner.terms(x, y)
-            values = {"loss": torch.stack(list(terms.values())).sum(), **terms}
-            values |= learner.measures(x, y)
+            terms, measures = learner.tested(place.put(x), place.put(y))
+            values = {"loss": torch.stack(list(terms.values())).sum(), **terms, **measures}
         for name, value in values.items():
             sums[name] += value.double().cpu() * count
         sums["count"] += count

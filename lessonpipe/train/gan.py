@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lessonpipe.data.pairs import Batches
 from lessonpipe.losses.gan import accuracy, judge
-from lessonpipe.measure import psnr
+from lessonpipe.measure import gained
 from lessonpipe.nets.critic import Critic
 from lessonpipe.nets.generator import Generator
 from lessonpipe.train.checkpoint import Checkpoint
@@ -20,9 +20,9 @@ from lessonpipe.train.schedule import adamw, seed_step
 from lessonpipe.train.turns import Switch
 
 
-def critic_loss(critic: nn.Module, fake: Tensor, good: Tensor) -> Tensor:
-    """How badly the critic tells them apart: `B 3 H W`, `B 3 H W` -> a number, 0.69 by chance."""
-    return (judge(critic(good), real=True) + judge(critic(fake), real=False)) / 2
+def critic_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """How badly a critic tells them apart, from its logits for both: 0.69 by chance."""
+    return (judge(real, real=True) + judge(fake, real=False)) / 2
 
 
 @dataclass
@@ -42,15 +42,17 @@ class GanLearner:
     def terms(self, x: Tensor, y: Tensor) -> Terms:
         """The generator's loss: fool the critic, and stay near the photo."""
         made = self.generator(x)
-        fooled = judge(self.critic(made), real=True)
-        return {**self.loss(made, y), "critic": self.critic_weight * fooled}
+        return self._terms(made, y, self.critic(made))
 
-    def measures(self, x: Tensor, y: Tensor) -> Terms:
-        """PSNR, its gain over crappy, and how often the critic is right."""
+    def tested(self, x: Tensor, y: Tensor) -> tuple[Terms, Terms]:
+        """That, and PSNR, its gain over crappy, and how often the critic is right."""
         made = self.generator(x)
-        right = accuracy(self.critic(made), real=False) + accuracy(self.critic(y), real=True)
-        gain = (psnr(made, y) - psnr(x, y)).mean()
-        return {"psnr": psnr(made, y).mean(), "psnr_gain": gain, "accuracy": right / 2}
+        fake, real = self.critic(made), self.critic(y)
+        right = (accuracy(fake, real=False) + accuracy(real, real=True)) / 2
+        return self._terms(made, y, fake), {**gained(made, x, y), "accuracy": right}
+
+    def _terms(self, made: Tensor, y: Tensor, fake: Tensor) -> Terms:
+        return {**self.loss(made, y), "critic": self.critic_weight * judge(fake, real=True)}
 
     def freeze(self, frozen: bool) -> None:
         """Freeze or free the generator's encoder."""
@@ -161,7 +163,7 @@ def _train_epoch(
             if turn == "critic":
                 with torch.no_grad():
                     fake = generator(x).clamp(0, 1)
-                terms = {"critic_loss": critic_loss(critic, fake, y)}
+                terms = {"critic_loss": critic_loss(critic(y), critic(fake))}
             else:
                 with untrained(learning["critic"]):
                     terms = learner.terms(x, y)
