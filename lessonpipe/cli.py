@@ -1,4 +1,4 @@
-"""The words a person types: `lessonpipe restore PATH... -o DIR`, `lessonpipe crappify ...`."""
+"""The words a person types: `lessonpipe restore PATH... -o DIR`, `crappify ...`, `summary NET`."""
 
 import argparse
 import math
@@ -24,6 +24,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="lessonpipe", description=__doc__)
     parser.add_argument("--version", action="version", version=f"lessonpipe {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
+    _add_restore(commands)
+    _add_crappify(commands)
+    _add_summary(commands)
+    args = parser.parse_args(argv)
+    try:
+        return int(args.run(args))
+    except LessonpipeError as error:
+        print(f"lessonpipe: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        out = getattr(args, "out", None)
+        where = f": {error.filename}" if error.filename else f"; look at the disk of {out}"
+        print(f"lessonpipe: {error.strerror or error}{where if out else ''}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("lessonpipe: interrupted; pictures that were done are kept", file=sys.stderr)
+        return 130
+
+
+def _add_restore(commands: Any) -> None:
     one = commands.add_parser("restore", help="restore pictures with a trained model")
     one.add_argument("paths", nargs="+", metavar="PATH", help="files, folders or globs")
     one.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="where to")
@@ -38,32 +58,63 @@ def main(argv: Sequence[str] | None = None) -> int:
     how.add_argument("--scale", type=_scale, default=1.0, help="enlarge by this first (default 1)")
     how.add_argument("--size", type=_size, metavar="WxH", help="or to this size in pixels")
     one.add_argument("--overwrite", action="store_true", help="replace files that are there")
-    two = commands.add_parser("crappify", help="spoil pictures by a recipe, to see what it does")
-    two.add_argument("paths", nargs="+", metavar="PATH", help="files, folders or globs")
-    two.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="where to")
-    two.add_argument(
+    one.set_defaults(
+        run=lambda args: restore_files(
+            args.paths, args.out, args.model, args.scale, args.size, overwrite=args.overwrite
+        )
+    )
+
+
+def _add_crappify(commands: Any) -> None:
+    one = commands.add_parser("crappify", help="spoil pictures by a recipe, to see what it does")
+    one.add_argument("paths", nargs="+", metavar="PATH", help="files, folders or globs")
+    one.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="where to")
+    one.add_argument(
         "--recipe",
         metavar="NAME",
         help="a recipe of ./params.yaml, by default the one chosen there; or a YAML file of steps",
     )
-    two.add_argument("--overwrite", action="store_true", help="replace files that are there")
-    args = parser.parse_args(argv)
-    try:
-        if args.command == "crappify":
-            return crappify_files(args.paths, args.out, args.recipe, overwrite=args.overwrite)
-        return restore_files(
-            args.paths, args.out, args.model, args.scale, args.size, overwrite=args.overwrite
-        )
-    except LessonpipeError as error:
-        print(f"lessonpipe: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        where = f": {error.filename}" if error.filename else f"; look at the disk of {args.out}"
-        print(f"lessonpipe: {error.strerror or error}{where}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("lessonpipe: interrupted; pictures that were done are kept", file=sys.stderr)
-        return 130
+    one.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    one.set_defaults(
+        run=lambda args: crappify_files(args.paths, args.out, args.recipe, overwrite=args.overwrite)
+    )
+
+
+def _add_summary(commands: Any) -> None:
+    one = commands.add_parser(
+        "summary", help="print a network's layers, their output shapes and parameters"
+    )
+    one.add_argument("net", choices=["unet", "critic"], help="the lesson's networks")
+    one.add_argument(
+        "--size",
+        type=_size,
+        metavar="HxW",
+        help="of the picture, height first (default 360x480 for unet, 128x128 for critic)",
+    )
+    for_unet = one.add_argument_group("for unet; the defaults are the lesson's CamVid network")
+    for_unet.add_argument("--encoder", default="resnet34", metavar="NAME", help="any timm knows")
+    for_unet.add_argument("--classes", type=_count, default=12, help="output channels (default 12)")
+    for_unet.add_argument("--attention", action="store_true", help="self-attention in the decoder")
+    for_unet.add_argument(
+        "--bottleneck",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="a bottleneck in the last block",
+    )
+    one.set_defaults(run=_print_summary)
+
+
+def _print_summary(args: argparse.Namespace) -> int:
+    from lessonpipe.nets import summary  # loads torch: not before the words are right
+
+    if args.net == "critic":
+        print(summary.table(summary.rows(summary.lesson_critic(), args.size or (128, 128))))
+        return 0
+    net = summary.lesson_unet(
+        args.encoder, classes=args.classes, bottleneck=args.bottleneck, attention=args.attention
+    )
+    print(summary.table(summary.rows(net, args.size or (360, 480))))
+    return 0
 
 
 def restore_files(
@@ -202,6 +253,12 @@ def _scale(text: str) -> float:
     if not 0.05 <= value <= 16:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0.05 to 16")
     return value
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 10_000):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 10000")
+    return int(text)
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -281,3 +281,29 @@ def test_a_picture_that_cannot_be_spoilt_is_named_and_the_others_go_on(crappify:
     Path("b.png").write_text("no picture")
     code, output, errors = crappify("a.png", "b.png", "-o", "out", "--recipe", "jpeg")
     assert code == 1 and "1 spoilt into out" in output and "not spoilt: b.png" in errors
+
+
+def test_the_summary_of_the_unet_is_the_lessons(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["summary", "unet", "--size", "360x480"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2].split() == ["Conv2d", "64", "x", "180", "x", "240", "9,408", "False"]
+    assert lines[-5].split() == ["Conv2d", "12", "x", "360", "x", "480", "1,200", "True"]
+    totals = [line.split()[-1] for line in lines[-3:]]
+    assert totals == ["41,133,018", "19,865,370", "21,267,648"]
+    assert main(["summary", "unet", "--no-bottleneck"]) == 0
+    assert "parameters 41,222,168" in capsys.readouterr().out
+
+
+def test_the_summary_of_the_critic_is_the_lessons(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["summary", "critic"]) == 0
+    output = capsys.readouterr().out
+    assert "1 x 5 x 5" in output and "parameters 44,705,665" in output
+
+
+def test_a_summary_that_cannot_be_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (("critic", "--size", "20x20"), ("unet", "--encoder", "resnet3")):
+        assert main(["summary", *words]) == 2
+        errors = capsys.readouterr().err
+        assert errors.startswith("lessonpipe: ") and words[-1] in errors
+    with pytest.raises(SystemExit):
+        main(["summary", "unet", "--classes", "0"])

@@ -1,6 +1,7 @@
 """The small parts that the U-Net and the critics are built of.
 
-B batch, C channels, H W picture. Activation comes before batch norm, as in the lesson.
+B batch, C channels, H W picture. Activation comes before batch norm, as in the lesson (fastai
+v1; v2 has it the other way round).
 """
 
 from typing import Any, Literal
@@ -67,8 +68,11 @@ def batch_norm(channels: int, *, zero: bool = False) -> nn.BatchNorm2d:
 class ResBlock(nn.Module):
     """Two 3x3 convolutions beside a shortcut: `B C H W -> B C H W`, or `B 2C H W` when dense.
 
-    He et al. 2015 adds the input; with `dense` it is concatenated instead (Huang et al. 2016).
-    `bottleneck` halves the width between the two convolutions.
+    He et al. 2015 adds the input; with `dense` it is concatenated instead, behind the answer
+    (Huang et al. 2016). `bottleneck` halves the width between the two convolutions.
+
+    This is fastai v1's: both convolutions have their activation, and none follows the sum. v2's
+    second has none, the sum has; and its bottleneck halves the block's answer too.
     """
 
     def __init__(
@@ -90,7 +94,7 @@ class ResBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.body(x)
-        return torch.cat([x, y], dim=1) if self.dense else x + y
+        return torch.cat([y, x], dim=1) if self.dense else x + y
 
 
 class SelfAttention(nn.Module):

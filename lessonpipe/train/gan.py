@@ -90,6 +90,9 @@ def fit_turns(
     alternate; the critic's rate is `critic_times` the generator's. With `ema` above 0 the
     generator that comes out is the exponential mean of its steps. `after_epoch` gets the epoch's
     number and that generator. Resumes like `fit`.
+
+    As in fastai v1 each network has its optimizer; v2's one for both goes on decaying the network
+    whose turn it is not. Other than there, the critic learns from pictures clamped to 0...1.
     """
     generator, critic = place.settle(learner.generator), place.settle(learner.critic)
     learner.freeze(frozen)

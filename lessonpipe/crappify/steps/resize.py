@@ -8,7 +8,8 @@ from lessonpipe.crappify.step import Draws, Sides, Step
 class Resize(Step):
     """Bilinear resize until the shorter side is `shorter` pixels, keeping the aspect ratio.
 
-    Two numbers are a range from which each picture's own is drawn.
+    Two numbers are a range from which each picture's own is drawn. Photos are RGB before this
+    step; the lesson's function converts them after it, which differs for palettes alone.
     """
 
     shorter: Sides = (96, 96)
