@@ -58,6 +58,7 @@ class Params(Strict):
     momentum: float = Field(ge=0, lt=1)
     weight_decay: float = Field(ge=0)
     frozen: bool
+    train_bn: bool
     pixel: PixelKind
     pixel_weight: float = Field(ge=0)
     critic_weight: float = Field(ge=0)
@@ -102,6 +103,7 @@ def teach(config: dict[str, Any]) -> None:
         critic,
         place.ready(feature_loss(p.feature, p.pixel, generator.encoder.std, weight=p.pixel_weight)),
         p.critic_weight,
+        p.train_bn,
     )
     history = fit_turns(
         learner,

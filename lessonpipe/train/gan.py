@@ -27,12 +27,16 @@ def critic_loss(real: Tensor, fake: Tensor) -> Tensor:
 
 @dataclass
 class GanLearner:
-    """Two networks, the generator's loss on pictures, and the weight of the critic's word."""
+    """Two networks, the generator's loss on pictures, and the weight of the critic's word.
+
+    `train_bn` tells whether the batch norms of the generator's encoder train.
+    """
 
     generator: Generator
     critic: Critic
     loss: Callable[[Tensor, Tensor], Terms]
     critic_weight: float = 1.0
+    train_bn: bool = False
 
     @property
     def net(self) -> nn.Module:
@@ -57,9 +61,9 @@ class GanLearner:
     def freeze(self, frozen: bool) -> None:
         """Freeze or free the generator's encoder."""
         if frozen:
-            self.generator.encoder.freeze()
+            self.generator.encoder.freeze(train_bn=self.train_bn)
         else:
-            self.generator.encoder.unfreeze(train_bn=False)
+            self.generator.encoder.unfreeze(train_bn=self.train_bn)
 
 
 def fit_turns(
