@@ -3,6 +3,7 @@
 import argparse
 import math
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -38,7 +39,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     how.add_argument("--scale", type=_scale, default=1.0, help="enlarge by this first (default 1)")
     how.add_argument("--size", type=_size, metavar="WxH", help="or to this size in pixels")
     one.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    rates = commands.add_parser("lr-find", help="try learning rates for a training stage")
+    rates.add_argument("stage", metavar="STAGE", help="such as pretrain_generator")
+    rates.add_argument("--phase", type=int, default=1, help="of the stage's phases (default 1)")
     args = parser.parse_args(argv)
+    if args.command == "lr-find":
+        return find_rate(args.stage, args.phase)
     try:
         return restore_files(
             args.paths, args.out, args.model, args.scale, args.size, overwrite=args.overwrite
@@ -53,6 +59,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("lessonpipe: interrupted; pictures that were done are kept", file=sys.stderr)
         return 130
+
+
+def find_rate(stage: str, phase: int) -> int:
+    """Knock at the stage's own door: the core does not know the stages."""
+    if not Path("tasks", "__main__.py").is_file():
+        print("lessonpipe: no stages are here; run it in the project's folder", file=sys.stderr)
+        return 2
+    words = [sys.executable, "-m", "tasks", stage, "--lr-find", str(phase)]
+    return subprocess.run(words, check=False).returncode
 
 
 def restore_files(
