@@ -112,10 +112,15 @@ class SelfAttention(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
-        flat = x.flatten(2)  # B C S
-        where = torch.bmm(self.query(flat).transpose(1, 2), self.key(flat)).softmax(dim=1)  # B S S
-        seen = torch.bmm(self.value(flat), where)  # B C S
-        return (self.gamma * seen + flat).view_as(x)
+        flat = x.flatten(2).mT  # B S C: no copy when channels are last, and they stay last
+        query, key, value = (
+            F.linear(flat, layer.weight.squeeze(-1))  # type: ignore[operator]
+            for layer in (self.query, self.key, self.value)
+        )
+        # each place sums over all others; so many places at once that B S S need not be held
+        parts = [(part @ query.mT).softmax(dim=2) @ value for part in key.split(1024, dim=1)]
+        seen = torch.cat(parts, dim=1)  # B S C
+        return (self.gamma.to(x.dtype) * seen + flat).mT.unflatten(2, x.shape[2:])
 
 
 class PixelShuffleUp(nn.Sequential):
