@@ -1,5 +1,5 @@
 # run: build a restorer on the sample photos.  test: all tests.  lint: style and types.
-# ui: Prefect on localhost.  bench: how fast crappify is.
+# ui: Prefect on localhost.  bench: how fast, against fastai.
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
@@ -25,7 +25,7 @@ ui: .venv/installed
 	python -m flows ui
 
 bench: .venv/installed
-	python -m tests.bench_crappify
+	python -m tests.bench
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
