@@ -102,8 +102,7 @@ def _theirs(small: Path) -> Callable[[Image.Image], object]:
     )
 
     def predict(picture: Image.Image) -> object:
-        with learn.no_bar():
-            return learn.predict(PILImage.create(picture))
+        return learn.predict(PILImage.create(picture))
 
     return predict
 

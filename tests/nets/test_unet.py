@@ -3,10 +3,11 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from lessonpipe.errors import UserError
 from lessonpipe.nets import Encoder, Generator, LessonCritic, Unet
-from lessonpipe.nets.blocks import PixelShuffleUp, SelfAttention
+from lessonpipe.nets.blocks import PixelShuffleUp, SelfAttention, conv
 from lessonpipe.nets.generator import fold_weight_norm
 
 
@@ -186,3 +187,25 @@ def test_channels_stay_last_through_the_whole_network(dtype):
     with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
         net(x)
     assert leaks == []
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_spectral_convolution_is_torchs_own(training, bias):
+    torch.manual_seed(0)
+    fast = conv(6, 10, 4, stride=2, padding=1, bias=bias, norm="spectral", act=False)
+    slow = nn.Sequential(spectral_norm(nn.Conv2d(6, 10, 4, 2, 1, bias=bias)))
+    slow.load_state_dict(fast.state_dict())
+    x = torch.randn(2, 6, 12, 12)
+    answers, grads = [], []
+    for net in (fast.train(training), slow.train(training)):
+        for _ in range(2):
+            net.zero_grad()
+            y = net(x)
+            y.square().sum().backward()
+        answers.append(y.detach())
+        grads.append([p.grad for p in net.parameters()])
+    torch.testing.assert_close(*answers)
+    torch.testing.assert_close(*grads, rtol=1e-4, atol=1e-4)
+    for key, value in slow.state_dict().items():
+        torch.testing.assert_close(fast.state_dict()[key], value)
