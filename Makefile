@@ -1,5 +1,6 @@
-# run: build a restorer on the sample photos.  test: all tests.  lint: style and types.
-# ui: Prefect on localhost.  bench: how fast, against fastai.
+# run: build a restorer on the sample photos, or with PROFILE=short RECIPE=colour from profiles/ and
+# the recipes of params.yaml.  test: all tests.  lint: style and types.  ui: Prefect on localhost.
+# bench: how fast, against fastai.
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
@@ -10,7 +11,12 @@ export RAY_USAGE_STATS_ENABLED := 0
 .PHONY: run test lint ui bench
 
 run: .venv/installed
+ifeq ($(PROFILE)$(RECIPE),)
 	dvc repro
+else
+	words="$$(python -m tasks.profile $(PROFILE) $(RECIPE:%=crappify.recipe=%))" && \
+	  eval "dvc exp run $$words"
+endif
 	@python -m lessonpipe.report
 
 test: .venv/installed

@@ -3,6 +3,7 @@
     python -m flows run [STAGE ...]           bring stages up to date now
     python -m flows ui                        a page to start, watch and cancel runs
     python -m flows ui --cron "0 3 * * *"     and a run every night at three
+    python -m flows choices [QUESTION ...]    does it help? experiments, and docs/choices.md
 
 Exit codes: 0 done, 1 a stage failed, 2 something the person can mend, 130 interrupted.
 """
@@ -62,7 +63,18 @@ def _parser() -> argparse.ArgumentParser:
         "serve", parents=[schedule], help="take runs from the server that PREFECT_API_URL names"
     )
     only.set_defaults(do=serve)
+
+    questions = commands.add_parser("choices", help="answer questions by experiments")
+    questions.add_argument("questions", nargs="*", metavar="QUESTION", help="default: all")
+    questions.set_defaults(do=choices)
     return parser
+
+
+def choices(args: argparse.Namespace) -> int:
+    """Run the experiments that are missing, and write docs/choices.md."""
+    from flows.choices import answer
+
+    return answer(args.questions)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The words a person types: `lessonpipe restore PATH... -o DIR`."""
+"""The words a person types: `lessonpipe restore PATH... -o DIR`, `crappify ...`, `summary NET`."""
 
 import argparse
 import math
@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="lessonpipe", description=__doc__)
     parser.add_argument("--version", action="version", version=f"lessonpipe {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
+    _add_restore(commands)
+    _add_crappify(commands)
+    _add_summary(commands)
+    _add_lr_find(commands)
+    args = parser.parse_args(argv)
+    try:
+        return int(args.run(args))
+    except LessonpipeError as error:
+        print(f"lessonpipe: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        out = getattr(args, "out", None)
+        where = f": {error.filename}" if error.filename else f"; look at the disk of {out}"
+        print(f"lessonpipe: {error.strerror or error}{where if out else ''}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("lessonpipe: interrupted; pictures that were done are kept", file=sys.stderr)
+        return 130
+
+
+def _add_restore(commands: Any) -> None:
     one = commands.add_parser("restore", help="restore pictures with a trained model")
     one.add_argument("paths", nargs="+", metavar="PATH", help="files, folders or globs")
     one.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="where to")
@@ -39,26 +60,70 @@ def main(argv: Sequence[str] | None = None) -> int:
     how.add_argument("--scale", type=_scale, default=1.0, help="enlarge by this first (default 1)")
     how.add_argument("--size", type=_size, metavar="WxH", help="or to this size in pixels")
     one.add_argument("--overwrite", action="store_true", help="replace files that are there")
-    rates = commands.add_parser("lr-find", help="try learning rates for a training stage")
-    rates.add_argument("stage", metavar="STAGE", help="such as pretrain_generator")
-    rates.add_argument("--phase", type=int, default=1, help="of the stage's phases (default 1)")
-    args = parser.parse_args(argv)
-    if args.command == "lr-find":
-        return find_rate(args.stage, args.phase)
-    try:
-        return restore_files(
+    one.set_defaults(
+        run=lambda args: restore_files(
             args.paths, args.out, args.model, args.scale, args.size, overwrite=args.overwrite
         )
-    except LessonpipeError as error:
-        print(f"lessonpipe: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        where = f": {error.filename}" if error.filename else f"; look at the disk of {args.out}"
-        print(f"lessonpipe: {error.strerror or error}{where}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("lessonpipe: interrupted; pictures that were done are kept", file=sys.stderr)
-        return 130
+    )
+
+
+def _add_crappify(commands: Any) -> None:
+    one = commands.add_parser("crappify", help="spoil pictures by a recipe, to see what it does")
+    one.add_argument("paths", nargs="+", metavar="PATH", help="files, folders or globs")
+    one.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="where to")
+    one.add_argument(
+        "--recipe",
+        metavar="NAME",
+        help="a recipe of ./params.yaml, by default the one chosen there; or a YAML file of steps",
+    )
+    one.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    one.set_defaults(
+        run=lambda args: crappify_files(args.paths, args.out, args.recipe, overwrite=args.overwrite)
+    )
+
+
+def _add_summary(commands: Any) -> None:
+    one = commands.add_parser(
+        "summary", help="print a network's layers, their output shapes and parameters"
+    )
+    one.add_argument("net", choices=["unet", "critic"], help="the lesson's networks")
+    one.add_argument(
+        "--size",
+        type=_size,
+        metavar="HxW",
+        help="of the picture, height first (default 360x480 for unet, 128x128 for critic)",
+    )
+    for_unet = one.add_argument_group("for unet; the defaults are the lesson's CamVid network")
+    for_unet.add_argument("--encoder", default="resnet34", metavar="NAME", help="any timm knows")
+    for_unet.add_argument("--classes", type=_count, default=12, help="output channels (default 12)")
+    for_unet.add_argument("--attention", action="store_true", help="self-attention in the decoder")
+    for_unet.add_argument(
+        "--bottleneck",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="a bottleneck in the last block",
+    )
+    one.set_defaults(run=_print_summary)
+
+
+def _add_lr_find(commands: Any) -> None:
+    one = commands.add_parser("lr-find", help="try learning rates for a training stage")
+    one.add_argument("stage", metavar="STAGE", help="such as pretrain_generator")
+    one.add_argument("--phase", type=int, default=1, help="of the stage's phases (default 1)")
+    one.set_defaults(run=lambda args: find_rate(args.stage, args.phase))
+
+
+def _print_summary(args: argparse.Namespace) -> int:
+    from lessonpipe.nets import summary  # loads torch: not before the words are right
+
+    if args.net == "critic":
+        print(summary.table(summary.rows(summary.lesson_critic(), args.size or (128, 128))))
+        return 0
+    net = summary.lesson_unet(
+        args.encoder, classes=args.classes, bottleneck=args.bottleneck, attention=args.attention
+    )
+    print(summary.table(summary.rows(net, args.size or (360, 480))))
+    return 0
 
 
 def find_rate(stage: str, phase: int) -> int:
@@ -86,12 +151,7 @@ def restore_files(
     targets = plan(paths, out)
     if not targets:
         raise UserError(f"no pictures in {', '.join(paths)}")
-    there = [t for t in targets.values() if t.exists()]
-    if there and not overwrite:
-        raise UserError(
-            f"{there[0]}{f' and {len(there) - 1} more' if len(there) > 1 else ''} would be "
-            "replaced; choose another folder with -o, or add --overwrite"
-        )
+    _keep(targets.values(), overwrite=overwrite)
     from lessonpipe.restorer import Restorer  # loads torch: not before the paths are right
 
     restorer = Restorer(model)
@@ -111,6 +171,38 @@ def restore_files(
     for reason in failed:
         print(f"not restored: {reason}", file=sys.stderr)
     return 0 if not failed else 1 if done else 2
+
+
+def crappify_files(paths: Sequence[str], out: Path, recipe: str | None, *, overwrite: bool) -> int:
+    """Spoil every picture into `out` under its own name, the same each time."""
+    from lessonpipe.crappify.menu import order
+
+    sys.path.insert(0, str(Path.cwd()))  # where steps of one's own are
+    dish = order(recipe)
+    targets = plan(paths, out)
+    if not targets:
+        raise UserError(f"no pictures in {', '.join(paths)}")
+    _keep(targets.values(), overwrite=overwrite)
+    failed: list[str] = []
+    for source, target in bar(targets.items(), "crappify", total=len(targets), unit="picture"):
+        try:
+            name = target.relative_to(out).as_posix()
+            save(dish.spoil(open_photo(source), name), target)
+        except PictureError as error:
+            failed.append(str(error))
+    print(f"{len(targets) - len(failed)} spoilt into {out}")
+    for reason in failed:
+        print(f"not spoilt: {reason}", file=sys.stderr)
+    return 0 if not failed else 1 if len(failed) < len(targets) else 2
+
+
+def _keep(targets: Iterable[Path], *, overwrite: bool) -> None:
+    there = [t for t in targets if t.exists()]
+    if there and not overwrite:
+        raise UserError(
+            f"{there[0]}{f' and {len(there) - 1} more' if len(there) > 1 else ''} would be "
+            "replaced; choose another folder with -o, or add --overwrite"
+        )
 
 
 def save(picture: Image.Image, target: Path) -> None:
@@ -179,6 +271,12 @@ def _scale(text: str) -> float:
     if not 0.05 <= value <= 16:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0.05 to 16")
     return value
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 10_000):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 10000")
+    return int(text)
 
 
 def _size(text: str) -> tuple[int, int]:

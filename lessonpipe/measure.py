@@ -21,6 +21,12 @@ def psnr(made: Tensor, good: Tensor) -> Tensor:
     return -10 * error.clamp(min=1e-10).log10()
 
 
+def gained(made: Tensor, crappy: Tensor, good: Tensor) -> dict[str, Tensor]:
+    """Mean PSNR of a batch, and by how much it is above the crappy pictures', in dB."""
+    own = psnr(made, good)
+    return {"psnr": own.mean(), "psnr_gain": (own - psnr(crappy, good)).mean()}
+
+
 def ssim(made: Tensor, good: Tensor) -> Tensor:
     """Structural similarity, one a picture (Wang et al. 2004).
 
@@ -58,6 +64,40 @@ def detail(x: Tensor) -> Tensor:
     """
     kernel = x.new_tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]], dtype=torch.float32)[None, None]
     return F.conv2d(luma(x.float().clamp(0, 1)), kernel).square().flatten(1).mean(1)
+
+
+def colourfulness(x: Tensor) -> Tensor:
+    """How colourful a picture is, one a picture; 0 for a grey one (Hasler & Suesstrunk 2003).
+
+    Their scale is of pictures in 0...255: 33 is moderately colourful, 109 extremely.
+    """
+    red, green, blue = (255 * x.float().clamp(0, 1)).flatten(2).unbind(1)  # B S
+    off = torch.stack([red - green, (red + green) / 2 - blue])  # 2 B S
+    spread, middle = off.var(-1, correction=0).sum(0), off.mean(-1).square().sum(0)
+    return spread.sqrt() + 0.3 * middle.sqrt()
+
+
+def lab(x: Tensor) -> Tensor:
+    """CIE L*a*b* of sRGB under D65, 2 degrees: `B 3 H W -> B 3 H W`, L in 0...100."""
+    x = x.float().clamp(0, 1)
+    linear = torch.where(x > 0.04045, ((x + 0.055) / 1.055) ** 2.4, x / 12.92)
+    to_xyz = x.new_tensor(
+        [
+            [0.412453, 0.357580, 0.180423],
+            [0.212671, 0.715160, 0.072169],
+            [0.019334, 0.119193, 0.950227],
+        ]
+    )
+    white = x.new_tensor([0.95047, 1.0, 1.08883])
+    xyz = torch.einsum("ij,bjhw->bihw", to_xyz / white[:, None], linear)
+    f = torch.where(xyz > 0.008856, xyz.clamp(min=0.008856) ** (1 / 3), 7.787 * xyz + 16 / 116)
+    fx, fy, fz = f.unbind(1)
+    return torch.stack([116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)], 1)
+
+
+def ab_error(made: Tensor, good: Tensor) -> Tensor:
+    """How far colours are off, one a picture: mean distance in Lab's a, b, lightness aside."""
+    return (lab(made) - lab(good))[:, 1:].square().sum(1).sqrt().flatten(1).mean(1)
 
 
 def squared_errors(made: Tensor, good: Tensor, where: Tensor) -> Tensor:

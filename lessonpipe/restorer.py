@@ -81,7 +81,7 @@ def pad_to_grid(x: Tensor, grid: int) -> Tensor:
 
 
 @lru_cache(maxsize=2)
-def _restorer(model: str) -> Restorer:
+def _restorer(model: str, changed: int) -> Restorer:
     return Restorer(model)
 
 
@@ -92,8 +92,10 @@ def restore(
     scale: float = 1.0,
     size: tuple[int, int] | None = None,
 ) -> Image.Image:
-    """Restore one picture with a model folder, which stays loaded for the next one.
+    """Restore one picture with a model folder, which stays loaded until its weights change.
 
     See `Restorer.__call__` for `scale` and `size`.
     """
-    return _restorer(str(Path(model).resolve()))(image, scale=scale, size=size)
+    weights = Path(model).resolve() / "model.safetensors"
+    changed = weights.stat().st_mtime_ns if weights.is_file() else 0
+    return _restorer(str(weights.parent), changed)(image, scale=scale, size=size)

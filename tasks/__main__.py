@@ -14,6 +14,7 @@ from pathlib import Path
 
 STAGES = (
     "download",
+    "recipe",
     "crappify",
     "pretrain_generator",
     "save_preds",

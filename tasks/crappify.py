@@ -10,13 +10,13 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from lessonpipe import cluster
 from lessonpipe.crappify import Recipe
 from lessonpipe.crappify.pairs import Made, make_pairs
+from lessonpipe.crappify.recipe import Steps, steps_of
 from lessonpipe.crappify.step import Quality
 from lessonpipe.data.manifest import Manifest, Side
 from lessonpipe.data.photos import find, split
@@ -35,18 +35,24 @@ class Tiles(Strict):
 
 
 class Params(Strict):
-    """What becomes of a photo."""
+    """What becomes of a photo. A recipe given by its name is replaced by its steps."""
 
     seed: int
-    recipe: list[str | dict[str, dict[str, Any] | None]]
+    recipes: dict[str, Steps] = Field({})
+    recipe: Steps
     quality: Quality = (10, 70)
     series: str | None
     valid_share: float = Field(gt=0, lt=1)
     tiles: Tiles
 
+    @field_validator("recipe", mode="before")
+    @classmethod
+    def _named(cls, recipe: str | Steps, others: ValidationInfo) -> Steps:
+        return steps_of(recipe, others.data.get("recipes", {}))
+
     @field_validator("recipe")
     @classmethod
-    def _known(cls, steps: list[Any]) -> list[Any]:
+    def _known(cls, steps: Steps) -> Steps:
         Recipe(steps)
         return steps
 

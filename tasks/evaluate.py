@@ -5,6 +5,7 @@
 Each model is measured only at the size that it was trained for.
 """
 
+import math
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,7 @@ from lessonpipe.measure import Perceptual
 from lessonpipe.nets.folder import load_generator
 from lessonpipe.nets.generator import fold_weight_norm
 from lessonpipe.progress import bar
+from lessonpipe.report.medium import medium
 from lessonpipe.report.page import Grid, as_jpeg, page
 from lessonpipe.report.scores import Scores, compare, headline
 from lessonpipe.settings import Strict
@@ -62,6 +64,7 @@ class Params(Strict):
 def run(
     p: Params,
     pairs: Path = Path("data/crappify"),
+    photos: Path = Path("data/photos"),
     critic: Path = Path("models/pretrain_critic"),
     out: Path = Path("reports"),
 ) -> None:
@@ -84,12 +87,22 @@ def run(
         }
     metrics["critic"] = read_json(critic / "metrics.json")
     histories = {folder.name: folder / "history.csv" for folder in [*MODELS.values(), critic]}
-    html = page(metrics, grids, histories, yaml.safe_load(Path("params.yaml").read_text()))
+    big = medium(_largest(photos, manifest), MODELS["feature"])
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params["crappify"] |= {"recipe": manifest.recipe, "quality": list(manifest.quality)}
+    html = page(metrics, grids, big, histories, params)
     write_json(out / "metrics.json", metrics)
     write_whole(out / "grid.jpg", as_jpeg(stacked([grid.picture() for grid in grids])))
+    write_whole(out / "medium.jpg", as_jpeg(big.picture))
     write_whole(out / "index.html", html)
     print(headline(metrics))
     print(f"look at {out / 'index.html'}")
+
+
+def _largest(photos: Path, manifest: Manifest) -> Path:
+    """The validation photo with the most pixels; the first by name of several."""
+    names = sorted({pair.photo for pair in manifest.side("valid")})
+    return max((photos / name for name in names), key=lambda p: math.prod(open_photo(p).size))
 
 
 @torch.no_grad()
@@ -111,17 +124,23 @@ def measure(
     done = 0
     steps = -(-len(pairs) // p.batch)
     title = f"evaluate at {image_px}"
-    for part, x, y, plain in bar(_batches(manifest, folder, image_px, p.batch), title, total=steps):
-        touched = ((x - plain).abs().amax(1, keepdim=True) > 16 / 255).to(place.device)
-        x, y, plain = place.put(x), place.put(y), place.put(plain)
+    recipe = Recipe(manifest.recipe, quality=manifest.quality, seed=manifest.seed)
+    kinds = damage(recipe)
+    batches = _batches(pairs, recipe, kinds, folder, image_px, p.batch)
+    for part, x, y, *plain in bar(batches, title, total=steps):
+        x, y = place.put(x), place.put(y)
         made = {"crappy": x}
         for name, net in nets.items():
-            with place.autocast():
-                made[name] = net(x).float().clamp(0, 1)
-                unwritten = net(plain).float().clamp(0, 1)
-            scores[name].add_ceiling(part, unwritten, x, y, touched)
+            made[name] = _run(net, x, place)
         for name, m in made.items():
-            scores[name].add(part, m, x, y, touched, eyes(m, y))
+            scores[name].add(part, m, x, y, eyes(m, y))
+        for kind, without in zip(kinds, map(place.put, plain), strict=True):
+            touched = (x - without).abs().amax(1, keepdim=True) > 16 / 255
+            for name, m in made.items():
+                scores[name].add_removed(f"{kind}_removed", part, m, x, y, touched)
+            for name, net in nets.items():
+                best = _run(net, without, place)
+                scores[name].add_removed(f"{kind}_ceiling", part, best, x, y, touched)
         for i in range(len(part)):
             if done + i in shown:
                 grid.rows.append([to_picture(m[i]) for m in [*made.values(), y]])
@@ -129,21 +148,37 @@ def measure(
     return scores, grid
 
 
+def damage(recipe: Recipe) -> dict[str, list[str]]:
+    """The steps whose damage has its place in the picture: text, and all others that spot."""
+    text = [step for step in recipe.spots if step == "text"]
+    others = [step for step in recipe.spots if step != "text"]
+    return {kind: steps for kind, steps in (("text", text), ("damage", others)) if steps}
+
+
+def _run(net: nn.Module, x: Tensor, place: Place) -> Tensor:
+    with place.autocast():
+        made: Tensor = net(x)
+    return made.float().clamp(0, 1)
+
+
 def _batches(
-    manifest: Manifest, folder: Path, image_px: int, batch: int
-) -> Iterator[tuple[list[Pair], Tensor, Tensor, Tensor]]:
-    """Pairs with crappy, good, and crappy without its text, each `B 3 H W` in 0...1."""
-    recipe = Recipe(manifest.recipe, quality=manifest.quality, seed=manifest.seed)
+    pairs: list[Pair],
+    recipe: Recipe,
+    kinds: dict[str, list[str]],
+    folder: Path,
+    image_px: int,
+    batch: int,
+) -> Iterator[tuple[Any, ...]]:
+    """Pairs with crappy, good, and crappy without each kind of damage: `B 3 H W` in 0...1."""
 
     def load(pair: Pair) -> list[Tensor]:
         good = open_photo(folder / pair.good)
-        plain = recipe.spoil(good, pair.name, without=["text"])
-        pictures = [open_photo(folder / pair.crappy), good, plain]
+        plain = [recipe.spoil(good, pair.name, without=steps) for steps in kinds.values()]
+        pictures = [open_photo(folder / pair.crappy), good, *plain]
         return [to_tensor(square(picture, image_px)) for picture in pictures]
 
-    pairs = manifest.side("valid")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for first in range(0, len(pairs), batch):
             part = pairs[first : first + batch]
-            x, y, plain = zip(*pool.map(load, part), strict=True)
-            yield part, *(torch.stack(v).float() / 255 for v in (x, y, plain))  # type: ignore[misc]
+            columns = zip(*pool.map(load, part), strict=True)
+            yield part, *(torch.stack(column).float() / 255 for column in columns)

@@ -18,7 +18,7 @@ from lessonpipe.losses.pixel import PixelKind
 from lessonpipe.nets.folder import load_generator, save_model
 from lessonpipe.settings import Strict
 from lessonpipe.train.checkpoint import Checkpoint
-from lessonpipe.train.fit import Phase, as_csv, fit
+from lessonpipe.train.fit import Phase, as_csv, fit, last
 from lessonpipe.train.generator import GeneratorLearner, PairData
 from lessonpipe.train.place import Place, Precision
 from tasks import work
@@ -114,6 +114,6 @@ def teach(config: dict[str, Any]) -> None:
     if place.rank == 0:
         out = Path(config["out"])
         stage = out.name.strip(".").removesuffix(".draft")
-        about = {"stage": stage, "image_px": p.phases[-1].image_px, **history[-1]}
+        about = {"stage": stage, "image_px": p.phases[-1].image_px, **last(history)}
         save_model(out, learner.net, about)
         write_whole(out / "history.csv", as_csv(history))

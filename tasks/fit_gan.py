@@ -55,8 +55,10 @@ class Params(Strict):
     epochs: int = Field(ge=1)
     max_lr: float = Field(gt=0)
     critic_times: float = Field(gt=0)
+    momentum: float = Field(ge=0, lt=1)
     weight_decay: float = Field(ge=0)
     frozen: bool
+    train_bn: bool
     pixel: PixelKind
     pixel_weight: float = Field(ge=0)
     critic_weight: float = Field(ge=0)
@@ -101,6 +103,7 @@ def teach(config: dict[str, Any]) -> None:
         critic,
         place.ready(feature_loss(p.feature, p.pixel, generator.encoder.std, weight=p.pixel_weight)),
         p.critic_weight,
+        p.train_bn,
     )
     history = fit_turns(
         learner,
@@ -112,6 +115,7 @@ def teach(config: dict[str, Any]) -> None:
         epochs=p.epochs,
         max_lr=p.max_lr,
         critic_times=p.critic_times,
+        momentum=p.momentum,
         weight_decay=p.weight_decay,
         switch=_switch(p.switch),
         switch_eval=p.switch_eval,

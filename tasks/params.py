@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from lessonpipe.errors import UserError
 
 P = TypeVar("P", bound=BaseModel)
-COMMON = ("seed", "precision")  # at the top of the file, handed to every stage that declares them
+COMMON = ("seed", "precision", "recipes")  # at the top of the file, for stages that declare them
 
 
 def load(kind: type[P], stage: str, path: Path = Path("params.yaml")) -> P:

@@ -17,7 +17,7 @@ from lessonpipe.nets.folder import save_model
 from lessonpipe.settings import Strict
 from lessonpipe.train.checkpoint import Checkpoint
 from lessonpipe.train.critic import CriticLearner
-from lessonpipe.train.fit import Phase, as_csv, fit
+from lessonpipe.train.fit import Phase, as_csv, fit, last
 from lessonpipe.train.generator import PairData
 from lessonpipe.train.place import Place, Precision
 from tasks import work
@@ -74,6 +74,6 @@ def teach(config: dict[str, Any]) -> None:
     )
     if place.rank == 0:
         out = Path(config["out"])
-        save_model(out, learner.net, {"stage": "pretrain_critic", **history[-1]})
+        save_model(out, learner.net, {"stage": "pretrain_critic", **last(history)})
         write_whole(out / "history.csv", as_csv(history))
         write_json(out / "metrics.json", {"accuracy": history[-1]["valid_accuracy"]})

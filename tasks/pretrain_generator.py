@@ -17,10 +17,10 @@ from lessonpipe.losses.pixel import PixelKind
 from lessonpipe.nets import Generator
 from lessonpipe.nets.blocks import Norm
 from lessonpipe.nets.folder import save_model
-from lessonpipe.nets.unet import Output
+from lessonpipe.nets.unet import Join, Output
 from lessonpipe.settings import Strict
 from lessonpipe.train.checkpoint import Checkpoint
-from lessonpipe.train.fit import Phase, as_csv, fit
+from lessonpipe.train.fit import Phase, as_csv, fit, last
 from lessonpipe.train.generator import GeneratorLearner, PairData
 from lessonpipe.train.place import Place, Precision
 from tasks import work
@@ -37,8 +37,10 @@ class Params(Strict):
     head: int | None
     blur: bool
     norm: Norm
+    icnr: bool
     attention: bool
     residual: bool
+    join: Join
     bottleneck: bool
     output: Output
     y_range: tuple[float, float]
@@ -71,8 +73,10 @@ def ready(
         head=p.head,
         blur=p.blur,
         norm=p.norm,
+        icnr=p.icnr,
         attention=p.attention,
         residual=p.residual,
+        join=p.join,
         bottleneck=p.bottleneck,
         output=p.output,
         y_range=p.y_range,
@@ -97,5 +101,5 @@ def teach(config: dict[str, Any]) -> None:
     )
     if place.rank == 0:
         out = Path(config["out"])
-        save_model(out, learner.net, {"stage": "pretrain_generator", **history[-1]})
+        save_model(out, learner.net, {"stage": "pretrain_generator", **last(history)})
         write_whole(out / "history.csv", as_csv(history))

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from lessonpipe.cli import main
-from tests.conftest import make_picture
+from tests.conftest import ROOT, make_picture
 
 Restore = Callable[..., tuple[int, str, str]]
 
@@ -218,3 +218,92 @@ def test_the_command_runs_on_its_own(
     assert files(tmp_path / "out") == {"a.png"}
     again = door("lessonpipe.cli", "restore", "a.png", "-o", "out", "--model", model)
     assert again.returncode == 2 and "Traceback" not in again.stderr
+
+
+@pytest.fixture
+def crappify(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Restore:
+    """Runs `lessonpipe crappify WORDS` in `tmp_path`, which has the project's params.yaml."""
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text((ROOT / "params.yaml").read_text())
+    make_picture(200, 120).save("a.png")
+
+    def run(*words: object) -> tuple[int, str, str]:
+        code = main(["crappify", *map(str, words)])
+        output, errors = capsys.readouterr()
+        assert "Traceback" not in output + errors
+        return code, output, errors
+
+    return run
+
+
+def test_a_recipe_can_be_tried_on_pictures(crappify: Restore) -> None:
+    assert crappify("a.png", "-o", "one")[0] == 0
+    assert Image.open("one/a.png").size == (160, 96)  # the lesson's
+    for out in ("two", "three"):
+        assert crappify("a.png", "-o", out, "--recipe", "old-photo")[0] == 0
+    assert Path("two/a.png").read_bytes() == Path("three/a.png").read_bytes()
+    code, _, errors = crappify("a.png", "-o", "one")
+    assert code == 2 and "--overwrite" in errors
+
+
+def test_a_recipe_can_be_a_file_that_holds_steps_of_ones_own(crappify: Restore) -> None:
+    Path("params.yaml").unlink()
+    Path("dimmer.py").write_text("def half(picture, draws): return picture.point(lambda v: v // 2)")
+    Path("mine.yaml").write_text("- dimmer.half")
+    assert crappify("a.png", "-o", "out", "--recipe", "mine.yaml")[0] == 0
+    assert np.array_equal(Image.open("out/a.png"), np.asarray(Image.open("a.png")) // 2)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "text", "words"),
+    [
+        ("color", "", ["'color'", "colour, inpaint"]),
+        ("none.yaml", "", ["none.yaml is not there"]),
+        ("mine.yaml", "lesson: 1", ["mine.yaml", "a list of steps"]),
+        ("mine.yaml", "- [", ["mine.yaml is not YAML"]),
+        ("mine.yaml", "- gray", ["'gray'", "grey"]),
+    ],
+)
+def test_a_recipe_that_is_none_is_named(
+    recipe: str, text: str, words: list[str], crappify: Restore
+) -> None:
+    if text:
+        Path("mine.yaml").write_text(text)
+    code, _, errors = crappify("a.png", "-o", "out", "--recipe", recipe)
+    assert code == 2 and not Path("out").exists()
+    for word in words:
+        assert word in errors
+
+
+def test_a_picture_that_cannot_be_spoilt_is_named_and_the_others_go_on(crappify: Restore) -> None:
+    Path("b.png").write_text("no picture")
+    code, output, errors = crappify("a.png", "b.png", "-o", "out", "--recipe", "jpeg")
+    assert code == 1 and "1 spoilt into out" in output and "not spoilt: b.png" in errors
+
+
+def test_the_summary_of_the_unet_is_the_lessons(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["summary", "unet", "--size", "360x480"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2].split() == ["Conv2d", "64", "x", "180", "x", "240", "9,408", "False"]
+    assert lines[-5].split() == ["Conv2d", "12", "x", "360", "x", "480", "1,200", "True"]
+    totals = [line.split()[-1] for line in lines[-3:]]
+    assert totals == ["41,133,018", "19,865,370", "21,267,648"]
+    assert main(["summary", "unet", "--no-bottleneck"]) == 0
+    assert "parameters 41,222,168" in capsys.readouterr().out
+
+
+def test_the_summary_of_the_critic_is_the_lessons(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["summary", "critic"]) == 0
+    output = capsys.readouterr().out
+    assert "1 x 5 x 5" in output and "parameters 44,705,665" in output
+
+
+def test_a_summary_that_cannot_be_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (("critic", "--size", "20x20"), ("unet", "--encoder", "resnet3")):
+        assert main(["summary", *words]) == 2
+        errors = capsys.readouterr().err
+        assert errors.startswith("lessonpipe: ") and words[-1] in errors
+    with pytest.raises(SystemExit):
+        main(["summary", "unet", "--classes", "0"])

@@ -92,7 +92,7 @@ for stage in sys.argv[1:]:
     if os.fork() == 0:
         importlib.import_module(f"tasks.{stage}")
         names = [m.__file__ for m in sys.modules.values() if getattr(m, "__file__", None)]
-        ours = tuple(os.path.join(os.getcwd(), name, "") for name in ("lessonpipe", "tasks", "flows"))
+        ours = tuple(os.path.join(os.getcwd(), name, "") for name in ("lessonpipe", "tasks"))
         os.write(write, json.dumps([name for name in names if name.startswith(ours)]).encode())
         os._exit(0)
     os.close(write)

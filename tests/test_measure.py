@@ -6,13 +6,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageFilter
+from skimage import data
+from skimage.color import rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
 from lessonpipe.data.pictures import to_picture, to_tensor
 from lessonpipe.measure import (
     Perceptual,
+    ab_error,
+    colourfulness,
     detail,
+    lab,
     luma,
     psnr,
     squared_errors,
@@ -79,6 +84,35 @@ def test_detail_is_the_energy_of_the_laplacian() -> None:
     assert detail(good / 2 + 0.25).item() == pytest.approx(detail(good).item() / 4, rel=1e-3)
     assert detail(batch(MADE[0])).item() < 0.1 * detail(good).item()
     assert detail(torch.full((1, 3, 8, 8), 0.7)).item() == pytest.approx(0, abs=1e-9)
+
+
+PHOTOS = [Image.fromarray(data.astronaut()[100:300, 100:300]), Image.fromarray(data.coffee())]
+
+
+@pytest.mark.parametrize("photo", [*PHOTOS, *GOOD], ids=str)
+def test_lab_is_scikit_images(photo: Image.Image) -> None:
+    theirs = rgb2lab(np.asarray(photo))
+    assert np.abs(lab(batch(photo))[0].permute(1, 2, 0).numpy() - theirs).max() < 0.02
+
+
+def test_ab_error_is_the_mean_distance_of_colours_lightness_aside() -> None:
+    for photo in PHOTOS:
+        grey = photo.convert("L").convert("RGB")
+        off = (rgb2lab(np.asarray(photo)) - rgb2lab(np.asarray(grey)))[..., 1:]
+        theirs = np.hypot(off[..., 0], off[..., 1]).mean()
+        assert ab_error(batch(grey), batch(photo)).item() == pytest.approx(theirs, rel=1e-3)
+        assert ab_error(batch(photo), batch(photo)).item() == 0
+    a, b = (torch.full((1, 3, 4, 4), value) for value in (0.2, 0.8))
+    assert ab_error(a, b).item() == pytest.approx(0, abs=0.01)
+
+
+def test_colourfulness_is_the_formula_of_hasler_and_suesstrunk() -> None:
+    for photo in [*PHOTOS, *GOOD]:
+        red, green, blue = np.asarray(photo).astype(float).transpose(2, 0, 1)
+        rg, yb = red - green, 0.5 * (red + green) - blue
+        theirs = np.hypot(rg.std(), yb.std()) + 0.3 * np.hypot(rg.mean(), yb.mean())
+        assert colourfulness(batch(photo)).item() == pytest.approx(theirs, rel=1e-4)
+        assert colourfulness(batch(photo.convert("L").convert("RGB"))).item() < 1e-3
 
 
 def test_squared_errors_count_only_where_marked() -> None:

@@ -42,8 +42,12 @@ def cut_short(params: dict) -> dict:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A clone of the project's tracked files as they are now, in its own git and DVC."""
-    folder = tmp_path_factory.mktemp("clone") / "project"
+    """A clone in which little of everything is done."""
+    return clone(tmp_path_factory.mktemp("clone") / "project", cut_short)
+
+
+def clone(folder, change):
+    """The project's tracked files as they are now, in a git and DVC of their own."""
     listed = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
     )
@@ -51,7 +55,7 @@ def project(tmp_path_factory):
         if (ROOT / name).is_file() and name != "dvc.lock":
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes((ROOT / name).read_bytes())
-    params = cut_short(yaml.safe_load((folder / "params.yaml").read_text()))
+    params = change(yaml.safe_load((folder / "params.yaml").read_text()))
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     for command in (["init", "-q"], ["add", "-A"]):
         subprocess.run(["git", *command], cwd=folder, check=True)

@@ -152,3 +152,16 @@ def test_a_model_cut_short_is_refused(model: Path, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match="damaged"):
         load_generator(tmp_path)
+
+
+def test_a_model_that_was_trained_again_is_loaded_again(model: Path, tmp_path: Path) -> None:
+    for name in ("model.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((model / name).read_bytes())
+    picture = make_picture(70, 50)
+    before = lessonpipe.restore(picture, tmp_path)
+    net = load_generator(tmp_path)
+    with torch.no_grad():
+        for parameter in net.unet.answer.parameters():
+            parameter.add_(0.5)
+    save_model(tmp_path, net, {})
+    assert lessonpipe.restore(picture, tmp_path).tobytes() != before.tobytes()

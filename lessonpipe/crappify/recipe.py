@@ -19,6 +19,19 @@ from lessonpipe.crappify.steps.jpeg import Jpeg
 from lessonpipe.errors import UserError, one_of
 
 Spoil = Callable[[Image.Image, Draws], Image.Image]
+Steps = list[str | dict[str, dict[str, Any] | None]]
+
+
+def steps_of(recipe: str | Steps, recipes: Mapping[str, Steps]) -> Steps:
+    """The steps of a recipe, given by its name in `recipes` or as they are.
+
+    Raises `UserError`, listing the right names, for a wrong one.
+    """
+    if not isinstance(recipe, str):
+        return recipe
+    if recipe not in recipes:
+        raise one_of("recipe", recipe, recipes)
+    return recipes[recipe]
 
 
 class Recipe:
@@ -41,6 +54,11 @@ class Recipe:
         self.steps = [_read(step) for step in steps]
         if not self.steps:
             raise UserError("the recipe has no steps; give at least one, such as `- grey`")
+
+    @property
+    def spots(self) -> list[str]:
+        """The steps that damage some places and leave the rest, by their names in the recipe."""
+        return [title for title, step in self.steps if getattr(step, "spots", False)]
 
     def draws(self, name: str, without: Iterable[str] = ()) -> Draws:
         """The draws of the picture called `name`; steps in `without` draw but leave no mark."""

@@ -2,10 +2,10 @@
 
 import random
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 from PIL import Image
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from lessonpipe.settings import Strict
 
@@ -32,7 +32,13 @@ class Draws:
 
 
 class Step(Strict):
-    """One kind of damage. Settings are its fields; unknown ones are refused."""
+    """One kind of damage. Settings are its fields; unknown ones are refused.
+
+    `spots` says that it damages some places and leaves the rest as they are: of such a step
+    the report tells how much of its damage is removed.
+    """
+
+    spots: ClassVar[bool] = False
 
     def __call__(self, picture: Image.Image, draws: Draws) -> Image.Image:
         """Spoil an RGB picture; the given one is left as it is."""
@@ -52,8 +58,13 @@ def _within(low: float, high: float) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _twice(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else (value, value)
+
+
 Range = Annotated[tuple[float, float], _within(0, 10_000)]
 Share = Annotated[tuple[float, float], _within(0, 1)]
 Angle = Annotated[tuple[float, float], _within(-360, 360)]
 WholeRange = Annotated[tuple[int, int], _within(0, 10_000)]
+Sides = Annotated[tuple[int, int], _within(8, 4096), BeforeValidator(_twice)]  # pixels
 Quality = Annotated[tuple[int, int], _within(1, 95)]  # JPEG's

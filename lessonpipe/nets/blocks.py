@@ -1,6 +1,7 @@
 """The small parts that the U-Net and the critics are built of.
 
-B batch, C channels, H W picture. Activation comes before batch norm, as in the lesson.
+B batch, C channels, H W picture. Activation comes before batch norm, as in the lesson (fastai
+v1; v2 has it the other way round).
 """
 
 from typing import Any, Literal
@@ -68,8 +69,7 @@ class SpectralConv2d(nn.Conv2d):
         wrap: Any = self.parametrizations
         weight: Tensor = wrap.weight.original
         y = F.conv2d(x, weight, None, self.stride, self.padding)  # type: ignore[arg-type]
-        with torch.autocast(x.device.type, enabled=False):
-            y = y / self._largest(weight.permute(0, 2, 3, 1).flatten(1), wrap.weight[0])
+        y = y / self._largest(weight.permute(0, 2, 3, 1).flatten(1), wrap.weight[0])
         return y if self.bias is None else y + self.bias.to(y.dtype)[:, None, None]
 
     def _largest(self, rows: Tensor, norm: Any) -> Tensor:
@@ -81,13 +81,13 @@ class SpectralConv2d(nn.Conv2d):
         v = norm._v.view(self.in_channels, *self.kernel_size).permute(1, 2, 0).flatten()
         if self.training:
             with torch.no_grad():
-                u = F.normalize(rows @ v, dim=0, eps=norm.eps)
-                v = F.normalize(u @ rows, dim=0, eps=norm.eps)
+                u = F.normalize(torch.mv(rows, v), dim=0, eps=norm.eps)
+                v = F.normalize(torch.mv(rows.T, u), dim=0, eps=norm.eps)
                 norm._u.copy_(u)
                 norm._v.copy_(
                     v.view(*self.kernel_size, self.in_channels).permute(2, 0, 1).flatten()
                 )
-        return torch.dot(u, rows @ v)
+        return torch.dot(u, torch.mv(rows, v))
 
 
 def batch_norm(channels: int, *, zero: bool = False) -> nn.BatchNorm2d:
@@ -101,8 +101,11 @@ def batch_norm(channels: int, *, zero: bool = False) -> nn.BatchNorm2d:
 class ResBlock(nn.Module):
     """Two 3x3 convolutions beside a shortcut: `B C H W -> B C H W`, or `B 2C H W` when dense.
 
-    He et al. 2015 adds the input; with `dense` it is concatenated instead (Huang et al. 2016).
-    `bottleneck` halves the width between the two convolutions.
+    He et al. 2015 adds the input; with `dense` it is concatenated instead, behind the answer
+    (Huang et al. 2016). `bottleneck` halves the width between the two convolutions.
+
+    This is fastai v1's: both convolutions have their activation, and none follows the sum. v2's
+    second has none, the sum has; and its bottleneck halves the block's answer too.
     """
 
     def __init__(
@@ -124,7 +127,7 @@ class ResBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.body(x)
-        return torch.cat([x, y], dim=1) if self.dense else x + y
+        return torch.cat([y, x], dim=1) if self.dense else x + y
 
 
 class SelfAttention(nn.Module):
@@ -146,15 +149,12 @@ class SelfAttention(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
-        flat = x.flatten(2).mT  # B S C: no copy when channels are last, and they stay last
-        query, key, value = (
-            F.linear(flat, layer.weight.squeeze(-1))  # type: ignore[operator]
-            for layer in (self.query, self.key, self.value)
-        )
+        flat = x.flatten(2)  # B C S: no copy when channels are last, and they stay last
+        query, key, value = (look(flat).mT for look in (self.query, self.key, self.value))
         # each place sums over all others; so many places at once that B S S need not be held
         parts = [(part @ query.mT).softmax(dim=2) @ value for part in key.split(1024, dim=1)]
         seen = torch.cat(parts, dim=1)  # B S C
-        return (self.gamma.to(x.dtype) * seen + flat).mT.unflatten(2, x.shape[2:])
+        return (self.gamma.to(x.dtype) * seen + flat.mT).mT.unflatten(2, x.shape[2:])
 
 
 class PixelShuffleUp(nn.Sequential):
@@ -164,9 +164,12 @@ class PixelShuffleUp(nn.Sequential):
     hides what checkerboard is left (Sugawara et al. 2018).
     """
 
-    def __init__(self, n_in: int, n_out: int, *, blur: bool, norm: Norm = "weight") -> None:
+    def __init__(
+        self, n_in: int, n_out: int, *, blur: bool, norm: Norm = "weight", icnr: bool = True
+    ) -> None:
         first = conv(n_in, n_out * 4, 1, norm=norm)
-        start_sub_pixels_equal(first[0])
+        if icnr:
+            start_sub_pixels_equal(first[0])
         layers: list[nn.Module] = [first, nn.PixelShuffle(2)]
         if blur:
             layers += [nn.ReplicationPad2d((1, 0, 1, 0)), nn.AvgPool2d(2, stride=1)]

@@ -8,7 +8,7 @@ from torch.nn.utils import parametrize
 
 from lessonpipe.nets.blocks import Norm, Normalise
 from lessonpipe.nets.encoder import Encoder
-from lessonpipe.nets.unet import Output, Unet
+from lessonpipe.nets.unet import Join, Output, Unet
 
 
 class Generator(nn.Module):
@@ -27,8 +27,10 @@ class Generator(nn.Module):
         head: int | None = None,
         blur: bool = True,
         norm: Norm = "weight",
+        icnr: bool = True,
         attention: bool = False,
         residual: bool = False,
+        join: Join = "before",
         bottleneck: bool = False,
         last_cross: bool = True,
         output: Output = "range",
@@ -41,8 +43,10 @@ class Generator(nn.Module):
             "head": head,
             "blur": blur,
             "norm": norm,
+            "icnr": icnr,
             "attention": attention,
             "residual": residual,
+            "join": join,
             "bottleneck": bottleneck,
             "last_cross": last_cross,
             "output": output,
@@ -56,8 +60,10 @@ class Generator(nn.Module):
             head=head,
             blur=blur,
             norm=norm,
+            icnr=icnr,
             attention=attention,
             residual=residual,
+            join=join,
             bottleneck=bottleneck,
             last_cross=last_cross,
             output=output,

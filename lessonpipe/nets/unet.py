@@ -22,12 +22,15 @@ from lessonpipe.nets.blocks import (
 from lessonpipe.nets.encoder import Encoder
 
 Output = Literal["correction", "range", "plain"]
+Join = Literal["before", "after"]
 
 
 class Block(nn.Module):
     """One step up: enlarge what is known, join what the encoder saw there, mix both.
 
-    `deep: B n_deep H W`, `tap: B n_tap 2H 2W -> B n_out 2H 2W`.
+    `deep: B n_deep H W`, `tap: B n_tap 2H 2W -> B n_out 2H 2W`. The two are concatenated before
+    the convolutions, as in the lesson, so that both get mixed; with `join` "after" behind them,
+    which makes it `B n_out+n_tap 2H 2W`.
     """
 
     def __init__(
@@ -39,19 +42,25 @@ class Block(nn.Module):
         *,
         blur: bool,
         norm: Norm,
+        icnr: bool,
         attention: bool,
         residual: bool,
+        join: Join,
     ) -> None:
         super().__init__()
-        self.up = PixelShuffleUp(n_deep, n_up, blur=blur, norm=norm)
+        self.join = join
+        self.up = PixelShuffleUp(n_deep, n_up, blur=blur, norm=norm, icnr=icnr)
         self.tap_norm = batch_norm(n_tap)
-        self.first = conv(n_up + n_tap, n_out, norm=norm)
+        self.first = conv(n_up + n_tap if join == "before" else n_up, n_out, norm=norm)
         self.second = ResBlock(n_out, norm=norm) if residual else conv(n_out, n_out, norm=norm)
         self.attention = SelfAttention(n_out) if attention else nn.Identity()
 
     def forward(self, deep: Tensor, tap: Tensor) -> Tensor:
-        joined = torch.cat([fit_grid(self.up(deep), tap), self.tap_norm(tap)], dim=1)
-        return self.attention(self.second(self.first(F.relu(joined))))
+        up, tap = fit_grid(self.up(deep), tap), self.tap_norm(tap)
+        if self.join == "before":
+            return self.attention(self.second(self.first(F.relu(torch.cat([up, tap], dim=1)))))
+        mixed = self.attention(self.second(self.first(F.relu(up))))
+        return torch.cat([mixed, F.relu(tap)], dim=1)
 
 
 class Unet(nn.Module):
@@ -63,7 +72,8 @@ class Unet(nn.Module):
     - `output`: "range" is the lesson's sigmoid scaled to `y_range`; "correction" adds the
       answer to the input, and starts as the identity; "plain" is the bare answer.
     - `attention`: in the third block from the end; `residual`: residual blocks in place of the
-      second convolutions; `bottleneck`: in the last residual block.
+      second convolutions; `bottleneck`: in the last residual block; `icnr`: sub-pixels start
+      equal.
     """
 
     def __init__(
@@ -75,8 +85,10 @@ class Unet(nn.Module):
         head: int | None = None,
         blur: bool = True,
         norm: Norm = "weight",
+        icnr: bool = True,
         attention: bool = False,
         residual: bool = False,
+        join: Join = "before",
         bottleneck: bool = False,
         last_cross: bool = True,
         output: Output = "range",
@@ -101,16 +113,24 @@ class Unet(nn.Module):
             n_out = n_up + n_tap if widths is None else widths[i]
             if widths is None and i == len(taps) - 1:
                 n_out //= 2
-            here = attention and i == len(taps) - 3
             blocks.append(
                 Block(
-                    n, n_tap, n_up, n_out, blur=blur, norm=norm, attention=here, residual=residual
+                    n,
+                    n_tap,
+                    n_up,
+                    n_out,
+                    blur=blur,
+                    norm=norm,
+                    icnr=icnr,
+                    attention=attention and i == len(taps) - 3,
+                    residual=residual,
+                    join=join,
                 )
             )
-            n = n_out
+            n = n_out if join == "before" else n_out + n_tap
         self.blocks = nn.ModuleList(blocks)
         n_head = head or n
-        self.up = PixelShuffleUp(n, n_head, blur=False, norm=norm)
+        self.up = PixelShuffleUp(n, n_head, blur=False, norm=norm, icnr=icnr)
         n_cross = n_head + encoder.in_channels * last_cross
         self.last = ResBlock(n_cross, bottleneck=bottleneck, norm=norm)
         answer_norm: Norm = "none" if output == "correction" else norm

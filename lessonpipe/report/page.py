@@ -13,6 +13,7 @@ from PIL import Image
 
 from lessonpipe.data.pictures import grid
 from lessonpipe.report.curves import curves
+from lessonpipe.report.medium import Medium
 
 HEADINGS = {
     "psnr_gain": "PSNR gained, dB",
@@ -21,7 +22,11 @@ HEADINGS = {
     "perceptual": "perceptual distance",
     "text_removed": "text removed",
     "text_ceiling": "text ceiling",
+    "damage_removed": "damage removed",
+    "damage_ceiling": "damage ceiling",
     "sharpness": "sharpness",
+    "colourfulness": "colourfulness",
+    "ab_error": "colours off, Lab ab",
 }
 STYLE = """
 :root { color-scheme: light dark; --ink: #222; --soft: #777; --line: #ddd; --paper: #fcfcfa; }
@@ -63,7 +68,11 @@ def as_jpeg(picture: Image.Image) -> bytes:
 
 
 def page(
-    metrics: dict[str, Any], grids: list[Grid], histories: dict[str, Path], params: dict[str, Any]
+    metrics: dict[str, Any],
+    grids: list[Grid],
+    medium: Medium,
+    histories: dict[str, Path],
+    params: dict[str, Any],
 ) -> str:
     """The whole page; every picture is inside it."""
     parts = [
@@ -74,15 +83,18 @@ def page(
         "was seen in training</p>",
     ]
     for one in grids:
-        data = base64.b64encode(as_jpeg(one.picture())).decode()
         words = f"crappy, {', '.join(one.titles[1:-1])} and photo at {one.image_px} pixels"
         parts += [
             f"<h2>At {one.image_px} pixels</h2>",
-            f'<div class=wide><img alt="{words}" src="data:image/jpeg;base64,{data}"></div>',
+            _shown(one.picture(), words),
             table(metrics[str(one.image_px)]),
         ]
     accuracy = metrics["critic"]["accuracy"]
     parts += [
+        "<h2>From 256 pixels to 1280×1600</h2>",
+        _shown(medium.picture, "256 pixels enlarged, restored, and the photo; below, a detail"),
+        f"<p class=soft>without text, JPEG quality 60, by <code>lessonpipe restore</code>: "
+        f"{medium.seconds:.1f} s from start to end, {medium.memory_gb:.1f} GB</p>",
         "<h2>How the training went</h2>",
         f"<div class='wide curves'>{curves(histories)}</div>",
         f"<p>Before the GAN, the critic was right about {accuracy:.1%} of the validation "
@@ -93,6 +105,11 @@ def page(
         f"<pre>{html.escape(yaml.safe_dump(params, sort_keys=False))}</pre></details>",
     ]
     return "\n".join(parts) + "\n"
+
+
+def _shown(picture: Image.Image, words: str) -> str:
+    data = base64.b64encode(as_jpeg(picture)).decode()
+    return f'<div class=wide><img alt="{words}" src="data:image/jpeg;base64,{data}"></div>'
 
 
 def table(models: dict[str, Any]) -> str:

@@ -9,9 +9,19 @@ import numpy as np
 from torch import Tensor
 
 from lessonpipe.data.manifest import Pair
-from lessonpipe.measure import detail, psnr, squared_errors, ssim, summarise
+from lessonpipe.measure import (
+    ab_error,
+    colourfulness,
+    detail,
+    psnr,
+    squared_errors,
+    ssim,
+    summarise,
+)
 
-MEASURES = ("psnr", "psnr_gain", "ssim", "perceptual")
+MEASURES = ("psnr", "psnr_gain", "ssim", "perceptual", "ab_error")
+RATIOS = ("sharpness", "colourfulness")
+REMOVED = ("text_removed", "text_ceiling", "damage_removed", "damage_ceiling")
 
 
 @dataclass
@@ -19,71 +29,73 @@ class Scores:
     """The measures of one model at one size.
 
     A tile is no independent witness: its photo is. So tiles are meaned within their photo, and
-    mean, median and the 95 % bootstrap interval are taken over photos. `text_removed` is 1 - the
-    output's squared error over the crappy picture's, both summed over a photo's written pixels;
-    `sharpness` is the output's detail over the photo's, both summed over its tiles.
+    mean, median and the 95 % bootstrap interval are taken over photos. `sharpness` is the output's
+    detail over the photo's, both summed over its tiles, and `colourfulness` likewise. Those of
+    `REMOVED` are 1 - the output's squared error over the crappy picture's, both summed over the
+    pixels of a photo that were written on (`text`) or spotted otherwise (`damage`).
     """
 
     tiles: dict[str, list[dict[str, float]]] = field(default_factory=lambda: defaultdict(list))
-    text: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
-    plain: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
-    detail: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
+    sums: dict[tuple[str, str], list[tuple[float, float]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
 
     def add(
-        self,
-        pairs: Sequence[Pair],
-        made: Tensor,
-        crappy: Tensor,
-        good: Tensor,
-        touched: Tensor,
-        perceptual: Tensor,
+        self, pairs: Sequence[Pair], made: Tensor, crappy: Tensor, good: Tensor, perceptual: Tensor
     ) -> None:
-        """Take in a batch, `B 3 H W` in 0...1; `touched` is `B 1 H W`, true where text is."""
+        """Take in a batch, `B 3 H W` in 0...1."""
         values = [
             psnr(made, good),
             psnr(made, good) - psnr(crappy, good),
             ssim(made, good),
             perceptual,
+            ab_error(made, good),
         ]
         rows = zip(*(v.tolist() for v in values), strict=True)
-        errors = _errors(made, crappy, good, touched)
-        details = zip(detail(made).tolist(), detail(good).tolist(), strict=True)
-        for pair, row, error, both in zip(pairs, rows, errors, details, strict=True):
+        for pair, row in zip(pairs, rows, strict=True):
             self.tiles[pair.photo].append(dict(zip(MEASURES, row, strict=True)))
-            self.text[pair.photo].append(error)
-            self.detail[pair.photo].append(both)
+        self._add_sums("sharpness", pairs, detail(made), detail(good))
+        self._add_sums("colourfulness", pairs, colourfulness(made), colourfulness(good))
 
-    def add_ceiling(
-        self, pairs: Sequence[Pair], made: Tensor, crappy: Tensor, good: Tensor, touched: Tensor
+    def add_removed(
+        self,
+        measure: str,
+        pairs: Sequence[Pair],
+        made: Tensor,
+        crappy: Tensor,
+        good: Tensor,
+        touched: Tensor,
     ) -> None:
-        """Take in what the model makes of the same pictures without text: the best it can do."""
-        for pair, error in zip(pairs, _errors(made, crappy, good, touched), strict=True):
-            self.plain[pair.photo].append(error)
+        """Take in a batch for one of `REMOVED`; `touched` is `B 1 H W`, true where the damage is.
+
+        For a ceiling, `made` is of the pictures without that damage: the best the model can do.
+        """
+        own, before = (squared_errors(x, good, touched) for x in (made, crappy))
+        self._add_sums(measure, pairs, own, before)
+
+    def _add_sums(self, measure: str, pairs: Sequence[Pair], own: Tensor, other: Tensor) -> None:
+        for pair, a, b in zip(pairs, own.tolist(), other.tolist(), strict=True):
+            self.sums[measure, pair.photo].append((a, b))
 
     def by_photo(self, measure: str) -> list[float]:
-        """One value a photo, photos in order of their names."""
+        """One value a photo, photos in order of their names; none where there is nothing to tell.
+
+        A photo has no ratio of colour when it is grey, and nothing removed where nothing was.
+        """
         photos = sorted(self.tiles)
         if measure in MEASURES:
             return [float(np.mean([t[measure] for t in self.tiles[p]])) for p in photos]
+        sums = [np.sum(self.sums[measure, p], axis=0) for p in photos if self.sums[measure, p]]
         if measure == "sharpness":
-            energies = [np.sum(self.detail[p], axis=0) for p in photos]
-            return [float(made / max(good, 1e-12)) for made, good in energies]
-        errors = self.text if measure == "text_removed" else self.plain
-        sums = [np.sum(errors[p], axis=0) for p in photos if errors[p]]
-        return [float(1 - made / crappy) for made, crappy in sums if crappy > 0]
+            return [float(own / max(good, 1e-12)) for own, good in sums]
+        if measure == "colourfulness":
+            return [float(own / good) for own, good in sums if good > 1]
+        return [float(1 - own / crappy) for own, crappy in sums if crappy > 0]
 
     def summary(self, seed: int) -> dict[str, dict[str, float]]:
         """Every measure's mean, median, low and high; text only where the recipe writes any."""
-        names = [*MEASURES, "sharpness", "text_removed", "text_ceiling"]
-        values = {name: self.by_photo(name) for name in names}
+        values = {name: self.by_photo(name) for name in (*MEASURES, *RATIOS, *REMOVED)}
         return {name: asdict(summarise(v, seed=seed)) for name, v in values.items() if v}
-
-
-def _errors(
-    made: Tensor, crappy: Tensor, good: Tensor, touched: Tensor
-) -> list[tuple[float, float]]:
-    own, before = (squared_errors(x, good, touched).tolist() for x in (made, crappy))
-    return list(zip(own, before, strict=True))
 
 
 def compare(new: Scores, old: Scores, seed: int, draws: int = 2000) -> dict[str, Any]:
@@ -109,7 +121,9 @@ def headline(metrics: dict[str, Any]) -> str:
     for px, models in metrics.items():
         for name, measures in models.items():
             if isinstance(measures, dict) and "psnr_gain" in measures and name != "crappy":
-                gain, text = measures["psnr_gain"], measures.get("text_removed")
-                told = f"{name} at {px}: {gain['median']:+.2f} dB"
-                parts.append(told + (f", text removed {text['mean']:.2f}" if text else ""))
+                told = f"{name} at {px}: {measures['psnr_gain']['median']:+.2f} dB"
+                for what in ("text", "damage"):
+                    if removed := measures.get(f"{what}_removed"):
+                        told += f", {what} removed {removed['mean']:.2f}"
+                parts.append(told)
     return "; ".join(parts)

@@ -17,12 +17,13 @@ class CriticLearner:
 
     def terms(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         """Binary cross-entropy, the mean over generated and real."""
-        return {"critic": critic_loss(self.net, x, y)}
+        return {"critic": critic_loss(self.net(y), self.net(x))}
 
-    def measures(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-        """Share of logits on the right side."""
-        fake, real = accuracy(self.net(x), real=False), accuracy(self.net(y), real=True)
-        return {"accuracy": (fake + real) / 2}
+    def tested(self, x: Tensor, y: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The loss, and the share of logits on the right side."""
+        fake, real = self.net(x), self.net(y)
+        right = (accuracy(fake, real=False) + accuracy(real, real=True)) / 2
+        return {"critic": critic_loss(real, fake)}, {"accuracy": right}
 
     def groups(self) -> list[list[nn.Parameter]]:
         """All that learns."""

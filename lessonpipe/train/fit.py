@@ -59,8 +59,8 @@ class Measured(Protocol):
         """The named terms of the loss, to be added up."""
         ...
 
-    def measures(self, x: Tensor, y: Tensor) -> Terms:
-        """Named measures for the validation pictures, means over the batch."""
+    def tested(self, x: Tensor, y: Tensor) -> tuple[Terms, Terms]:
+        """The terms, and named measures for validation pictures, means over the batch."""
         ...
 
 
@@ -184,10 +184,8 @@ def validate(
     sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), dtype=torch.float64))
     for x, y, count in batches:
         with place.autocast():
-            x, y = place.put(x), place.put(y)
-            terms = learner.terms(x, y)
-            values = {"loss": torch.stack(list(terms.values())).sum(), **terms}
-            values |= learner.measures(x, y)
+            terms, measures = learner.tested(place.put(x), place.put(y))
+            values = {"loss": torch.stack(list(terms.values())).sum(), **terms, **measures}
         for name, value in values.items():
             sums[name] += value.double().cpu() * count
         sums["count"] += count
@@ -213,6 +211,11 @@ def stop_at_nan(loss: float, where: str) -> None:
 def describe(row: Mapping[str, float]) -> str:
     """One line for people."""
     return "  ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items())
+
+
+def last(history: History) -> dict[str, float]:
+    """The row of the last epoch; nothing when none was asked for."""
+    return history[-1] if history else {}
 
 
 def as_csv(history: History) -> str:

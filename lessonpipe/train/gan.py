@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lessonpipe.data.pairs import Batches
 from lessonpipe.losses.gan import accuracy, judge
-from lessonpipe.measure import psnr
+from lessonpipe.measure import gained
 from lessonpipe.nets.critic import Critic
 from lessonpipe.nets.generator import Generator
 from lessonpipe.train.checkpoint import Checkpoint
@@ -19,22 +19,24 @@ from lessonpipe.train.place import Place
 from lessonpipe.train.schedule import adamw, seed_step
 from lessonpipe.train.turns import Switch, Turn
 
-BETAS = (0.0, 0.99)  # momentum hurts when turns alternate
 
-
-def critic_loss(critic: nn.Module, fake: Tensor, good: Tensor) -> Tensor:
-    """How badly the critic tells them apart: `B 3 H W`, `B 3 H W` -> a number, 0.69 by chance."""
-    return (judge(critic(good), real=True) + judge(critic(fake), real=False)) / 2
+def critic_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """How badly a critic tells them apart, from its logits for both: 0.69 by chance."""
+    return (judge(real, real=True) + judge(fake, real=False)) / 2
 
 
 @dataclass
 class GanLearner:
-    """Two networks, the generator's loss on pictures, and the weight of the critic's word."""
+    """Two networks, the generator's loss on pictures, and the weight of the critic's word.
+
+    `train_bn` tells whether the batch norms of the generator's encoder train.
+    """
 
     generator: Generator
     critic: Critic
     loss: Callable[[Tensor, Tensor], Terms]
     critic_weight: float = 1.0
+    train_bn: bool = False
 
     @property
     def net(self) -> nn.Module:
@@ -44,22 +46,24 @@ class GanLearner:
     def terms(self, x: Tensor, y: Tensor) -> Terms:
         """The generator's loss: fool the critic, and stay near the photo."""
         made = self.generator(x)
-        fooled = judge(self.critic(made), real=True)
-        return {**self.loss(made, y), "critic": self.critic_weight * fooled}
+        return self._terms(made, y, self.critic(made))
 
-    def measures(self, x: Tensor, y: Tensor) -> Terms:
-        """PSNR, its gain over crappy, and how often the critic is right."""
+    def tested(self, x: Tensor, y: Tensor) -> tuple[Terms, Terms]:
+        """That, and PSNR, its gain over crappy, and how often the critic is right."""
         made = self.generator(x)
-        right = accuracy(self.critic(made), real=False) + accuracy(self.critic(y), real=True)
-        gain = (psnr(made, y) - psnr(x, y)).mean()
-        return {"psnr": psnr(made, y).mean(), "psnr_gain": gain, "accuracy": right / 2}
+        fake, real = self.critic(made), self.critic(y)
+        right = (accuracy(fake, real=False) + accuracy(real, real=True)) / 2
+        return self._terms(made, y, fake), {**gained(made, x, y), "accuracy": right}
+
+    def _terms(self, made: Tensor, y: Tensor, fake: Tensor) -> Terms:
+        return {**self.loss(made, y), "critic": self.critic_weight * judge(fake, real=True)}
 
     def freeze(self, frozen: bool) -> None:
         """Freeze or free the generator's encoder."""
         if frozen:
-            self.generator.encoder.freeze()
+            self.generator.encoder.freeze(train_bn=self.train_bn)
         else:
-            self.generator.encoder.unfreeze(train_bn=False)
+            self.generator.encoder.unfreeze(train_bn=self.train_bn)
 
 
 def fit_turns(
@@ -73,6 +77,7 @@ def fit_turns(
     epochs: int,
     max_lr: float,
     critic_times: float,
+    momentum: float,
     weight_decay: float,
     switch: Switch,
     switch_eval: bool,
@@ -85,16 +90,21 @@ def fit_turns(
 ) -> History:
     """Train both for `epochs`, each step one's or the other's as `switch` says.
 
-    Adam with betas (0, 0.99); the critic's rate is `critic_times` the generator's. With `ema`
-    above 0 the generator that comes out is the exponential mean of its steps. `after_epoch` gets
-    the epoch's number and that generator. Resumes like `fit`.
+    Adam with betas (`momentum`, 0.99), in the lesson without momentum, which hurts when turns
+    alternate; the critic's rate is `critic_times` the generator's. With `ema` above 0 the
+    generator that comes out is the exponential mean of its steps. `after_epoch` gets the epoch's
+    number and that generator. Resumes like `fit`.
+
+    As in fastai v1 each network has its optimizer; v2's one for both goes on decaying the network
+    whose turn it is not. Other than there, the critic learns from pictures clamped to 0...1.
     """
     generator, critic = place.settle(learner.generator), place.settle(learner.critic)
     learner.freeze(frozen)
+    betas = (momentum, 0.99)
     optimizers = {
-        "generator": adamw([_learning(generator)], max_lr, weight_decay=weight_decay, betas=BETAS),
+        "generator": adamw([_learning(generator)], max_lr, weight_decay=weight_decay, betas=betas),
         "critic": adamw(
-            [_learning(critic)], max_lr * critic_times, weight_decay=weight_decay, betas=BETAS
+            [_learning(critic)], max_lr * critic_times, weight_decay=weight_decay, betas=betas
         ),
     }
     mean = Mean(generator, ema)
@@ -189,7 +199,7 @@ def take_turn(
         if turn == "critic":
             with torch.no_grad():
                 fake = learner.generator(x).clamp(0, 1)
-            terms = {"critic_loss": critic_loss(learner.critic, fake, y)}
+            terms = {"critic_loss": critic_loss(learner.critic(y), learner.critic(fake))}
         else:
             with untrained(learning["critic"]):
                 terms = learner.terms(x, y)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lessonpipe.data.augment import Augment
 from lessonpipe.data.manifest import Side
 from lessonpipe.data.pairs import Batches, Pairs, in_order
-from lessonpipe.measure import psnr
+from lessonpipe.measure import gained
 from lessonpipe.nets import Generator
 from lessonpipe.train.place import Place
 
@@ -27,10 +27,10 @@ class GeneratorLearner:
         """The terms of the loss for crappy `x` and good `y`, `B 3 H W` in 0...1."""
         return self.loss(self.net(x), y)
 
-    def measures(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-        """PSNR in dB, and what it gains over the crappy picture."""
-        made, crappy = psnr(self.net(x), y), psnr(x, y)
-        return {"psnr": made.mean(), "psnr_gain": (made - crappy).mean()}
+    def tested(self, x: Tensor, y: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The terms, and PSNR in dB with what it gains over the crappy picture."""
+        made = self.net(x)
+        return self.loss(made, y), gained(made, x, y)
 
     def groups(self) -> list[list[nn.Parameter]]:
         """Early encoder, late encoder, decoder."""

@@ -13,7 +13,8 @@ from torch.optim import AdamW, Optimizer
 class OneCycle:
     """Rate up by a cosine from max/25 over `warmup` of the steps, then down to max/250,000.
 
-    The momentum goes the other way, 0.95 -> 0.85 -> 0.95.
+    The momentum goes the other way, 0.95 -> 0.85 -> 0.95. fastai v2 differs in two numbers: it
+    warms up for 0.25 of the steps and ends at max/100,000.
     """
 
     steps: int
@@ -45,7 +46,11 @@ def _cosine(start: float, end: float, t: float) -> float:
 
 
 def spread(lr: float | Sequence[float], groups: int) -> list[float]:
-    """One rate a group: `(a, b)` spaced geometrically, one number the same for all."""
+    """One rate a group: `(a, b)` spaced geometrically, one number the same for all.
+
+    fastai's `slice(a, b)` and plain number; its `slice(b)` alone, a tenth of `b` for all groups
+    but the last, is not here.
+    """
     if isinstance(lr, int | float):
         return [float(lr)] * groups
     low, high = lr
@@ -62,7 +67,11 @@ def adamw(
     betas: tuple[float, float] = (0.95, 0.99),
     eps: float = 1e-5,
 ) -> AdamW:
-    """Adam with decoupled weight decay over those parameters of `groups` that learn."""
+    """Adam with decoupled weight decay over those parameters of `groups` that learn.
+
+    As in fastai v1 all of them decay; v2 spares biases and batch norms. `eps` is v2's: v1 left
+    torch's 1e-8.
+    """
     rates = spread(lr, len(groups))
     learning = [
         {"params": [p for p in group if p.requires_grad], "lr": rate, "max_lr": rate}

@@ -9,7 +9,7 @@ from lessonpipe.losses import FeatureLoss, PixelLoss
 from lessonpipe.nets import Critic, Generator
 from lessonpipe.train.critic import CriticLearner
 from lessonpipe.train.fit import take_step
-from lessonpipe.train.gan import BETAS, GanLearner, take_turn
+from lessonpipe.train.gan import GanLearner, take_turn
 from lessonpipe.train.generator import GeneratorLearner
 from lessonpipe.train.place import Place
 from lessonpipe.train.schedule import adamw
@@ -71,14 +71,17 @@ def gan_steps(x: Tensor, y: Tensor) -> dict[Turn, Step]:
     place = Place.here()
     generator = lesson_generator()
     critic = Critic("lesson", pretrained=False, width=128)
-    learner = GanLearner(generator, critic, PixelLoss("mse", generator.encoder.std, 50.0))
+    learner = GanLearner(
+        generator, critic, PixelLoss("mse", generator.encoder.std, 50.0), train_bn=True
+    )
     learner.freeze(False)
     learning: dict[Turn, list[nn.Parameter]] = {
         "critic": list(place.settle(critic).parameters()),
         "generator": list(place.settle(generator).parameters()),
     }
     optimizers = {
-        turn: adamw([learning[turn]], 1e-4, weight_decay=1e-3, betas=BETAS) for turn in learning
+        turn: adamw([learning[turn]], 1e-4, weight_decay=1e-3, betas=(0.0, 0.99))
+        for turn in learning
     }
     x, y = place.put(x), place.put(y)
 

@@ -10,10 +10,12 @@ import yaml
 from PIL import Image, ImageDraw
 
 from lessonpipe.crappify import Draws, Recipe, Step
+from lessonpipe.crappify.recipe import steps_of
 from lessonpipe.errors import UserError
 from tests.conftest import ROOT, make_picture
 
-DEFAULT = yaml.safe_load((ROOT / "params.yaml").read_text())["crappify"]
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+LESSON = PARAMS["recipes"]["lesson"]
 
 
 def lesson(path: Path, rng: random.Random) -> bytes:
@@ -34,7 +36,8 @@ def lesson(path: Path, rng: random.Random) -> bytes:
 
 @pytest.mark.parametrize("size", [(500, 375), (333, 500), (96, 96), (120, 97)])
 def test_the_default_recipe_is_the_lessons(size: tuple[int, int], tmp_path: Path) -> None:
-    recipe = Recipe(DEFAULT["recipe"], quality=DEFAULT["quality"], seed=7)
+    assert PARAMS["crappify"]["recipe"] == "lesson"
+    recipe = Recipe(LESSON, quality=PARAMS["crappify"]["quality"], seed=7)
     for number in range(3):
         path = tmp_path / f"{number}.png"
         make_picture(*size, seed=number).save(path)
@@ -44,11 +47,45 @@ def test_the_default_recipe_is_the_lessons(size: tuple[int, int], tmp_path: Path
 
 
 def test_spoiling_and_encoding_give_the_same_pixels(picture: Image.Image) -> None:
-    for steps in (DEFAULT["recipe"], ["blur", "noise"], [{"jpeg": {"quality": 20}}, "crease"]):
+    for steps in (LESSON, ["blur", "noise"], [{"jpeg": {"quality": 20}}, "crease"]):
         recipe = Recipe(steps)
         encoded, _ = recipe.encode(picture, "a.jpg")
         read = Image.open(io.BytesIO(encoded)).convert("RGB")
         assert np.array_equal(read, recipe.spoil(picture, "a.jpg"))
+
+
+def test_a_recipe_is_a_name_or_its_steps() -> None:
+    assert steps_of("lesson", PARAMS["recipes"]) == LESSON
+    assert steps_of(["grey"], {}) == ["grey"]
+    with pytest.raises(UserError, match="no recipe is called 'color'; choose one of: colour, inp"):
+        steps_of("color", PARAMS["recipes"])
+
+
+@pytest.mark.parametrize("name", PARAMS["recipes"])
+def test_every_recipe_that_comes_ready_spoils_each_picture_anew(name: str) -> None:
+    recipe = Recipe(PARAMS["recipes"][name])
+    given = make_picture(300, 200)
+    made = [recipe.spoil(given, str(i)) for i in range(6)]
+    assert all(picture.tobytes() != given.tobytes() for picture in made)
+    same_for_all = name in ("colour", "superres")
+    assert len({picture.tobytes() for picture in made}) == (1 if same_for_all else 6)
+    if name == "superres":
+        assert made[0].size == (144, 96)
+
+
+def test_the_steps_that_leave_spots_are_known() -> None:
+    recipes = PARAMS["recipes"]
+    spots = {name: Recipe(steps).spots for name, steps in recipes.items()}
+    assert spots == {
+        "lesson": ["text"],
+        "colour": [],
+        "old-photo": ["crease", "ink"],
+        "watermark": ["watermark"],
+        "inpaint": ["hole"],
+        "jpeg": [],
+        "superres": [],
+    }
+    assert Recipe(["tests.crappify.test_recipe.Lighter"]).spots == []
 
 
 def test_a_recipe_that_does_not_end_in_jpeg_loses_nothing(picture: Image.Image) -> None:

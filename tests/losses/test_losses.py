@@ -1,4 +1,4 @@
-"""What is made small, against formulas."""
+"""What is made small, against formulas; tests/fastai compares it with fastai's."""
 
 import math
 
@@ -19,10 +19,8 @@ def test_pixel_loss_is_in_the_lessons_normalised_units():
     assert float(l1) == pytest.approx(2 * sum(0.1 / s for s in std) / 3, rel=1e-5)
 
 
-def test_the_gram_matrix_tells_what_goes_together_and_not_where():
-    x = torch.tensor([[[[1.0, 2.0]], [[3.0, 4.0]]]])  # 1 2 1 2
-    expected = torch.tensor([[5.0, 11.0], [11.0, 25.0]]) / 4
-    assert torch.allclose(gram(x)[0], expected)
+def test_the_gram_matrix_does_not_tell_where_a_thing_is():
+    x = torch.rand(1, 2, 3, 4)
     assert torch.allclose(gram(x.flip(-1)), gram(x))
 
 
@@ -46,41 +44,6 @@ def vgg_loss() -> FeatureLoss:
     return FeatureLoss(
         "vgg16_bn", pixel=pixel, taps=[2, 3, 4], weights=[5, 15, 2], pretrained=False
     )
-
-
-def test_feature_loss_on_vgg_equals_the_lessons_seven_terms(vgg_loss):
-    import torchvision
-
-    vgg = torchvision.models.vgg16_bn().features.eval()
-    names = list(vgg_loss.eyes.state_dict())
-    own = dict(zip(names, vgg.state_dict().values(), strict=False))
-    vgg_loss.eyes.load_state_dict(own)
-    made, good = torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64)
-    mean = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
-    std = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
-
-    def look(x):
-        x, kept = (x - mean) / std, []
-        for i, layer in enumerate(vgg):
-            x = layer(x)
-            if i in (22, 32, 42):
-                kept.append(x.clone())  # the next layer works in place
-        return kept
-
-    expected = {"pixel": ((made - good) / std).abs().mean()}
-    for i, (a, b, w) in enumerate(zip(look(made), look(good), [5, 15, 2], strict=True)):
-        expected[f"feat_{i}"] = (a - b).abs().mean() * w
-
-        def style(x):
-            n, c, h, wide = x.shape
-            flat = x.view(n, c, -1)
-            return flat @ flat.transpose(1, 2) / (c * h * wide)
-
-        expected[f"gram_{i}"] = (style(a) - style(b)).abs().mean() * w**2 * 5e3
-    terms = vgg_loss(made, good)
-    assert set(terms) == set(expected)
-    for name, value in expected.items():
-        assert terms[name].item() == pytest.approx(float(value), rel=1e-4), name
 
 
 def test_feature_loss_computes_nothing_past_the_last_tap(vgg_loss):

@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-from torch import Tensor
 
 from lessonpipe.data.manifest import Pair
-from lessonpipe.report.scores import Scores, compare
+from lessonpipe.report.scores import REMOVED, Scores, compare
 
 GOOD = torch.full((1, 3, 16, 16), 0.5)
 NOWHERE = torch.zeros(1, 1, 16, 16, dtype=torch.bool)
@@ -15,13 +14,11 @@ def tile(photo: str, number: int = 0) -> Pair:
     return Pair(f"{photo}/{number}", photo, photo, "valid", "good", "crappy", "")
 
 
-def add(
-    scores: Scores, pair: Pair, off: float, crappy_off: float = 0.1, touched: Tensor = NOWHERE
-) -> None:
+def add(scores: Scores, pair: Pair, off: float, crappy_off: float = 0.1) -> None:
     """A tile that is `off` everywhere, of a crappy one that is `crappy_off`."""
     texture = torch.rand(GOOD.shape, generator=torch.Generator().manual_seed(1)) / 10
     good = GOOD + texture
-    scores.add([pair], good + off, good + crappy_off, good, touched, torch.tensor([off]))
+    scores.add([pair], good + off, good + crappy_off, good, torch.tensor([off]))
 
 
 def test_a_photo_of_many_tiles_counts_as_one() -> None:
@@ -53,26 +50,42 @@ def test_text_removed_is_one_less_the_share_of_the_error_that_is_left() -> None:
     crappy[..., :2, :] += 0.4
     made[..., :2, :] += 0.1
     made[..., 8:, :] -= 0.3  # elsewhere: not the text's business
-    scores.add([tile("a")], made, crappy, good, touched, torch.zeros(1))
-    scores.add([tile("a", 1)], good, crappy, good, touched, torch.zeros(1))
+    for number, picture in enumerate((made, good)):
+        part = [tile("a", number)]
+        scores.add(part, picture, crappy, good, torch.zeros(1))
+        scores.add_removed("text_removed", part, picture, crappy, good, touched)
     assert scores.by_photo("text_removed") == pytest.approx([1 - (0.1**2) / (0.4**2) / 2])
 
 
 def test_the_ceiling_is_what_the_model_makes_of_the_picture_without_text() -> None:
     scores = Scores()
     touched = ~NOWHERE
-    scores.add([tile("a")], GOOD + 0.2, GOOD + 0.4, GOOD, touched, torch.zeros(1))
-    scores.add_ceiling([tile("a")], GOOD + 0.1, GOOD + 0.4, GOOD, touched)
+    part = [tile("a")]
+    scores.add(part, GOOD + 0.2, GOOD + 0.4, GOOD, torch.zeros(1))
+    for measure, off in (("text_removed", 0.2), ("text_ceiling", 0.1)):
+        scores.add_removed(measure, part, GOOD + off, GOOD + 0.4, GOOD, touched)
     summary = scores.summary(seed=0)
     assert summary["text_removed"]["mean"] == pytest.approx(0.75)
     assert summary["text_ceiling"]["mean"] == pytest.approx(1 - 1 / 16)
 
 
-def test_without_text_nothing_is_said_of_it() -> None:
+def test_of_damage_that_is_not_there_nothing_is_said() -> None:
     scores = Scores()
     add(scores, tile("a"), off=0.1)
-    assert "text_removed" not in scores.summary(seed=0)
-    assert "text_ceiling" not in scores.summary(seed=0)
+    assert not set(REMOVED) & set(scores.summary(seed=0))
+    scores.add_removed("damage_removed", [tile("a")], GOOD, GOOD, GOOD, NOWHERE)
+    assert not set(REMOVED) & set(scores.summary(seed=0))
+
+
+def test_a_model_that_greys_has_no_colour_and_a_grey_photo_no_say() -> None:
+    torch.manual_seed(0)
+    coloured, scores = torch.rand(GOOD.shape), Scores()
+    grey = coloured.mean(1, keepdim=True).expand_as(coloured)
+    scores.add([tile("a")], grey, coloured, coloured, torch.zeros(1))
+    scores.add([tile("b")], coloured, coloured, coloured, torch.zeros(1))
+    scores.add([tile("c")], coloured, coloured, grey, torch.zeros(1))
+    assert scores.by_photo("colourfulness") == pytest.approx([0, 1], abs=1e-3)
+    assert scores.by_photo("ab_error")[1] == 0 < scores.by_photo("ab_error")[0]
 
 
 def test_models_are_compared_photo_by_photo() -> None:

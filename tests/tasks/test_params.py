@@ -59,6 +59,13 @@ def refused(door: Door, tmp_path: Path, stage: str, text: str | bytes, **env: st
         ("crappify.quality", [70, 10], ["crappify.quality", "low to high"]),
         ("crappify.quality", [0, 700], ["crappify.quality", "[0, 700]", "1"]),
         ("crappify.series", "(", ["crappify.series = '('", "regular expression"]),
+        (
+            "crappify.recipe",
+            "color",
+            ["crappify.recipe = 'color'", "colour, inpaint, jpeg, lesson"],
+        ),
+        ("recipes.lesson", ["gray"], ["crappify.recipe", "'gray'", "grey"]),
+        ("recipes.lesson", 5, ["recipes.lesson", "valid list"]),
         ("crappify.recipe", ["gray"], ["crappify.recipe", "'gray'", "grey"]),
         ("crappify.recipe", [{"jpeg": {"q": 3}}], ["crappify.recipe", "'q'", "quality"]),
         ("crappify.recipe", [5], ["crappify.recipe.0", "5"]),
@@ -71,7 +78,7 @@ def test_a_wrong_param_is_named_with_what_would_be_right(
     key: str, value: object, words: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "mine.yaml").write_text(edited(key, value))
-    stage = "crappify" if key == "seed" else key.split(".")[0]
+    stage = {"seed": "crappify", "recipes": "crappify"}.get(top := key.split(".")[0], top)
     with pytest.raises(UserError) as told:
         load(_params_of(stage), stage, tmp_path / "mine.yaml")
     for word in words:

@@ -1,6 +1,7 @@
-"""Folds: a bright, broken line from edge to edge."""
+"""Folds: a nearly straight, cracked, white line from edge to edge."""
 
 import math
+from typing import ClassVar
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
@@ -8,28 +9,36 @@ from lessonpipe.crappify.step import Draws, Share, Step, WholeRange
 
 
 class Crease(Step):
-    """Wandering white lines, `count` of them, `width` wide as a share of the shorter side."""
+    """White cracks, `count` of them, at most `width` wide as a share of the shorter side."""
 
+    spots: ClassVar[bool] = True
     count: WholeRange = (1, 3)
-    width: Share = (0.005, 0.02)
+    width: Share = (0.006, 0.02)
 
     def __call__(self, picture: Image.Image, draws: Draws) -> Image.Image:
-        width, height = picture.size
         mask = Image.new("L", picture.size)
-        pen = ImageDraw.Draw(mask)
         for _ in range(draws.whole(self.count)):
-            x, y = draws.place(width, height)
-            turn = draws.rng.uniform(0, math.pi)
-            reach = math.hypot(width, height)
-            wander = 0.01 * reach
-            points = [
-                (
-                    x + t * reach / 12 * math.cos(turn) + draws.rng.gauss(0, wander),
-                    y + t * reach / 12 * math.sin(turn) + draws.rng.gauss(0, wander),
-                )
-                for t in range(-12, 13)
-            ]
-            thick = max(1, round(draws.between(self.width) * min(picture.size)))
-            pen.line(points, fill=draws.rng.randint(160, 255), width=thick, joint="curve")
+            _crack(mask, draws, max(1.5, draws.between(self.width) * min(picture.size)))
         soft = mask.filter(ImageFilter.GaussianBlur(0.6))
         return ImageChops.screen(picture, Image.merge("RGB", (soft, soft, soft)))
+
+
+def _crack(mask: Image.Image, draws: Draws, thick: float) -> None:
+    """One fold: its paint comes off more here than there, in flakes."""
+    rng, pen = draws.rng, ImageDraw.Draw(mask)
+    x, y = draws.place(*mask.size)
+    turn, reach = rng.uniform(0, math.pi), math.hypot(*mask.size)
+    bow, wave, strength = (
+        rng.gauss(0, 0.02) * reach,
+        rng.uniform(0, math.tau),
+        rng.uniform(180, 255),
+    )
+    for i in range(int(-2 * reach / thick), int(2 * reach / thick) + 1):
+        along = i * thick / 2
+        worn = 0.65 + 0.35 * math.sin(wave + 25 * along / reach) * rng.uniform(0.5, 1)
+        aside = bow * (along / reach) ** 2 + rng.gauss(0, 0.12) * thick
+        cx = x + along * math.cos(turn) - aside * math.sin(turn)
+        cy = y + along * math.sin(turn) + aside * math.cos(turn)
+        r = max(0.5, thick / 2 * worn * rng.uniform(0.5, 1.1))
+        level = round(strength * (0.5 + 0.5 * worn))
+        pen.ellipse((cx - r, cy - r, cx + r, cy + r), fill=level)

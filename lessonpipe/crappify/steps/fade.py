@@ -11,9 +11,9 @@ class Fade(Step):
     `cast` is how much of a warm paper tone, from 0 (none) to 1 (nothing else), is mixed in.
     """
 
-    contrast: Range = (0.5, 0.9)
-    colour: Range = (0.3, 0.9)
-    cast: Share = (0.05, 0.25)
+    contrast: Range = (0.55, 0.9)
+    colour: Range = (0.3, 0.8)
+    cast: Share = (0.1, 0.35)
 
     def __call__(self, picture: Image.Image, draws: Draws) -> Image.Image:
         faded = ImageEnhance.Contrast(picture).enhance(draws.between(self.contrast))

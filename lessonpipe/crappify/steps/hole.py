@@ -1,5 +1,7 @@
 """Black boxes: teaches filling holes."""
 
+from typing import ClassVar
+
 from PIL import Image, ImageDraw
 
 from lessonpipe.crappify.step import Draws, Share, Step, WholeRange
@@ -8,6 +10,7 @@ from lessonpipe.crappify.step import Draws, Share, Step, WholeRange
 class Hole(Step):
     """Black rectangles, `count` of them, each side a `share` of the picture's."""
 
+    spots: ClassVar[bool] = True
     count: WholeRange = (1, 2)
     share: Share = (0.1, 0.3)
 

@@ -1,7 +1,7 @@
-"""Blots: dark, soft-edged, irregular."""
+"""Blots: dark, round and uneven, with drops beside them."""
 
 import math
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from PIL import Image, ImageDraw, ImageFilter
 from pydantic import Field
@@ -14,20 +14,33 @@ Level = Annotated[int, Field(ge=0, le=255)]
 class Ink(Step):
     """Ink blots, `count` of them, with a radius that is a `share` of the shorter side."""
 
+    spots: ClassVar[bool] = True
     count: WholeRange = (1, 4)
     share: Share = (0.02, 0.08)
     colour: tuple[Level, Level, Level] = (20, 18, 40)
 
     def __call__(self, picture: Image.Image, draws: Draws) -> Image.Image:
         mask = Image.new("L", picture.size)
-        pen = ImageDraw.Draw(mask)
         for _ in range(draws.whole(self.count)):
             x, y = draws.place(*picture.size)
-            radius = draws.between(self.share) * min(picture.size)
-            rim = []
-            for spoke in range(16):
-                angle, far = spoke * math.tau / 16, radius * draws.rng.uniform(0.7, 1.3)
-                rim.append((x + far * math.cos(angle), y + far * math.sin(angle)))
-            pen.polygon(rim, fill=draws.rng.randint(180, 255))
+            _blot(mask, draws, x, y, draws.between(self.share) * min(picture.size))
         soft = mask.filter(ImageFilter.GaussianBlur(0.8))
         return Image.composite(Image.new("RGB", picture.size, self.colour), picture, soft)
+
+
+def _blot(mask: Image.Image, draws: Draws, x: float, y: float, radius: float) -> None:
+    """A round of a few waves, and drops that flew off it."""
+    rng, pen = draws.rng, ImageDraw.Draw(mask)
+    ink = rng.randint(200, 255)
+    waves = [(k, rng.gauss(0, 0.22 / k), rng.uniform(0, math.tau)) for k in range(2, 8)]
+    rim = []
+    for spoke in range(72):
+        angle = spoke * math.tau / 72
+        far = radius * (1 + sum(high * math.cos(k * angle + at) for k, high, at in waves))
+        rim.append((x + far * math.cos(angle), y + far * math.sin(angle)))
+    pen.polygon(rim, fill=ink)
+    for _ in range(rng.randint(1, 6)):
+        angle, far = rng.uniform(0, math.tau), radius * rng.uniform(1.2, 2.2)
+        cx, cy = x + far * math.cos(angle), y + far * math.sin(angle)
+        r = radius * rng.uniform(0.04, 0.2)
+        pen.ellipse((cx - r, cy - r, cx + r, cy + r), fill=ink)

@@ -1,17 +1,22 @@
 """Shrink: detail that is gone for good."""
 
 from PIL import Image
-from pydantic import Field
 
-from lessonpipe.crappify.step import Draws, Step
+from lessonpipe.crappify.step import Draws, Sides, Step
 
 
 class Resize(Step):
-    """Bilinear resize until the shorter side is `shorter` pixels, keeping the aspect ratio."""
+    """Bilinear resize until the shorter side is `shorter` pixels, keeping the aspect ratio.
 
-    shorter: int = Field(96, ge=8, le=4096)
+    Two numbers are a range from which each picture's own is drawn. Photos are RGB before this
+    step; the lesson's function converts them after it, which differs for palettes alone.
+    """
+
+    shorter: Sides = (96, 96)
 
     def __call__(self, picture: Image.Image, draws: Draws) -> Image.Image:
-        ratio = self.shorter / min(picture.size)
+        low, high = self.shorter
+        shorter = low if low == high else draws.whole(self.shorter)
+        ratio = shorter / min(picture.size)
         width, height = (max(1, int(side * ratio)) for side in picture.size)
         return picture.resize((width, height), Image.Resampling.BILINEAR)

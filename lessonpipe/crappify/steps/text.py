@@ -1,5 +1,7 @@
 """Scribble: letters over the picture."""
 
+from typing import ClassVar
+
 from PIL import Image, ImageDraw, ImageFont
 from pydantic import Field
 
@@ -13,6 +15,7 @@ class Text(Step):
     height in pixels.
     """
 
+    spots: ClassVar[bool] = True
     says: str | None = None
     letters: float = Field(10, ge=4, le=400)
 

@@ -1,5 +1,7 @@
 """Watermark: translucent words in a slanted grid."""
 
+from typing import ClassVar
+
 from PIL import Image, ImageDraw, ImageFont
 from pydantic import Field
 
@@ -12,6 +14,7 @@ class Watermark(Step):
     `letters` is their height as a share of the shorter side.
     """
 
+    spots: ClassVar[bool] = True
     says: str = Field("SAMPLE", min_length=1, max_length=60)
     opacity: Share = (0.2, 0.5)
     angle: Angle = (-45, 45)

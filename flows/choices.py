@@ -1,0 +1,215 @@
+"""Answer "does it help?" by experiments: every arm of a question, over some seeds, through DVC.
+
+    python -m flows choices [QUESTION ...]
+
+Reads `flows/choices.yaml`; queues what has not been run yet, runs it, measures the models, and
+writes `docs/choices.json`, `docs/choices.md` and a picture a question. Broken off, it goes on.
+"""
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field
+
+from flows import leash
+from lessonpipe.errors import LessonpipeError, one_of
+from lessonpipe.files import read_json, write_json, write_whole
+from lessonpipe.report.choices import table
+from lessonpipe.settings import Strict
+from tasks.profile import spelt
+
+QUESTIONS = Path("flows/choices.yaml")
+RAW = Path("docs/choices.json")
+PAGE = Path("docs/choices.md")
+PICTURES = Path("docs/choices")
+TELL = """# Choices, measured
+
+Each question was put to the sample pipeline, cut short, with {seeds} seeds an arm. Figures are
+means over seeds and the validation photos. In brackets the 95 % interval of the difference from
+the first row, paired, by a bootstrap over photos and seeds; **bold** where it leaves out zero, and
+where nothing is bold, no difference was to be seen. Seconds are those of the training stage.
+
+This page is made by `python -m flows choices`, which runs what is asked in
+`flows/choices.yaml`; the raw figures are in `choices.json`.
+"""
+
+
+class Question(Strict):
+    """What is asked, of which stage, and the arms: what each sets in params.yaml."""
+
+    asks: str
+    stage: str
+    measured_at: tuple[int, ...] = (128,)
+    arms: dict[str, dict[str, Any]] = Field(min_length=2)
+
+
+class Questions(Strict):
+    """The whole file."""
+
+    seeds: list[int]
+    common: dict[str, Any]
+    questions: dict[str, Question]
+
+
+class Experiment(Strict):
+    """One training: a name made of all that it is, so that it is found again."""
+
+    stage: str
+    words: list[str]
+
+    @property
+    def name(self) -> str:
+        """Its name as a DVC experiment."""
+        digest = hashlib.sha256(json.dumps([self.stage, self.words]).encode()).hexdigest()
+        return f"choice-{digest[:10]}"
+
+
+def answer(names: Iterable[str]) -> int:
+    """Run what is missing for the named questions, or for all, and write the page."""
+    asked = Questions(**yaml.safe_load(QUESTIONS.read_text("utf-8")))
+    chosen = list(names) or list(asked.questions)
+    for name in chosen:
+        if name not in asked.questions:
+            raise one_of("question", name, asked.questions)
+    results: dict[str, Any] = read_json(RAW) if RAW.is_file() else {}
+    for name in chosen:
+        question = asked.questions[name]
+        arms = {
+            arm: [experiment(question.stage, {**asked.common, **sets}, s) for s in asked.seeds]
+            for arm, sets in question.arms.items()
+        }
+        key = {arm: [e.name for e in experiments] for arm, experiments in arms.items()}
+        if results.get(name, {}).get("experiments") == key:
+            print(f"{name}: answered already")
+            continue
+        run_all(e for experiments in arms.values() for e in experiments)
+        results[name] = {"experiments": key, **measure(name, question, arms)}
+        write_json(RAW, results)
+        write_whole(PAGE, page(asked, results))
+    write_whole(PAGE, page(asked, results))
+    print(f"look at {PAGE}")
+    return 0
+
+
+def experiment(stage: str, sets: Mapping[str, Any], seed: int) -> Experiment:
+    """The training of `stage` with these settings; its seed is its own, its data everybody's."""
+    words = [f"{key}={spelt(value)}" for key, value in sets.items()]
+    return Experiment(stage=stage, words=[*words, f"+{stage}.seed={seed}"])
+
+
+def run_all(experiments: Iterable[Experiment]) -> None:
+    """Queue the experiments that have not been run, run the queue, see that all are there."""
+    missing = {e.name: e for e in experiments}
+    for name in _known():
+        missing.pop(name, None)
+    for name, one in missing.items():
+        sets = [word for text in one.words for word in ("-S", text)]
+        _dvc("exp", "run", "--quiet", "--queue", "--name", name, *sets, one.stage)
+    if missing:
+        print(f"{len(missing)} experiments", flush=True)
+        process = leash.start([sys.executable, "-m", "dvc", "exp", "run", "--run-all"])
+        try:
+            process.wait()
+        except KeyboardInterrupt:
+            _dvc("queue", "stop", "--kill")  # the queue has a worker of its own
+            raise
+        finally:
+            leash.end(process)
+    if lost := missing.keys() - _known():
+        raise LessonpipeError(
+            f"{len(lost)} experiments failed; see `dvc queue logs {sorted(lost)[0]}`"
+        )
+
+
+def measure(name: str, question: Question, arms: dict[str, list[Experiment]]) -> dict[str, Any]:
+    """The measures of every arm's models, seeds x photos at each size, and their seconds."""
+    seconds = {arm: [_seconds(e) for e in experiments] for arm, experiments in arms.items()}
+    values: dict[str, dict[str, dict[str, list[list[float]]]]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for i in range(len(next(iter(arms.values())))):
+            models = {arm: Path(folder) / experiments[i].name for arm, experiments in arms.items()}
+            for arm, experiments in arms.items():
+                out = f"models/{question.stage}"
+                _dvc("get", ".", out, "--rev", experiments[i].name, "-o", models[arm], "--force")
+            for px in question.measured_at:
+                found = _scores(models, px, None if i else PICTURES / f"{name}_{px}.jpg")
+                for arm, by_measure in found.items():
+                    for what, photos in by_measure.items():
+                        at = values.setdefault(str(px), {}).setdefault(arm, {})
+                        at.setdefault(what, []).append(photos)
+    return {"seconds": seconds, "values": values}
+
+
+def _scores(
+    models: dict[str, Path], image_px: int, picture: Path | None
+) -> dict[str, dict[str, list[float]]]:
+    if (next(iter(models.values())) / "metrics.json").is_file():  # critics say it themselves
+        return {arm: {"accuracy": [_accuracy(folder)]} for arm, folder in models.items()}
+    from lessonpipe.data.manifest import Manifest
+    from lessonpipe.measure import Perceptual
+    from lessonpipe.nets.folder import load_generator
+    from lessonpipe.nets.generator import fold_weight_norm
+    from lessonpipe.report.choices import MEASURES
+    from lessonpipe.report.page import as_jpeg
+    from lessonpipe.train.place import Place
+    from tasks import evaluate, params
+
+    p = params.load(evaluate.Params, "evaluate").model_copy(update={"grid_rows": 3})
+    place, pairs = Place.here(p.precision), Path("data/crappify")
+    nets = {
+        arm: place.ready(fold_weight_norm(load_generator(folder))) for arm, folder in models.items()
+    }
+    eyes = place.ready(Perceptual(p.encoder, pretrained=p.pretrained))
+    scores, grid = evaluate.measure(nets, Manifest.read(pairs), pairs, image_px, p, place, eyes)
+    if picture:
+        write_whole(picture, as_jpeg(grid.picture()))
+    return {
+        arm: {m: v for m in MEASURES if m != "accuracy" and (v := scores[arm].by_photo(m))}
+        for arm in models
+    }
+
+
+def _accuracy(folder: Path) -> float:
+    return float(read_json(folder / "metrics.json")["accuracy"])
+
+
+def page(asked: Questions, results: dict[str, Any]) -> str:
+    """All answers so far, in the order of the questions."""
+    parts = [TELL.format(seeds=len(asked.seeds))]
+    for name, question in asked.questions.items():
+        if name not in results:
+            continue
+        seconds = {arm: sum(s) / len(s) for arm, s in results[name]["seconds"].items()}
+        parts.append(f"## {question.asks}\n\n`python -m flows choices {name}`")
+        for px, arms in results[name]["values"].items():
+            parts.append(f"At {px} pixels:\n\n{table(arms, seconds)}")
+            picture = PICTURES / f"{name}_{px}.jpg"
+            if picture.is_file():
+                parts.append(f"![{question.asks}]({picture.relative_to(PAGE.parent).as_posix()})")
+    return "\n\n".join(parts) + "\n"
+
+
+def _known() -> set[str]:
+    return set(_dvc("exp", "list", "--all-commits", "--name-only").split())
+
+
+def _seconds(one: Experiment) -> float:
+    found = re.search(rf"^{one.stage}: done in (\d+) s", _dvc("queue", "logs", one.name), re.M)
+    return float(found[1]) if found else float("nan")
+
+
+def _dvc(*words: str | Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *map(str, words)], capture_output=True, text=True
+    )
+    if done.returncode:
+        raise LessonpipeError(f"dvc {words[0]} {words[1]}: {done.stderr.strip()}")
+    return done.stdout

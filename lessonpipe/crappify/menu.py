@@ -1,0 +1,38 @@
+"""Find a recipe as a person names it: in the params file of this folder, or in one of its own."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lessonpipe.crappify.recipe import Recipe, steps_of
+from lessonpipe.errors import UserError
+
+PARAMS = Path("params.yaml")
+
+
+def order(name: str | None) -> Recipe:
+    """The recipe called `name` in params.yaml, or the one chosen there; or a YAML file of steps.
+
+    With the `quality` and `seed` of params.yaml, if it is there. Raises `UserError`.
+    """
+    of_file = name is not None and name.endswith((".yaml", ".yml"))
+    params = _read(PARAMS) if PARAMS.is_file() or not of_file else {}
+    section = params.get("crappify", {})
+    chosen = _read(Path(name or "")) if of_file else name or section.get("recipe", "lesson")
+    steps = steps_of(chosen, params.get("recipes", {}))
+    if not isinstance(steps, list):
+        raise UserError(f"{name}: a recipe is a list of steps, such as `- grey`")
+    low, high = section.get("quality", (10, 70))
+    return Recipe(steps, quality=(low, high), seed=params.get("seed", 42))
+
+
+def _read(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{path} is not there; run this in the project's folder, or give --recipe a YAML file"
+        ) from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path} is not YAML: {error}") from error

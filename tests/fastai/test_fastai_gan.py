@@ -1,0 +1,265 @@
+"""Turns, losses, rates and modes of the GAN against fastai's `GANLearner`, in one run."""
+
+from functools import partial
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from fastai.callback.core import Callback
+from fastai.data.core import DataLoaders
+from fastai.data.load import DataLoader
+from fastai.losses import BCEWithLogitsLossFlat
+from fastai.optimizer import Adam
+from fastai.vision.gan import (
+    AdaptiveGANSwitcher,
+    AdaptiveLoss,
+    FixedGANSwitcher,
+    GANDiscriminativeLR,
+    GANLearner,
+    GANLoss,
+    GANModule,
+    gan_loss_from_func,
+)
+from torch import nn
+
+from lessonpipe.train.checkpoint import Checkpoint
+from lessonpipe.train.gan import GanLearner, critic_loss, fit_turns
+from lessonpipe.train.place import Place
+from lessonpipe.train.turns import AdaptiveSwitch, FixedSwitch
+from tests.fastai import peer
+
+LOSSES = [0.9, 0.7, 0.6, 5.0, 0.64, 5.0, 0.65, 0.1, 5.0, 0.66, 0.649, 0.0, 0.3, 0.2, 0.9, 0.1, 0.7]
+
+
+def our_turns(switch, losses: list[float]) -> list[str]:
+    turns = []
+    for loss in losses:
+        turns.append(switch.turn)
+        switch.after(loss)
+    return turns
+
+
+def their_turns(switcher: Callback, losses: list[float]) -> list[str]:
+    trainer = SimpleNamespace(gen_mode=False)
+    trainer.switch = lambda: setattr(trainer, "gen_mode", not trainer.gen_mode)
+    switcher.learn = SimpleNamespace(training=True, gan_trainer=trainer)
+    switcher("before_train")
+    turns = []
+    for loss in losses:
+        turns.append("generator" if trainer.gen_mode else "critic")
+        switcher.learn.loss = loss
+        switcher("after_batch")
+    return turns
+
+
+@pytest.mark.parametrize("threshold", [0.65, 0.3, 6.0])
+def test_the_adaptive_switch_takes_the_turns_of_fastais(threshold):
+    theirs = AdaptiveGANSwitcher(critic_thresh=threshold)
+    assert our_turns(AdaptiveSwitch(threshold), LOSSES) == their_turns(theirs, LOSSES)
+
+
+@pytest.mark.parametrize(("critic", "generator"), [(5, 1), (1, 1), (2, 3)])
+def test_the_fixed_switch_takes_the_turns_of_fastais(critic, generator):
+    theirs = FixedGANSwitcher(n_crit=critic, n_gen=generator)
+    assert our_turns(FixedSwitch(critic, generator), LOSSES) == their_turns(theirs, LOSSES)
+
+
+class Painter(nn.Module):
+    """A small generator whose answers are in 0...1, with a batch norm that shows its mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            nn.Conv2d(3, 6, 3, padding=1, bias=False),
+            nn.BatchNorm2d(6),
+            nn.ReLU(),
+            nn.Conv2d(6, 3, 1),
+        )
+        self.encoder = SimpleNamespace(unfreeze=lambda train_bn: None)
+
+    def forward(self, x):
+        return torch.sigmoid(self.net(x))
+
+
+class Judge(nn.Sequential):
+    """A small critic with a grid of logits and a batch norm that shows its mode."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            nn.Conv2d(3, 8, 4, 2, 1, bias=False),
+            nn.LeakyReLU(0.2),
+            nn.BatchNorm2d(8),
+            nn.Conv2d(8, 1, 4),
+        )
+
+
+def flat(critic: nn.Module) -> nn.Module:
+    """The critic as fastai has it: logits in a row."""
+    return nn.Sequential(critic, nn.Flatten())
+
+
+def networks() -> tuple[Painter, Judge]:
+    torch.manual_seed(0)
+    return Painter(), Judge()
+
+
+def pixel(made, good, **_):
+    return F.mse_loss(made, good)
+
+
+def functions():
+    judge = AdaptiveLoss(BCEWithLogitsLossFlat())
+    return gan_loss_from_func(pixel, judge, weights_gen=(0.7, 50.0))
+
+
+def learner(generator: nn.Module, critic: nn.Module) -> GanLearner:
+    return GanLearner(generator, critic, lambda a, b: {"pixel": 50 * pixel(a, b)}, 0.7)
+
+
+def test_both_losses_are_fastais_with_their_gradients():
+    generator, critic = networks()
+    module = GANModule(generator, flat(critic))
+    loss = GANLoss(*functions(), module)
+    x, y = torch.rand(2, 2, 3, 16, 16)
+    both = [*generator.parameters(), *critic.parameters()]
+
+    theirs = loss.generator(generator(x), y)
+    ours = sum(learner(generator, critic).terms(x, y).values())
+    assert ours.item() == pytest.approx(theirs.item(), rel=1e-5)
+    for a, b in zip(*(torch.autograd.grad(v, both) for v in (ours, theirs)), strict=True):
+        assert peer.close(a, b)
+
+    generator.requires_grad_(False)
+    theirs = loss.critic(module.critic(y), x)
+    ours = critic_loss(critic(y), critic(generator(x)))
+    assert ours.item() == pytest.approx(theirs.item(), rel=1e-5)
+    weights = list(critic.parameters())
+    for a, b in zip(*(torch.autograd.grad(v, weights) for v in (ours, theirs)), strict=True):
+        assert peer.close(a, b)
+
+
+class Watch(Callback):
+    """Notes whose turn it is, the rate, and which network is in training mode.
+
+    And takes v2 back to v1 in two things. v1 has one optimizer a network and so have we; v2 has
+    a single one for both, which would go on decaying the network whose turn it is not (it steps
+    over parameters without gradients). And v2 puts both into training mode when an epoch's
+    training begins, so that the idle one would be in evaluation mode after the first switch only.
+    """
+
+    order = 100
+
+    def before_fit(self):
+        self.seen = []
+
+    def before_train(self):
+        self.learn.gan_trainer.switch(self.learn.gan_trainer.gen_mode)
+
+    def before_step(self):
+        trainer = self.learn.gan_trainer
+        turn = "generator" if trainer.gen_mode else "critic"
+        modes = (trainer.generator.training, trainer.critic.training)
+        self.seen.append((turn, self.opt.hypers[0]["lr"], modes))
+
+    def after_batch(self):
+        for parameter in self.model.parameters():
+            parameter.grad = None
+
+
+def their_run(generator, critic, batches, switcher, switch_eval) -> Watch:
+    loader = DataLoader([(x[i], y[i]) for x, y in batches for i in (0, 1)], bs=2, num_workers=0)
+    watch = Watch()
+    learn = GANLearner(
+        DataLoaders(loader, loader, device=torch.device("cpu")),
+        generator,
+        flat(critic),
+        *functions(),
+        switcher=switcher,
+        switch_eval=switch_eval,
+        show_img=False,
+        cbs=[watch, GANDiscriminativeLR(5.0)],
+        opt_func=partial(Adam, mom=0.0, sqr_mom=0.99, eps=1e-5),
+        wd=1e-2,
+        wd_bn_bias=True,
+        lr=1e-3,
+    )
+    with learn.no_bar(), learn.no_logging():
+        learn.fit(1, 1e-3)
+    return watch
+
+
+class Batches:
+    """Batches that were made before, as the trainer wants them."""
+
+    pairs = SimpleNamespace(image_px=16)
+
+    def __init__(self, batches) -> None:
+        self.batches, self.steps = batches, len(batches)
+
+    def train(self, image_px, batch, pictures):
+        return self
+
+    def epoch(self, epoch):
+        return ((x, y, 1.0) for x, y in self.batches)
+
+    def valid(self, image_px, batch):
+        return iter([(*self.batches[0], 2)])
+
+
+def our_run(generator, critic, batches, switch, switch_eval, monkeypatch) -> list:
+    seen = []
+    original = torch.optim.AdamW.step
+
+    def step(self, *args, **options):
+        group = self.param_groups[0]
+        mine = {id(p) for p in generator.parameters()}
+        turn = "generator" if id(group["params"][0]) in mine else "critic"
+        seen.append((turn, group["lr"], (generator.training, critic.training)))
+        return original(self, *args, **options)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    fit_turns(
+        learner(generator, critic),
+        Batches(batches),
+        Place(torch.device("cpu"), torch.float32),
+        image_px=16,
+        batch=2,
+        pictures=None,
+        epochs=1,
+        max_lr=1e-3,
+        critic_times=5.0,
+        momentum=0.0,
+        weight_decay=1e-2,
+        switch=switch,
+        switch_eval=switch_eval,
+        ema=0.0,
+        frozen=False,
+        seed=0,
+        checkpoint=Checkpoint(None),
+    )
+    return seen
+
+
+@pytest.mark.parametrize("switch_eval", [True, False])
+@pytest.mark.parametrize("kind", ["fixed", "adaptive"])
+def test_a_run_of_turns_ends_with_fastais_weights(kind, switch_eval, monkeypatch):
+    torch.manual_seed(3)
+    batches = [(torch.rand(2, 3, 16, 16), torch.rand(2, 3, 16, 16)) for _ in range(12)]
+    switches = {
+        "fixed": (FixedSwitch(2, 1), FixedGANSwitcher(n_crit=2, n_gen=1)),
+        "adaptive": (AdaptiveSwitch(0.65), AdaptiveGANSwitcher(critic_thresh=0.65)),
+    }
+    switch, switcher = switches[kind]
+    theirs, ours = networks(), networks()
+    watch = their_run(*theirs, batches, switcher, switch_eval)
+    seen = our_run(*ours, batches, switch, switch_eval, monkeypatch)
+    assert [turn for turn, _, _ in seen] == [turn for turn, _, _ in watch.seen]
+    assert {turn for turn, _, _ in seen} == {"critic", "generator"}
+    assert [modes for _, _, modes in seen] == [modes for _, _, modes in watch.seen]
+    for (turn, rate, modes), (_, other, _) in zip(seen, watch.seen, strict=True):
+        assert rate == pytest.approx(other) == (5e-3 if turn == "critic" else 1e-3)
+        assert modes == ((turn == "generator", turn == "critic") if switch_eval else (True, True))
+    for mine, other in zip(ours, theirs, strict=True):
+        for our, their in zip(mine.parameters(), other.parameters(), strict=True):
+            assert peer.close(our, their)

@@ -1,0 +1,110 @@
+"""A question is answered by real DVC experiments, once; what was answered is not run again."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from flows import choices
+from lessonpipe.errors import UserError
+from tasks import evaluate, fit_feature, fit_gan, pretrain_critic, pretrain_generator
+from tests.conftest import ROOT
+
+STAGES = {
+    module.__name__.removeprefix("tasks."): module
+    for module in (pretrain_generator, pretrain_critic, fit_gan, fit_feature, evaluate)
+}
+STAGE = """
+import json, yaml
+from pathlib import Path
+p = yaml.safe_load(Path("params.yaml").read_text())["pretrain_critic"]
+out = Path("models/pretrain_critic")
+out.mkdir(parents=True)
+score = 0.5 + 0.1 * p["width"] + 0.004 * p["seed"]
+(out / "metrics.json").write_text(json.dumps({"accuracy": score}))
+print("pretrain_critic: done in 7 s")
+"""
+ASKED = """
+seeds: [1, 2]
+common: {pretrain_critic.depth: 2}
+questions:
+  width:
+    asks: Wide or narrow?
+    stage: pretrain_critic
+    arms:
+      narrow: {}
+      wide: {pretrain_critic.width: 3}
+"""
+
+
+def test_every_arm_is_valid_params_for_its_stage():
+    asked = choices.Questions(**yaml.safe_load((ROOT / choices.QUESTIONS).read_text()))
+    whole = yaml.safe_load((ROOT / "params.yaml").read_text())
+    assert len(asked.questions) >= 16
+    for question in asked.questions.values():
+        assert question.stage in STAGES
+        for sets in question.arms.values():
+            params = json.loads(json.dumps(whole))
+            for key, value in {**asked.common, **sets}.items():
+                *way, last = key.split(".")
+                section = params
+                for part in way:
+                    section = section[int(part) if part.isdigit() else part]
+                assert last in section, key
+                section[last] = value
+            for name, module in STAGES.items():
+                module.Params(seed=1, precision="auto", **params[name])
+
+
+def test_an_unknown_question_is_answered_with_the_right_ones(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(UserError, match="residual"):
+        choices.answer(["residuals"])
+
+
+@pytest.mark.slow
+def test_a_question_is_answered_by_experiments_and_only_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")
+    files = {
+        "stage.py": STAGE,
+        "flows/choices.yaml": ASKED,
+        "params.yaml": "pretrain_critic: {width: 1, depth: 5}\n",
+        "dvc.yaml": yaml.safe_dump(
+            {
+                "stages": {
+                    "pretrain_critic": {
+                        "cmd": "python stage.py",
+                        "params": ["pretrain_critic"],
+                        "outs": ["models/pretrain_critic"],
+                    }
+                }
+            }
+        ),
+    }
+    for name, text in files.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(text)
+    who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for words in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
+        subprocess.run(words, check=True)
+    subprocess.run(["git", "add", "-A"], check=True)
+    subprocess.run(["git", *who, "commit", "-qm", "start"], check=True)
+
+    assert choices.answer([]) == 0
+    found = json.loads(choices.RAW.read_text())["width"]
+    assert found["values"]["128"]["wide"]["accuracy"] == [
+        [pytest.approx(0.804)],
+        [pytest.approx(0.808)],
+    ]
+    assert found["seconds"] == {"narrow": [7, 7], "wide": [7, 7]}
+    page = choices.PAGE.read_text()
+    assert "| wide | 0.806 **+0.200** (+0.200…+0.200) | 7 |" in page
+    assert Path("params.yaml").read_text() == files["params.yaml"]  # the workspace is left alone
+
+    capsys.readouterr()
+    assert choices.answer(["width"]) == 0
+    assert "answered already" in capsys.readouterr().out
