@@ -1,6 +1,6 @@
 # run: build a restorer on the sample photos, or with PROFILE=short RECIPE=colour from profiles/ and
 # the recipes of params.yaml.  test: all tests.  lint: style and types.  ui: Prefect on localhost.
-# bench: how fast crappify is.
+# bench: how fast, against fastai.
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
@@ -31,7 +31,7 @@ ui: .venv/installed
 	python -m flows ui
 
 bench: .venv/installed
-	python -m tests.bench_crappify
+	python -m tests.bench
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -3,6 +3,7 @@
 import argparse
 import math
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -27,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _add_restore(commands)
     _add_crappify(commands)
     _add_summary(commands)
+    _add_lr_find(commands)
     args = parser.parse_args(argv)
     try:
         return int(args.run(args))
@@ -104,6 +106,13 @@ def _add_summary(commands: Any) -> None:
     one.set_defaults(run=_print_summary)
 
 
+def _add_lr_find(commands: Any) -> None:
+    one = commands.add_parser("lr-find", help="try learning rates for a training stage")
+    one.add_argument("stage", metavar="STAGE", help="such as pretrain_generator")
+    one.add_argument("--phase", type=int, default=1, help="of the stage's phases (default 1)")
+    one.set_defaults(run=lambda args: find_rate(args.stage, args.phase))
+
+
 def _print_summary(args: argparse.Namespace) -> int:
     from lessonpipe.nets import summary  # loads torch: not before the words are right
 
@@ -115,6 +124,15 @@ def _print_summary(args: argparse.Namespace) -> int:
     )
     print(summary.table(summary.rows(net, args.size or (360, 480))))
     return 0
+
+
+def find_rate(stage: str, phase: int) -> int:
+    """Knock at the stage's own door: the core does not know the stages."""
+    if not Path("tasks", "__main__.py").is_file():
+        print("lessonpipe: no stages are here; run it in the project's folder", file=sys.stderr)
+        return 2
+    words = [sys.executable, "-m", "tasks", stage, "--lr-find", str(phase)]
+    return subprocess.run(words, check=False).returncode
 
 
 def restore_files(

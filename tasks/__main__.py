@@ -1,4 +1,4 @@
-"""The one door to every stage: `python -m tasks NAME`.
+"""The one door to every stage: `python -m tasks NAME`, and `--lr-find` before it is trained.
 
 DVC, Prefect (through DVC) and Ray jobs all come in here. Exit codes: 0 done, 2 something the
 person can mend, 130 interrupted.
@@ -31,6 +31,14 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tasks", description=__doc__.split("\n")[0])
     parser.add_argument("stage", choices=STAGES, help="the stage to run")
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="params file")
+    parser.add_argument(
+        "--lr-find",
+        type=int,
+        nargs="?",
+        const=1,
+        metavar="PHASE",
+        help="train nothing: try learning rates as this phase of it would (default: the first)",
+    )
     args = parser.parse_args(argv)
     os.environ.setdefault("DO_NOT_TRACK", "1")
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
@@ -42,6 +50,11 @@ def main(argv: list[str] | None = None) -> int:
         guard.end_with_parent()
         module = importlib.import_module(f"tasks.{args.stage}")
         p = params.load(module.Params, getattr(module, "SECTION", args.stage), args.params)
+        if args.lr_find is not None:
+            from tasks import lr_find
+
+            lr_find.run(args.stage, module, p, args.lr_find)
+            return 0
         with guard.alone(args.stage):
             start = time.perf_counter()
             module.run(p)

@@ -7,10 +7,22 @@ Its params are those of fit_feature, so that nothing but the loss differs.
 
 from pathlib import Path
 
-from tasks import work
+from lessonpipe.train.generator import GeneratorLearner, PairData
+from lessonpipe.train.place import Place
+from tasks import fit_feature, work
 from tasks.fit_feature import Params, teach
 
 SECTION = "fit_feature"
+
+
+def ready(p: Params) -> tuple[GeneratorLearner, PairData, Place]:
+    """As fit_feature's, without its feature terms."""
+    return fit_feature.ready(without_features(p))
+
+
+def without_features(p: Params) -> Params:
+    """The same params, pixel loss alone."""
+    return p.model_copy(update={"feature": None})
 
 
 def run(
@@ -20,6 +32,4 @@ def run(
     out: Path = Path("models/fit_control"),
 ) -> None:
     """Train as fit_feature does, without its feature terms."""
-    work.train(
-        teach, p.model_copy(update={"feature": None}), {"pairs": pairs, "generator": generator}, out
-    )
+    work.train(teach, without_features(p), {"pairs": pairs, "generator": generator}, out)

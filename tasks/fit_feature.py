@@ -83,17 +83,28 @@ def feature_loss(
     )
 
 
+def ready(
+    p: Params,
+    pairs: Path = Path("data/crappify"),
+    generator: Path = Path("models/pretrain_generator"),
+) -> tuple[GeneratorLearner, PairData, Place]:
+    """The network and its loss, the data, and where: all that a first step needs."""
+    place = Place.here(p.precision)
+    torch.manual_seed(p.seed)
+    net = load_generator(generator)
+    loss = feature_loss(p.feature, p.pixel, net.encoder.std, weight=p.pixel_weight)
+    learner = GeneratorLearner(net, place.ready(loss), p.train_bn)
+    return learner, PairData(pairs, p.augment, p.seed, place), place
+
+
 def teach(config: dict[str, Any]) -> None:
     """The training function, run once a worker."""
     p = Params(**config["params"])
-    place = Place.here(p.precision)
-    torch.manual_seed(p.seed)
-    net = load_generator(Path(config["generator"]))
-    loss = feature_loss(p.feature, p.pixel, net.encoder.std, weight=p.pixel_weight)
+    learner, data, place = ready(p, Path(config["pairs"]), Path(config["generator"]))
     history = fit(
-        GeneratorLearner(net, place.ready(loss), p.train_bn),
+        learner,
         p.phases,
-        PairData(Path(config["pairs"]), p.augment, p.seed, place),
+        data,
         place,
         weight_decay=p.weight_decay,
         seed=p.seed,
@@ -103,5 +114,6 @@ def teach(config: dict[str, Any]) -> None:
     if place.rank == 0:
         out = Path(config["out"])
         stage = out.name.strip(".").removesuffix(".draft")
-        save_model(out, net, {"stage": stage, "image_px": p.phases[-1].image_px, **last(history)})
+        about = {"stage": stage, "image_px": p.phases[-1].image_px, **last(history)}
+        save_model(out, learner.net, about)
         write_whole(out / "history.csv", as_csv(history))

@@ -48,16 +48,24 @@ def run(
     work.train(teach, p, {"pairs": pairs, "made": made}, out)
 
 
-def teach(config: dict[str, Any]) -> None:
-    """The training function, run once a worker."""
-    p = Params(**config["params"])
+def ready(
+    p: Params, pairs: Path = Path("data/crappify"), made: Path = Path("data/save_preds")
+) -> tuple[CriticLearner, PairData, Place]:
+    """The critic, the data, and where: all that a first step needs."""
     place = Place.here(p.precision)
     torch.manual_seed(p.seed)
     net = Critic(p.critic, pretrained=p.pretrained, encoder=p.encoder, depth=p.depth, width=p.width)
+    return CriticLearner(net), PairData(pairs, p.augment, p.seed, place, made=made), place
+
+
+def teach(config: dict[str, Any]) -> None:
+    """The training function, run once a worker."""
+    p = Params(**config["params"])
+    learner, data, place = ready(p, Path(config["pairs"]), Path(config["made"]))
     history = fit(
-        CriticLearner(net),
+        learner,
         p.phases,
-        PairData(Path(config["pairs"]), p.augment, p.seed, place, made=Path(config["made"])),
+        data,
         place,
         weight_decay=p.weight_decay,
         seed=p.seed,
@@ -66,6 +74,6 @@ def teach(config: dict[str, Any]) -> None:
     )
     if place.rank == 0:
         out = Path(config["out"])
-        save_model(out, net, {"stage": "pretrain_critic", **last(history)})
+        save_model(out, learner.net, {"stage": "pretrain_critic", **last(history)})
         write_whole(out / "history.csv", as_csv(history))
         write_json(out / "metrics.json", {"accuracy": history[-1]["valid_accuracy"]})

@@ -60,9 +60,10 @@ def run(
     work.train(teach, p, {"pairs": pairs}, out)
 
 
-def teach(config: dict[str, Any]) -> None:
-    """The training function, run once a worker."""
-    p = Params(**config["params"])
+def ready(
+    p: Params, pairs: Path = Path("data/crappify")
+) -> tuple[GeneratorLearner, PairData, Place]:
+    """The network and its loss, the data, and where: all that a first step needs."""
     place = Place.here(p.precision)
     torch.manual_seed(p.seed)
     net = Generator(
@@ -80,10 +81,18 @@ def teach(config: dict[str, Any]) -> None:
         output=p.output,
         y_range=p.y_range,
     )
+    learner = GeneratorLearner(net, place.ready(PixelLoss(p.loss, net.encoder.std)), p.train_bn)
+    return learner, PairData(pairs, p.augment, p.seed, place), place
+
+
+def teach(config: dict[str, Any]) -> None:
+    """The training function, run once a worker."""
+    p = Params(**config["params"])
+    learner, data, place = ready(p, Path(config["pairs"]))
     history = fit(
-        GeneratorLearner(net, place.ready(PixelLoss(p.loss, net.encoder.std)), p.train_bn),
+        learner,
         p.phases,
-        PairData(Path(config["pairs"]), p.augment, p.seed, place),
+        data,
         place,
         weight_decay=p.weight_decay,
         seed=p.seed,
@@ -92,5 +101,5 @@ def teach(config: dict[str, Any]) -> None:
     )
     if place.rank == 0:
         out = Path(config["out"])
-        save_model(out, net, {"stage": "pretrain_generator", **last(history)})
+        save_model(out, learner.net, {"stage": "pretrain_generator", **last(history)})
         write_whole(out / "history.csv", as_csv(history))

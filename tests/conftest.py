@@ -3,12 +3,16 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from tests.server import BODY, Serve, Server
 
 ROOT = Path(__file__).resolve().parent.parent
 os.environ["PYTHONPATH"] = str(ROOT)  # for processes started by tests, Ray's workers too
@@ -81,3 +85,20 @@ def door(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Starts servers of `body` that behave well, or in some `manner`."""
+    servers: list[Server] = []
+
+    def start(manner: str = "well", body: bytes = BODY) -> Server:
+        server = Server(body, manner)
+        threading.Thread(target=partial(server.serve_forever, 0.01), daemon=True).start()
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()

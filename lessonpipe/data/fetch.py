@@ -1,4 +1,4 @@
-"""Fetch an archive: goes on where it broke off, checked before use, unpacked safely."""
+"""Fetch a file: goes on where it broke off, checked before use; archives unpacked safely."""
 
 import errno
 import hashlib
@@ -20,11 +20,19 @@ from lessonpipe.progress import bar
 
 @dataclass(frozen=True)
 class Archive:
-    """A tar file at an address, and what its bytes must hash to."""
+    """A file at an address, and what its bytes must hash to, or what the hash begins with.
+
+    `cure` is what somebody can do who has no network.
+    """
 
     url: str
     algorithm: str
     digest: str
+    cure: str = "use `source: sample` or `source: folder`"
+
+    def is_whole(self, path: Path) -> bool:
+        """Whether the bytes at `path` are those meant."""
+        return _digest(path, self.algorithm).startswith(self.digest)
 
 
 def fetch(archive: Archive, folder: Path, *, tries: int = 5, pause: float = 1.0) -> Path:
@@ -35,7 +43,7 @@ def fetch(archive: Archive, folder: Path, *, tries: int = 5, pause: float = 1.0)
     """
     folder.mkdir(parents=True, exist_ok=True)
     whole = folder / Path(archive.url).name
-    if whole.is_file() and _digest(whole, archive.algorithm) == archive.digest:
+    if whole.is_file() and archive.is_whole(whole):
         return whole
     part = whole.with_name(whole.name + ".part")
     wrong = failed = 0
@@ -43,10 +51,10 @@ def fetch(archive: Archive, folder: Path, *, tries: int = 5, pause: float = 1.0)
         before = part.stat().st_size if part.exists() else 0
         reason = _download(archive.url, part)
         if reason is None:
-            found = _digest(part, archive.algorithm)
-            if found == archive.digest:
+            if archive.is_whole(part):
                 os.replace(part, whole)
                 return whole
+            found = _digest(part, archive.algorithm)
             part.unlink()
             wrong += 1
             if wrong == 2:
@@ -61,7 +69,7 @@ def fetch(archive: Archive, folder: Path, *, tries: int = 5, pause: float = 1.0)
         if failed == tries:
             raise UserError(
                 f"cannot fetch {archive.url} ({reason}); check the network and run again: what "
-                "has arrived is kept. Without a network, use `source: sample` or `source: folder`"
+                f"has arrived is kept. Without a network, {archive.cure}"
             )
         time.sleep(pause * 2**failed if failed else pause / 10)
 

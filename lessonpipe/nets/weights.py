@@ -1,19 +1,23 @@
-"""Where pretrained ImageNet weights come from: a folder, an installed package, or the hub.
+"""Where pretrained ImageNet weights come from: a folder, an installed package, or a hub.
 
 The order is: the folder named by LESSONPIPE_WEIGHTS (`NAME.safetensors` or `NAME.pth`); a
-package that carries them; the hub that timm knows. Pickled files are read with
-`weights_only=True` and, from a package, only after their sha256 was checked.
+package that carries them; torchvision's files, fetched once into torch's own cache; the hub that
+timm knows. Pickled files are read with `weights_only=True`, so no code in them is run. What a
+package carries and what is fetched here is used only after its sha256 was checked; for what timm
+fetches the hub's client checks the length, and the rest is trust in HTTPS.
 """
 
 import hashlib
 import importlib.util
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from lessonpipe.data.fetch import Archive, fetch
 from lessonpipe.errors import UserError
 
 
@@ -40,19 +44,52 @@ CARRIED = {
 }
 
 
+HUB_URL = "https://download.pytorch.org/models"  # or LESSONPIPE_HUB, a mirror with these files
+HUB = {  # the eight digits in a file's name are the start of its sha256
+    "resnet18": "resnet18-f37072fd.pth",
+    "resnet34": "resnet34-b627a593.pth",  # the lesson's encoder
+    "resnet50": "resnet50-0676ba61.pth",
+    "vgg16": "vgg16-397923af.pth",
+    "vgg16_bn": "vgg16_bn-6c64b313.pth",  # the lesson's eyes
+    "vgg19_bn": "vgg19_bn-c79401a0.pth",
+}
+
+
 def load_pretrained(net: nn.Module, name: str) -> None:
     """Fill a timm feature network called `name` with its ImageNet weights, in place.
 
-    Raises `UserError` when no source has them.
+    Raises `UserError` when no source has them, or when they are another network's.
     """
     import timm
 
+    # built even where it is not looked at, so that a seed gives the same network from any source
     whole = timm.create_model(name, pretrained=False)
-    whole.load_state_dict(_fetch(name, whole.state_dict()))
-    wanted = net.state_dict()
-    state = whole.state_dict()
+    with torch.random.fork_rng(devices=[]):
+        fill(net, _fetch(name, whole.state_dict()), name)
+
+
+def fill(net: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
+    """Give `net` the weights of a whole network, whose classifier is left out.
+
+    Names may have dots where the other has underscores. A batch norm's count of batches, which
+    old files lack, may be missing; nothing else may.
+    """
     flat = {key.replace(".", "_"): value for key, value in state.items()}
-    net.load_state_dict({key: state.get(key, flat.get(key.replace(".", "_"))) for key in wanted})
+    wanted = net.state_dict()
+    chosen = {key: flat.get(key.replace(".", "_"), wanted[key]) for key in wanted}
+    missing = [
+        key
+        for key in wanted
+        if key.replace(".", "_") not in flat and not key.endswith("num_batches_tracked")
+    ]
+    other = [key for key, value in chosen.items() if value.shape != wanted[key].shape]
+    if missing or other:
+        raise UserError(
+            f"the weights found for {name} are not of that network: "
+            f"{len(missing)} layers are missing and {len(other)} have other shapes, such as "
+            f"{(missing or other)[0]}"
+        )
+    net.load_state_dict(chosen)
 
 
 def _fetch(name: str, like: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -63,7 +100,7 @@ def _fetch(name: str, like: dict[str, Tensor]) -> dict[str, Tensor]:
                 return _read(path)
     if name in CARRIED:
         return _in_order(_read_carried(name), like)
-    return _from_hub(name)
+    return _from_torchvision(name) if name in HUB else _from_timm(name)
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -100,7 +137,21 @@ def _in_order(state: dict[str, Tensor], like: dict[str, Tensor]) -> dict[str, Te
     return dict(zip(like, state.values(), strict=True))
 
 
-def _from_hub(name: str) -> dict[str, Tensor]:
+def _from_torchvision(name: str) -> dict[str, Tensor]:
+    """Fetched once into torch's cache, whose names torchvision shares; one process at a time."""
+    from filelock import FileLock
+
+    file = HUB[name]
+    base = os.environ.get("LESSONPIPE_HUB", "").rstrip("/") or HUB_URL
+    digest = Path(file).stem.rpartition("-")[2]
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    folder.mkdir(parents=True, exist_ok=True)
+    archive = Archive(f"{base}/{file}", "sha256", digest, _cure(name))
+    with FileLock(folder / f".{file}.lock"):
+        return _read(fetch(archive, folder, tries=3, pause=0.5))
+
+
+def _from_timm(name: str) -> dict[str, Tensor]:
     import timm
 
     try:
@@ -108,6 +159,12 @@ def _from_hub(name: str) -> dict[str, Tensor]:
     except Exception as error:  # the hub's client has a dozen ways to say "no network"
         raise UserError(
             f"could not fetch the pretrained weights of {name} ({type(error).__name__}); check "
-            f"the network, or put {name}.safetensors into a folder and name it in "
-            "LESSONPIPE_WEIGHTS, or use tf_efficientnet_lite0, whose weights come in a package"
+            f"the network, or {_cure(name)}"
         ) from error
+
+
+def _cure(name: str) -> str:
+    return (
+        f"put {name}.safetensors or {name}.pth into a folder and name it in LESSONPIPE_WEIGHTS, "
+        "or use tf_efficientnet_lite0, whose weights come in a package"
+    )

@@ -2,7 +2,9 @@
 
 import csv
 import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 TITLES = {
     "pretrain_generator": "Generator, by pixels",
@@ -15,12 +17,7 @@ TITLES = {
 
 def curves(histories: dict[str, Path]) -> str:
     """An SVG with a panel a stage: losses on the left axis, PSNR or accuracy on the right."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    plt.rcParams.update({"svg.hashsalt": "lessonpipe", "font.size": 9})
+    plt = _pyplot()
     figure, panels = plt.subplots(1, len(histories), figsize=(3.1 * len(histories), 2.7))
     for panel, (stage, path) in zip(panels, histories.items(), strict=True):
         rows = list(csv.DictReader(io.StringIO(path.read_text())))
@@ -39,9 +36,42 @@ def curves(histories: dict[str, Path]) -> str:
         panel.legend(fontsize=7, frameon=False)
         panel.spines["top"].set_visible(False)
         right.spines["top"].set_visible(False)
+    return _svg(figure)
+
+
+def rate_curve(
+    stage: str, rates: Sequence[float], losses: Sequence[float], suggested: Mapping[str, float]
+) -> str:
+    """An SVG of the smoothed loss over the rates that were tried, each suggestion a dot."""
+    plt = _pyplot()
+    figure, panel = plt.subplots(figsize=(5, 3.2))
+    panel.set_title(f"Learning rates: {TITLES.get(stage, stage)}", fontsize=10)
+    panel.semilogx(rates, losses)
+    for name, rate in suggested.items():
+        at = min(range(len(rates)), key=lambda i: abs(rates[i] - rate))
+        panel.plot(rate, losses[at], "o", label=f"{name} {rate:.1e}")
+    panel.set_xlabel("learning rate")
+    panel.set_ylabel("loss, smoothed")
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.legend(fontsize=8, frameon=False)
+    return _svg(figure)
+
+
+def _pyplot() -> Any:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    plt.rcParams.update({"svg.hashsalt": "lessonpipe", "font.size": 9})
+    return plt
+
+
+def _svg(figure: Any) -> str:
+    """The figure as the text of an SVG element, always the same for the same figure."""
     figure.tight_layout()
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
-    plt.close(figure)
+    _pyplot().close(figure)
     text = buffer.getvalue()
     return text[text.index("<svg") :]

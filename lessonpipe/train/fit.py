@@ -140,7 +140,6 @@ def _train_epoch(
     seed: int,
 ) -> dict[str, float]:
     learner.net.train()
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     step = epoch * batches.steps
     sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), dtype=torch.float64))
     title = f"phase {phase + 1} epoch {epoch + 1} at {batches.pairs.image_px}"
@@ -148,12 +147,7 @@ def _train_epoch(
     for x, y, share in steps_bar(loader, title, batches.steps, place):
         cycle.apply(optimizer, step)
         seed_step(seed, phase * 1_000_000 + step, place.rank)
-        optimizer.zero_grad(set_to_none=True)
-        with place.autocast():
-            terms = learner.terms(place.put(x), place.put(y))
-        (torch.stack(list(terms.values())).sum() * share).backward()
-        place.sum_grads(parameters)
-        optimizer.step()
+        terms = take_step(learner, optimizer, x, y, share, place)
         for name, value in terms.items():
             sums[name] += value.detach().double().cpu() * share
         step += 1
@@ -161,6 +155,24 @@ def _train_epoch(
     means = {"train_loss": sum(means.values()), **means}
     stop_at_nan(means["train_loss"], f"phase {phase + 1}, epoch {epoch + 1}")
     return means
+
+
+def take_step(
+    learner: Learner,
+    optimizer: torch.optim.Optimizer,
+    x: Tensor,
+    y: Tensor,
+    share: float,
+    place: Place,
+) -> Terms:
+    """One step of the optimizer on one batch; answers with the terms of the loss before it."""
+    optimizer.zero_grad(set_to_none=True)
+    with place.autocast():
+        terms = learner.terms(place.put(x), place.put(y))
+    (torch.stack(list(terms.values())).sum() * share).backward()
+    place.sum_grads(p for group in optimizer.param_groups for p in group["params"])
+    optimizer.step()
+    return terms
 
 
 @torch.no_grad()

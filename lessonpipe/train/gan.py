@@ -1,7 +1,7 @@
 """Fit two networks that take turns (Goodfellow et al. 2014, in the lesson's form)."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from lessonpipe.train.checkpoint import Checkpoint
 from lessonpipe.train.fit import Data, History, Terms, describe, steps_bar, stop_at_nan, validate
 from lessonpipe.train.place import Place
 from lessonpipe.train.schedule import adamw, seed_step
-from lessonpipe.train.turns import Switch
+from lessonpipe.train.turns import Switch, Turn
 
 
 def critic_loss(real: Tensor, fake: Tensor) -> Tensor:
@@ -157,7 +157,10 @@ def _train_epoch(
     sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), dtype=torch.float64))
     turns = {"critic": 0, "generator": 0}
     loader = batches.epoch(epoch)
-    learning = {"generator": _learning(generator), "critic": _learning(critic)}
+    learning: dict[Turn, list[nn.Parameter]] = {
+        "generator": _learning(generator),
+        "critic": _learning(critic),
+    }
     title = f"epoch {epoch + 1} at {batches.pairs.image_px}"
     for step, (x, y, share) in enumerate(steps_bar(loader, title, batches.steps, place)):
         seed_step(seed, epoch * batches.steps + step, place.rank)
@@ -165,20 +168,7 @@ def _train_epoch(
         generator.train(turn == "generator" or not switch_eval)
         critic.train(turn == "critic" or not switch_eval)
         x, y = place.put(x), place.put(y)
-        optimizers[turn].zero_grad(set_to_none=True)
-        with place.autocast():
-            if turn == "critic":
-                with torch.no_grad():
-                    fake = generator(x).clamp(0, 1)
-                terms = {"critic_loss": critic_loss(critic(y), critic(fake))}
-            else:
-                with untrained(learning["critic"]):
-                    terms = learner.terms(x, y)
-                    (torch.stack(list(terms.values())).sum() * share).backward()
-        if turn == "critic":
-            (terms["critic_loss"] * share).backward()
-        place.sum_grads(learning[turn])
-        optimizers[turn].step()
+        terms = take_turn(learner, turn, optimizers[turn], learning, x, y, share, place)
         if turn == "generator":
             mean.update(generator)
         total = sum(place.sum({k: v.detach() * share for k, v in terms.items()}).values())
@@ -188,6 +178,37 @@ def _train_epoch(
         sums[f"{turn}_loss"] += total
     rows = {f"train_{t}_loss": float(sums[f"{t}_loss"]) / max(1, n) for t, n in turns.items()}
     return {**rows, **{f"{t}_steps": n for t, n in turns.items()}}
+
+
+def take_turn(
+    learner: GanLearner,
+    turn: Turn,
+    optimizer: torch.optim.Optimizer,
+    learning: Mapping[Turn, list[nn.Parameter]],
+    x: Tensor,
+    y: Tensor,
+    share: float,
+    place: Place,
+) -> Terms:
+    """One step of critic or generator on one batch, the other held still; answers with the terms.
+
+    `learning` has the parameters of each that learn.
+    """
+    optimizer.zero_grad(set_to_none=True)
+    with place.autocast():
+        if turn == "critic":
+            with torch.no_grad():
+                fake = learner.generator(x).clamp(0, 1)
+            terms = {"critic_loss": critic_loss(learner.critic(y), learner.critic(fake))}
+        else:
+            with untrained(learning["critic"]):
+                terms = learner.terms(x, y)
+                (torch.stack(list(terms.values())).sum() * share).backward()
+    if turn == "critic":
+        (terms["critic_loss"] * share).backward()
+    place.sum_grads(learning[turn])
+    optimizer.step()
+    return terms
 
 
 class untrained:

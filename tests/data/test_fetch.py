@@ -3,13 +3,8 @@
 import hashlib
 import io
 import random
-import re
 import tarfile
-import threading
 import zlib
-from collections.abc import Callable, Iterator
-from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -17,75 +12,11 @@ import pytest
 from lessonpipe.data.fetch import Archive, fetch, unpack_pictures
 from lessonpipe.errors import UserError
 from tests.conftest import make_picture
-
-BODY = bytes(range(256)) * 2000
-
-
-class Server(ThreadingHTTPServer):
-    """Serves `body` by `manner`, a generator of answers; remembers the Range of each request."""
-
-    def __init__(self, body: bytes, manner: str) -> None:
-        super().__init__(("127.0.0.1", 0), Answer)
-        self.body, self.manner, self.seen = body, manner, []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/images.tar.gz"
-
-
-class Answer(BaseHTTPRequestHandler):
-    server: Server
-
-    def log_message(self, *_: object) -> None: ...
-
-    def do_GET(self) -> None:
-        asked = self.headers.get("Range")
-        first = len(self.server.seen) == 0
-        self.server.seen.append(asked)
-        body, manner = self.server.body, self.server.manner
-        if manner == "garbage":
-            self.wfile.write(b"what is this\r\n\r\n")
-            return
-        if manner == "missing":
-            self.send_error(404)
-            return
-        start = 0
-        if asked and manner != "no ranges":
-            start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1])  # type: ignore[index]
-            if start >= len(body):
-                self.send_error(416)
-                return
-        self.send_response(206 if start else 200)
-        rest = body[start:]
-        self.send_header("Content-Length", str(len(rest)))
-        self.end_headers()
-        if manner == "wrong":
-            rest = bytes(len(rest))
-        breaks = (manner in ("breaks", "no ranges") and first) or manner == "always breaks"
-        self.wfile.write(rest[: (len(rest) + 1) // 2] if breaks else rest)
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[..., Server]]:
-    servers: list[Server] = []
-
-    def start(manner: str = "well", body: bytes = BODY) -> Server:
-        server = Server(body, manner)
-        threading.Thread(target=partial(server.serve_forever, 0.01), daemon=True).start()
-        servers.append(server)
-        return server
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+from tests.server import BODY, Serve, Server
 
 
 def archive(server: Server, body: bytes = BODY) -> Archive:
     return Archive(server.url, "sha256", hashlib.sha256(body).hexdigest())
-
-
-Serve = Callable[..., Server]
 
 
 def test_a_download_is_whole_and_not_repeated(serve: Serve, tmp_path: Path) -> None:

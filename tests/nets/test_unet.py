@@ -3,10 +3,11 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from lessonpipe.errors import UserError
 from lessonpipe.nets import Encoder, Generator, Unet
-from lessonpipe.nets.blocks import PixelShuffleUp, SelfAttention
+from lessonpipe.nets.blocks import PixelShuffleUp, SelfAttention, conv
 from lessonpipe.nets.generator import fold_weight_norm
 
 
@@ -121,3 +122,58 @@ def test_carried_weights_know_a_cat():
     cat = torch.from_numpy(data.chelsea().copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
     cat = nn.functional.interpolate(cat, (224, 224), mode="bilinear", antialias=True)
     assert int(net.eval()(cat).argmax()) in range(281, 286)  # ImageNet's five domestic cats
+
+
+def test_attention_equals_its_formula_whole_or_in_parts():
+    torch.manual_seed(0)
+    layer = SelfAttention(16).eval().requires_grad_(False)
+    layer.gamma.fill_(0.7)
+    for height, width in ((5, 7), (40, 41)):  # 1640 places go in two parts
+        x = torch.randn(2, 16, height, width)
+        flat = x.flatten(2)
+        query, key, value = layer.query(flat), layer.key(flat), layer.value(flat)
+        where = torch.bmm(query.transpose(1, 2), key).softmax(dim=1)  # over the query axis
+        expected = (0.7 * torch.bmm(value, where) + flat).view_as(x)
+        torch.testing.assert_close(layer(x), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_channels_stay_last_through_the_whole_network(dtype):
+    net = Generator("resnet18", pretrained=False, attention=True)
+    net = net.to(memory_format=torch.channels_last)
+    leaks: list[nn.Module] = []
+
+    def look(module: nn.Module, given: object, answer: object) -> None:
+        if isinstance(answer, torch.Tensor) and answer.dim() == 4:
+            last = answer.is_contiguous(memory_format=torch.channels_last)
+            leaks.extend([] if last else [module])
+
+    for name, module in net.named_modules():
+        if "parametrizations" not in name:  # weights, not pictures
+            module.register_forward_hook(look)
+    x = torch.rand(2, 3, 64, 64).to(memory_format=torch.channels_last)
+    with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+        net(x)
+    assert leaks == []
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_spectral_convolution_is_torchs_own(training, bias):
+    torch.manual_seed(0)
+    fast = conv(6, 10, 4, stride=2, padding=1, bias=bias, norm="spectral", act=False)
+    slow = nn.Sequential(spectral_norm(nn.Conv2d(6, 10, 4, 2, 1, bias=bias)))
+    slow.load_state_dict(fast.state_dict())
+    x = torch.randn(2, 6, 12, 12)
+    answers, grads = [], []
+    for net in (fast.train(training), slow.train(training)):
+        for _ in range(2):
+            net.zero_grad()
+            y = net(x)
+            y.square().sum().backward()
+        answers.append(y.detach())
+        grads.append([p.grad for p in net.parameters()])
+    torch.testing.assert_close(*answers)
+    torch.testing.assert_close(*grads, rtol=1e-4, atol=1e-4)
+    for key, value in slow.state_dict().items():
+        torch.testing.assert_close(fast.state_dict()[key], value)
