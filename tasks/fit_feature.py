@@ -32,12 +32,15 @@ class Feature(Strict):
     taps: list[int] = Field(min_length=1)
     weights: list[float]
     gram_weight: float = Field(ge=0)
+    gram_taps: list[int] | None
     unit: bool
 
     @model_validator(mode="after")
     def _as_many(self) -> "Feature":
         if len(self.taps) != len(self.weights):
             raise ValueError(f"{len(self.taps)} taps need as many weights, not {self.weights}")
+        if more := set(self.gram_taps or []) - set(self.taps):
+            raise ValueError(f"gram_taps {sorted(more)} are none of the taps {self.taps}")
         return self
 
 
@@ -78,6 +81,7 @@ def feature_loss(
         taps=p.taps,
         weights=p.weights,
         gram_weight=p.gram_weight,
+        gram_taps=p.gram_taps,
         unit=p.unit,
         pretrained=p.pretrained,
     )

@@ -23,7 +23,8 @@ class FeatureLoss(nn.Module):
     `taps` number the encoder's features from fine to coarse, 0 at half size; `weights` has one w
     a tap, and features count w, Gram matrices w**2 * `gram_weight`. With timm's `vgg16_bn` and
     taps 2, 3, 4 these are the lesson's ReLUs 22, 32 and 42. The encoder ends at the last tap,
-    and the good picture runs through it without gradient.
+    and the good picture runs through it without gradient. `gram_taps` names those of the taps
+    that have a Gram term, by default all.
 
     `unit` compares the features of each place scaled to length 1, as LPIPS does (Zhang et al.
     2018); Gram matrices, which tell how strong a texture is, are always of features as they are.
@@ -37,6 +38,7 @@ class FeatureLoss(nn.Module):
         taps: Sequence[int],
         weights: Sequence[float],
         gram_weight: float = 5000.0,
+        gram_taps: Sequence[int] | None = None,
         unit: bool = False,
         pretrained: bool = True,
     ) -> None:
@@ -46,6 +48,7 @@ class FeatureLoss(nn.Module):
         self.eyes = frozen(eyes.net)
         self.pixel, self.taps, self.weights = pixel, list(taps), list(weights)
         self.gram_weight, self.unit = gram_weight, unit
+        self.gram_taps = self.taps if gram_taps is None else list(gram_taps)
 
     def train(self, mode: bool = True) -> "FeatureLoss":
         """The eyes never train."""
@@ -66,7 +69,7 @@ class FeatureLoss(nn.Module):
                 if self.unit:
                     s, a = F.normalize(s, dim=1), F.normalize(a, dim=1)
                 terms[f"feat_{i}"] = w * F.l1_loss(s, a)
-            if self.gram_weight:
-                for i, (w, s, a) in enumerate(zip(self.weights, seen, aim, strict=True)):
+            for i, (w, s, a) in enumerate(zip(self.weights, seen, aim, strict=True)):
+                if self.gram_weight and self.taps[i] in self.gram_taps:
                     terms[f"gram_{i}"] = w**2 * self.gram_weight * F.l1_loss(gram(s), gram(a))
         return terms

@@ -53,6 +53,19 @@ def test_feature_loss_computes_nothing_past_the_last_tap(vgg_loss):
     assert len([m for m in shallow.eyes.modules() if isinstance(m, nn.Conv2d)]) == 4
 
 
+def test_only_the_taps_that_are_named_have_a_gram_term(vgg_loss):
+    made, good = torch.rand(2, 1, 3, 64, 64)
+    some = FeatureLoss(
+        "vgg16_bn",
+        pixel=vgg_loss.pixel,
+        taps=[1, 2],
+        weights=[1, 2],
+        gram_taps=[2],
+        pretrained=False,
+    )
+    assert set(some(made, good)) == {"pixel", "feat_0", "feat_1", "gram_1"}
+
+
 def test_feature_loss_reaches_the_made_picture_and_not_the_good_one(vgg_loss):
     made = torch.rand(1, 3, 64, 64, requires_grad=True)
     good = torch.rand(1, 3, 64, 64, requires_grad=True)

@@ -54,6 +54,7 @@ def refused(door: Door, tmp_path: Path, stage: str, text: str | bytes, **env: st
         ("download.limit", ..., ["download.limit is missing", "mine.yaml"]),
         ("crappify.tiles.tile_px", 8, ["crappify.tiles.tile_px = 8", "32"]),
         ("crappify.tiles.px", 8, ["crappify.tiles.px is unknown", "tile_px, train, valid"]),
+        ("fit_feature.feature.gram_taps", [1, 7], ["fit_feature.feature", "gram_taps [7]"]),
         ("crappify.valid_share", 1.5, ["crappify.valid_share = 1.5", "less than 1"]),
         ("crappify.valid_share", float("nan"), ["crappify.valid_share", "finite"]),
         ("crappify.quality", [70, 10], ["crappify.quality", "low to high"]),
