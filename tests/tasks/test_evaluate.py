@@ -150,7 +150,7 @@ def test_the_page_shows_the_steps_of_the_chosen_recipe_and_their_measures(
     monkeypatch.chdir(tmp_path)
     at = [evaluate.At(image_px=64, models=["generator", "feature"])]
     change = {"at": at, "encoder": "resnet18"}
-    evaluate.run(PARAMS.model_copy(update=change), folder)
+    evaluate.run(PARAMS.model_copy(update=change), folder, photos=tmp_path)
     html = (tmp_path / "reports/index.html").read_text()
     shown = html[html.index("What was done to the photos") : html.index("All parameters")]
     assert all(
