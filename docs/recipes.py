@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from lessonpipe.crappify.menu import order
+from lessonpipe.crappify.named import named_recipe
 from lessonpipe.data.pairs import square
 from lessonpipe.data.photos import open_photo
 from lessonpipe.data.pictures import grid
@@ -33,7 +33,7 @@ def main() -> None:
         row = []
         for path in (photos[i] for i in shown):
             photo = square(open_photo(path), 288)
-            row += [photo, order(name).spoil(photo, path.name)]
+            row += [photo, named_recipe(name).spoil(photo, path.name)]
         rows.append([square(picture, SIDE) for picture in row])
     pairs = grid(rows, ["photo", "crappy", "photo", "crappy"])
     sheet = Image.new("RGB", (pairs.width + MARGIN, pairs.height), (250, 250, 248))

@@ -4,6 +4,8 @@
 
 Reads `flows/choices.yaml`; queues what has not been run yet, runs it, measures the models, and
 writes `docs/choices.json`, `docs/choices.md` and a picture a question. Broken off, it goes on.
+An experiment is found again by what it sets, not by the code: `dvc exp remove` it to run it anew.
+The pipeline itself must have run (`dvc repro`): its data are what is measured on.
 """
 
 import hashlib
@@ -22,7 +24,7 @@ from pydantic import Field
 from flows import leash
 from lessonpipe.errors import LessonpipeError, one_of
 from lessonpipe.files import read_json, write_json, write_whole
-from lessonpipe.report.choices import table
+from lessonpipe.report.choices import MEASURES, table
 from lessonpipe.settings import Strict
 from tasks.profile import spelt
 
@@ -157,7 +159,6 @@ def _scores(
     from lessonpipe.measure import Perceptual
     from lessonpipe.nets.folder import load_generator
     from lessonpipe.nets.generator import fold_weight_norm
-    from lessonpipe.report.choices import MEASURES
     from lessonpipe.report.page import as_jpeg
     from lessonpipe.train.place import Place
     from tasks import evaluate, params
@@ -183,7 +184,7 @@ def _accuracy(folder: Path) -> float:
 
 def page(asked: Questions, results: dict[str, Any]) -> str:
     """All answers so far, in the order of the questions."""
-    parts = [TELL.format(seeds=len(asked.seeds))]
+    parts = [TELL.format(seeds=len(asked.seeds)).rstrip()]
     for name, question in asked.questions.items():
         if name not in results:
             continue

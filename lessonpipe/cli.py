@@ -37,18 +37,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except OSError as error:
         out = getattr(args, "out", None)
-        where = f": {error.filename}" if error.filename else f"; look at the disk of {out}"
-        print(f"lessonpipe: {error.strerror or error}{where if out else ''}", file=sys.stderr)
+        disk = f"; look at the disk of {out}" if out else ""
+        where = f": {error.filename}" if error.filename else disk
+        print(f"lessonpipe: {error.strerror or error}{where}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("lessonpipe: interrupted; pictures that were done are kept", file=sys.stderr)
         return 130
 
 
-def _add_restore(commands: Any) -> None:
-    one = commands.add_parser("restore", help="restore pictures with a trained model")
+def _add_pictures(one: argparse.ArgumentParser) -> None:
     one.add_argument("paths", nargs="+", metavar="PATH", help="files, folders or globs")
     one.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="where to")
+    one.add_argument("--overwrite", action="store_true", help="replace files that are there")
+
+
+def _add_restore(commands: Any) -> None:
+    one = commands.add_parser("restore", help="restore pictures with a trained model")
+    _add_pictures(one)
     one.add_argument(
         "--model",
         type=Path,
@@ -59,7 +65,6 @@ def _add_restore(commands: Any) -> None:
     how = one.add_mutually_exclusive_group()
     how.add_argument("--scale", type=_scale, default=1.0, help="enlarge by this first (default 1)")
     how.add_argument("--size", type=_size, metavar="WxH", help="or to this size in pixels")
-    one.add_argument("--overwrite", action="store_true", help="replace files that are there")
     one.set_defaults(
         run=lambda args: restore_files(
             args.paths, args.out, args.model, args.scale, args.size, overwrite=args.overwrite
@@ -69,14 +74,12 @@ def _add_restore(commands: Any) -> None:
 
 def _add_crappify(commands: Any) -> None:
     one = commands.add_parser("crappify", help="spoil pictures by a recipe, to see what it does")
-    one.add_argument("paths", nargs="+", metavar="PATH", help="files, folders or globs")
-    one.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="where to")
+    _add_pictures(one)
     one.add_argument(
         "--recipe",
         metavar="NAME",
         help="a recipe of ./params.yaml, by default the one chosen there; or a YAML file of steps",
     )
-    one.add_argument("--overwrite", action="store_true", help="replace files that are there")
     one.set_defaults(
         run=lambda args: crappify_files(args.paths, args.out, args.recipe, overwrite=args.overwrite)
     )
@@ -175,10 +178,10 @@ def restore_files(
 
 def crappify_files(paths: Sequence[str], out: Path, recipe: str | None, *, overwrite: bool) -> int:
     """Spoil every picture into `out` under its own name, the same each time."""
-    from lessonpipe.crappify.menu import order
+    from lessonpipe.crappify.named import named_recipe
 
     sys.path.insert(0, str(Path.cwd()))  # where steps of one's own are
-    dish = order(recipe)
+    spoiler = named_recipe(recipe)
     targets = plan(paths, out)
     if not targets:
         raise UserError(f"no pictures in {', '.join(paths)}")
@@ -187,7 +190,7 @@ def crappify_files(paths: Sequence[str], out: Path, recipe: str | None, *, overw
     for source, target in bar(targets.items(), "crappify", total=len(targets), unit="picture"):
         try:
             name = target.relative_to(out).as_posix()
-            save(dish.spoil(open_photo(source), name), target)
+            save(spoiler.spoil(open_photo(source), name), target)
         except PictureError as error:
             failed.append(str(error))
     print(f"{len(targets) - len(failed)} spoilt into {out}")

@@ -17,7 +17,7 @@ from lessonpipe.nets.folder import save_model
 from lessonpipe.settings import Strict
 from lessonpipe.train.checkpoint import Checkpoint
 from lessonpipe.train.critic import CriticLearner
-from lessonpipe.train.fit import Phase, as_csv, fit, last
+from lessonpipe.train.fit import Phase, as_csv, fit, last, validate
 from lessonpipe.train.generator import PairData
 from lessonpipe.train.place import Place, Precision
 from tasks import work
@@ -35,7 +35,7 @@ class Params(Strict):
     width: int = Field(ge=8)
     weight_decay: float = Field(ge=0)
     augment: Augment
-    phases: list[Phase]
+    phases: list[Phase] = Field(min_length=1)
 
 
 def run(
@@ -72,8 +72,10 @@ def teach(config: dict[str, Any]) -> None:
         checkpoint=Checkpoint(Path(config["scratch"])),
         report=cluster.report,
     )
+    at = p.phases[-1]
+    row = last(history) or validate(learner, data.valid(at.image_px, at.batch), place)
     if place.rank == 0:
         out = Path(config["out"])
-        save_model(out, learner.net, {"stage": "pretrain_critic", **last(history)})
+        save_model(out, learner.net, {"stage": "pretrain_critic", **row})
         write_whole(out / "history.csv", as_csv(history))
-        write_json(out / "metrics.json", {"accuracy": history[-1]["valid_accuracy"]})
+        write_json(out / "metrics.json", {"accuracy": row["valid_accuracy"]})

@@ -48,7 +48,7 @@ class Params(Strict):
     weight_decay: float = Field(ge=0)
     train_bn: bool
     augment: Augment
-    phases: list[Phase]
+    phases: list[Phase] = Field(min_length=1)
 
 
 def run(

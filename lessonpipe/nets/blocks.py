@@ -61,8 +61,8 @@ def conv(
 class SpectralConv2d(nn.Conv2d):
     """A convolution to be wrapped by `spectral_norm`: divides what comes out, not the weight.
 
-    That is the same, since a convolution is linear, and the lesson's critic has far larger weights
-    than answers: its steps were a third slower with the division, and the copies it makes.
+    That is the same, since a convolution is linear, and quicker in the lesson's critic, which has
+    far larger weights than answers (docs/speed.md).
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -71,7 +71,7 @@ def busiest(picture: Image.Image, side: int) -> tuple[int, int]:
 
 
 def _cut(photo: Image.Image) -> Image.Image:
-    """The middle 4:5 of a photo, at 1280x1600."""
+    """The middle 4:5 of a photo, at 1280x1600; a smaller photo is enlarged."""
     width, height = SIZE
     scale = min(photo.width / width, photo.height / height)
     w, h = width * scale, height * scale

@@ -1,6 +1,7 @@
 """A training run that is killed goes on, and ends with the same bytes as one that never was."""
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -107,3 +108,20 @@ def test_other_params_do_not_take_up_a_killed_runs_checkpoint(project):
         assert "going on" not in out
     finally:
         (project / "params.yaml").write_text(params)
+
+
+@pytest.mark.slow
+def test_a_critic_that_is_not_trained_at_all_is_a_model_that_was_measured(project):
+    path = project / "params.yaml"
+    before = path.read_text()
+    params = yaml.safe_load(before)
+    params["pretrain_critic"]["phases"][0]["epochs"] = 0
+    path.write_text(yaml.safe_dump(params))
+    try:
+        fresh = start("pretrain_critic", project)
+        out, _ = fresh.communicate(timeout=180)
+    finally:
+        path.write_text(before)
+    assert fresh.returncode == 0, out
+    told = json.loads((project / "models/pretrain_critic/metrics.json").read_text())
+    assert 0 <= told["accuracy"] <= 1

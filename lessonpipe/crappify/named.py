@@ -11,7 +11,7 @@ from lessonpipe.errors import UserError
 PARAMS = Path("params.yaml")
 
 
-def order(name: str | None) -> Recipe:
+def named_recipe(name: str | None) -> Recipe:
     """The recipe called `name` in params.yaml, or the one chosen there; or a YAML file of steps.
 
     With the `quality` and `seed` of params.yaml, if it is there. Raises `UserError`.
