@@ -4,6 +4,7 @@
     python -m flows ui                        a page to start, watch and cancel runs
     python -m flows ui --cron "0 3 * * *"     and a run every night at three
     python -m flows choices [QUESTION ...]    does it help? experiments, and docs/choices.md
+    python -m flows recipes [NAME ...]        each recipe tried, and docs/recipes.md
 
 Exit codes: 0 done, 1 a stage failed, 2 something the person can mend, 130 interrupted.
 """
@@ -64,9 +65,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     only.set_defaults(do=serve)
 
-    questions = commands.add_parser("choices", help="answer questions by experiments")
+    several = argparse.ArgumentParser(add_help=False)
+    several.add_argument(
+        "--side-by-side", type=int, default=1, metavar="N", help="experiments at a time (1)"
+    )
+
+    questions = commands.add_parser("choices", parents=[several], help="answer by experiments")
     questions.add_argument("questions", nargs="*", metavar="QUESTION", help="default: all")
     questions.set_defaults(do=choices)
+
+    tried = commands.add_parser("recipes", parents=[several], help="try each recipe")
+    tried.add_argument("recipes", nargs="*", metavar="NAME", help="default: all")
+    tried.set_defaults(do=recipes)
     return parser
 
 
@@ -74,7 +84,14 @@ def choices(args: argparse.Namespace) -> int:
     """Run the experiments that are missing, and write docs/choices.md."""
     from flows.choices import answer
 
-    return answer(args.questions)
+    return answer(args.questions, args.side_by_side)
+
+
+def recipes(args: argparse.Namespace) -> int:
+    """Run the recipes that have not been tried, and write docs/recipes.md."""
+    from flows.recipes import show
+
+    return show(args.recipes, args.side_by_side)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,18 +1,13 @@
 """Answer "does it help?" by experiments: every arm of a question, over some seeds, through DVC.
 
-    python -m flows choices [QUESTION ...]
+    python -m flows choices [QUESTION ...] [--side-by-side 2]
 
 Reads `flows/choices.yaml`; queues what has not been run yet, runs it, measures the models, and
 writes `docs/choices.json`, `docs/choices.md` and a picture a question. Broken off, it goes on.
-An experiment is found again by what it sets, not by the code: `dvc exp remove` it to run it anew.
 The pipeline itself must have run (`dvc repro`): its data are what is measured on.
 """
 
-import hashlib
-import json
 import re
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -21,8 +16,8 @@ from typing import Any
 import yaml
 from pydantic import Field
 
-from flows import leash
-from lessonpipe.errors import LessonpipeError, one_of
+from flows.experiments import Experiment, dvc, run_all
+from lessonpipe.errors import one_of
 from lessonpipe.files import read_json, write_json, write_whole
 from lessonpipe.report.choices import MEASURES, table
 from lessonpipe.settings import Strict
@@ -61,21 +56,11 @@ class Questions(Strict):
     questions: dict[str, Question]
 
 
-class Experiment(Strict):
-    """One training: a name made of all that it is, so that it is found again."""
+def answer(names: Iterable[str], side_by_side: int = 1) -> int:
+    """Run what is missing for the named questions, or for all, and write the page.
 
-    stage: str
-    words: list[str]
-
-    @property
-    def name(self) -> str:
-        """Its name as a DVC experiment."""
-        digest = hashlib.sha256(json.dumps([self.stage, self.words]).encode()).hexdigest()
-        return f"choice-{digest[:10]}"
-
-
-def answer(names: Iterable[str]) -> int:
-    """Run what is missing for the named questions, or for all, and write the page."""
+    `side_by_side` experiments share the machine's cores, unless OMP_NUM_THREADS deals them out.
+    """
     asked = Questions(**yaml.safe_load(QUESTIONS.read_text("utf-8")))
     chosen = list(names) or list(asked.questions)
     for name in chosen:
@@ -92,7 +77,7 @@ def answer(names: Iterable[str]) -> int:
         if results.get(name, {}).get("experiments") == key:
             print(f"{name}: answered already")
             continue
-        run_all(e for experiments in arms.values() for e in experiments)
+        run_all((e for experiments in arms.values() for e in experiments), side_by_side)
         results[name] = {"experiments": key, **measure(name, question, arms)}
         write_json(RAW, results)
         write_whole(PAGE, page(asked, results))
@@ -107,30 +92,6 @@ def experiment(stage: str, sets: Mapping[str, Any], seed: int) -> Experiment:
     return Experiment(stage=stage, words=[*words, f"+{stage}.seed={seed}"])
 
 
-def run_all(experiments: Iterable[Experiment]) -> None:
-    """Queue the experiments that have not been run, run the queue, see that all are there."""
-    missing = {e.name: e for e in experiments}
-    for name in _known():
-        missing.pop(name, None)
-    for name, one in missing.items():
-        sets = [word for text in one.words for word in ("-S", text)]
-        _dvc("exp", "run", "--quiet", "--queue", "--name", name, *sets, one.stage)
-    if missing:
-        print(f"{len(missing)} experiments", flush=True)
-        process = leash.start([sys.executable, "-m", "dvc", "exp", "run", "--run-all"])
-        try:
-            process.wait()
-        except KeyboardInterrupt:
-            _dvc("queue", "stop", "--kill")  # the queue has a worker of its own
-            raise
-        finally:
-            leash.end(process)
-    if lost := missing.keys() - _known():
-        raise LessonpipeError(
-            f"{len(lost)} experiments failed; see `dvc queue logs {sorted(lost)[0]}`"
-        )
-
-
 def measure(name: str, question: Question, arms: dict[str, list[Experiment]]) -> dict[str, Any]:
     """The measures of every arm's models, seeds x photos at each size, and their seconds."""
     seconds = {arm: [_seconds(e) for e in experiments] for arm, experiments in arms.items()}
@@ -140,7 +101,7 @@ def measure(name: str, question: Question, arms: dict[str, list[Experiment]]) ->
             models = {arm: Path(folder) / experiments[i].name for arm, experiments in arms.items()}
             for arm, experiments in arms.items():
                 out = f"models/{question.stage}"
-                _dvc("get", ".", out, "--rev", experiments[i].name, "-o", models[arm], "--force")
+                dvc("get", ".", out, "--rev", experiments[i].name, "-o", models[arm], "--force")
             for px in question.measured_at:
                 found = _scores(models, px, None if i else PICTURES / f"{name}_{px}.jpg")
                 for arm, by_measure in found.items():
@@ -198,19 +159,6 @@ def page(asked: Questions, results: dict[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _known() -> set[str]:
-    return set(_dvc("exp", "list", "--all-commits", "--name-only").split())
-
-
 def _seconds(one: Experiment) -> float:
-    found = re.search(rf"^{one.stage}: done in (\d+) s", _dvc("queue", "logs", one.name), re.M)
+    found = re.search(rf"^{one.stage}: done in (\d+) s", dvc("queue", "logs", one.name), re.M)
     return float(found[1]) if found else float("nan")
-
-
-def _dvc(*words: str | Path) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", *map(str, words)], capture_output=True, text=True
-    )
-    if done.returncode:
-        raise LessonpipeError(f"dvc {words[0]} {words[1]}: {done.stderr.strip()}")
-    return done.stdout

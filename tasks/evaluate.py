@@ -27,6 +27,7 @@ from lessonpipe.measure import Perceptual
 from lessonpipe.nets.folder import load_generator
 from lessonpipe.nets.generator import fold_weight_norm
 from lessonpipe.progress import bar
+from lessonpipe.report.beside import Reached, beside
 from lessonpipe.report.medium import medium
 from lessonpipe.report.page import Grid, as_jpeg, page
 from lessonpipe.report.scores import Scores, compare, headline
@@ -50,7 +51,10 @@ class At(Strict):
 
 
 class Params(Strict):
-    """Which models at which size, and by whose eyes the perceptual distance is taken."""
+    """Which models at which size, by whose eyes the perceptual distance is taken, and beside what.
+
+    `beside` are figures of another run, such as the lesson's own.
+    """
 
     seed: int
     precision: Precision
@@ -59,6 +63,7 @@ class Params(Strict):
     encoder: str
     pretrained: bool
     grid_rows: int = Field(ge=1, le=24)
+    beside: list[Reached]
 
 
 def run(
@@ -87,6 +92,8 @@ def run(
         }
     metrics["critic"] = read_json(critic / "metrics.json")
     histories = {folder.name: folder / "history.csv" for folder in [*MODELS.values(), critic]}
+    if p.beside:
+        metrics["beside"] = beside(p.beside, histories)
     big = medium(_largest(photos, manifest), MODELS["feature"])
     params = yaml.safe_load(Path("params.yaml").read_text())
     params["crappify"] |= {"recipe": manifest.recipe, "quality": list(manifest.quality)}

@@ -12,6 +12,7 @@ import yaml
 from PIL import Image
 
 from lessonpipe.data.pictures import grid
+from lessonpipe.report import beside
 from lessonpipe.report.curves import curves
 from lessonpipe.report.medium import Medium
 
@@ -99,12 +100,19 @@ def page(
         f"<div class='wide curves'>{curves(histories)}</div>",
         f"<p>Before the GAN, the critic was right about {accuracy:.1%} of the validation "
         "logits.</p>",
+        *_beside(metrics),
         "<h2>What was done to the photos</h2>",
         f"<pre>{html.escape(yaml.safe_dump(params['crappify'], sort_keys=False))}</pre>",
         "<h2>All parameters</h2><details><summary>params.yaml</summary>",
         f"<pre>{html.escape(yaml.safe_dump(params, sort_keys=False))}</pre></details>",
     ]
     return "\n".join(parts) + "\n"
+
+
+def _beside(metrics: dict[str, Any]) -> list[str]:
+    if "beside" not in metrics:
+        return []
+    return ["<h2>Beside another run</h2>", beside.table(metrics["beside"])]
 
 
 def _shown(picture: Image.Image, words: str) -> str:

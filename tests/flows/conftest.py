@@ -240,3 +240,22 @@ def project(desk: Project, url: str) -> Project:
 def project_class() -> type[Project]:
     """For fixtures that live longer than a test."""
     return Project
+
+
+@pytest.fixture
+def dvc_project(tmp_path, monkeypatch):
+    """Makes `tmp_path` a project of git and DVC with the given files, and goes there."""
+
+    def make(files):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")
+        for name, text in files.items():
+            Path(name).parent.mkdir(parents=True, exist_ok=True)
+            Path(name).write_text(text)
+        who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        for words in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
+            subprocess.run(words, check=True)
+        subprocess.run(["git", "add", "-A"], check=True)
+        subprocess.run(["git", *who, "commit", "-qm", "start"], check=True)
+
+    return make

@@ -1,8 +1,6 @@
 """A question is answered by real DVC experiments, once; what was answered is not run again."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -66,35 +64,28 @@ def test_an_unknown_question_is_answered_with_the_right_ones(monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_question_is_answered_by_experiments_and_only_once(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")
-    files = {
-        "stage.py": STAGE,
-        "flows/choices.yaml": ASKED,
-        "params.yaml": "pretrain_critic: {width: 1, depth: 5}\n",
-        "dvc.yaml": yaml.safe_dump(
-            {
-                "stages": {
-                    "pretrain_critic": {
-                        "cmd": "python stage.py",
-                        "params": ["pretrain_critic"],
-                        "outs": ["models/pretrain_critic"],
+def test_a_question_is_answered_by_experiments_and_only_once(dvc_project, capsys):
+    params = "pretrain_critic: {width: 1, depth: 5}\n"
+    dvc_project(
+        {
+            "stage.py": STAGE,
+            "flows/choices.yaml": ASKED,
+            "params.yaml": params,
+            "dvc.yaml": yaml.safe_dump(
+                {
+                    "stages": {
+                        "pretrain_critic": {
+                            "cmd": "python stage.py",
+                            "params": ["pretrain_critic"],
+                            "outs": ["models/pretrain_critic"],
+                        }
                     }
                 }
-            }
-        ),
-    }
-    for name, text in files.items():
-        Path(name).parent.mkdir(parents=True, exist_ok=True)
-        Path(name).write_text(text)
-    who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-    for words in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
-        subprocess.run(words, check=True)
-    subprocess.run(["git", "add", "-A"], check=True)
-    subprocess.run(["git", *who, "commit", "-qm", "start"], check=True)
+            ),
+        }
+    )
 
-    assert choices.answer([]) == 0
+    assert choices.answer([], side_by_side=2) == 0
     found = json.loads(choices.RAW.read_text())["width"]
     assert found["values"]["128"]["wide"]["accuracy"] == [
         [pytest.approx(0.804)],
@@ -103,7 +94,7 @@ def test_a_question_is_answered_by_experiments_and_only_once(tmp_path, monkeypat
     assert found["seconds"] == {"narrow": [7, 7], "wide": [7, 7]}
     page = choices.PAGE.read_text()
     assert "| wide | 0.806 **+0.200** (+0.200…+0.200) | 7 |" in page
-    assert Path("params.yaml").read_text() == files["params.yaml"]  # the workspace is left alone
+    assert Path("params.yaml").read_text() == params  # the workspace is left alone
 
     capsys.readouterr()
     assert choices.answer(["width"]) == 0

@@ -25,7 +25,14 @@ from tests.conftest import ROOT, make_picture
 
 STEPS: Steps = [{"resize": {"shorter": 32}}, "text", "jpeg"]
 PARAMS = evaluate.Params(
-    seed=1, precision="fp32", at=[], batch=2, encoder="none", pretrained=False, grid_rows=2
+    seed=1,
+    precision="fp32",
+    at=[],
+    batch=2,
+    encoder="none",
+    pretrained=False,
+    grid_rows=2,
+    beside=[],
 )
 
 

@@ -1,0 +1,72 @@
+"""Experiments through DVC's queue: named by what they set, run once, found again.
+
+An experiment is found by what it sets, not by the code: `dvc exp remove` it to run it anew.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from flows import leash
+from lessonpipe.errors import LessonpipeError
+from lessonpipe.settings import Strict
+
+
+class Experiment(Strict):
+    """One training: a name made of all that it is, so that it is found again."""
+
+    stage: str
+    words: list[str]
+
+    @property
+    def name(self) -> str:
+        """Its name as a DVC experiment."""
+        digest = hashlib.sha256(json.dumps([self.stage, self.words]).encode()).hexdigest()
+        return f"try-{digest[:10]}"
+
+
+def run_all(experiments: Iterable[Experiment], side_by_side: int = 1) -> None:
+    """Queue the experiments that have not been run, run the queue, see that all are there."""
+    missing = {e.name: e for e in experiments}
+    for name in known():
+        missing.pop(name, None)
+    for name, one in missing.items():
+        sets = [word for text in one.words for word in ("-S", text)]
+        dvc("exp", "run", "--quiet", "--queue", "--name", name, *sets, one.stage)
+    if missing:
+        print(f"{len(missing)} experiments", flush=True)
+        threads = max(1, (os.cpu_count() or 1) // side_by_side)
+        process = leash.start(
+            [sys.executable, "-m", "dvc", "exp", "run", "--run-all", "--jobs", str(side_by_side)],
+            env={"OMP_NUM_THREADS": str(threads), **os.environ},
+        )
+        try:
+            process.wait()
+        except KeyboardInterrupt:
+            dvc("queue", "stop", "--kill")  # the queue has a worker of its own
+            raise
+        finally:
+            leash.end(process)
+    if lost := missing.keys() - known():
+        raise LessonpipeError(
+            f"{len(lost)} experiments failed; see `dvc queue logs {sorted(lost)[0]}`"
+        )
+
+
+def known() -> set[str]:
+    """The names of all experiments that were run."""
+    return set(dvc("exp", "list", "--all-commits", "--name-only").split())
+
+
+def dvc(*words: str | Path) -> str:
+    """What a DVC command says. Raises `LessonpipeError` with its complaint."""
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *map(str, words)], capture_output=True, text=True
+    )
+    if done.returncode:
+        raise LessonpipeError(f"dvc {words[0]} {words[1]}: {done.stderr.strip()}")
+    return done.stdout

@@ -1,0 +1,71 @@
+"""What a short run learns from each recipe of params.yaml: docs/recipes.md, a grid a recipe.
+
+    python -m flows recipes [NAME ...] [--side-by-side 2]
+
+Runs what has not been run yet (the `short` profile), as DVC experiments that leave the workspace
+alone. Broken off, it goes on; `dvc exp remove` one to run it anew.
+"""
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import yaml
+
+from flows.experiments import Experiment, dvc, known, run_all
+from lessonpipe.errors import one_of
+from lessonpipe.files import read_json, write_whole
+from lessonpipe.report.markdown import figures
+from lessonpipe.report.scores import headline
+from tasks import profile
+
+PAGE = Path("docs/recipes.md")
+GRIDS = Path("docs/recipes")
+TELL = """# Recipes, tried
+
+Each recipe of `params.yaml`, trained for a few minutes (`profiles/short.yaml`: to see that it is
+learnt, not how well it can be) and measured on photos of other rooms. PSNR is the median with the
+mean's 95 % interval; `control` is trained by pixels for the same steps as `feature`. Colourfulness
+and sharpness are shares of the photo's.
+
+This page is made by `python -m flows recipes`; one recipe by `make run PROFILE=short RECIPE=NAME`.
+"""
+
+
+def show(names: Iterable[str], side_by_side: int = 1) -> int:
+    """Run what is missing of the named recipes, or of all, and write the page with all there is."""
+    recipes = yaml.safe_load(Path("params.yaml").read_text("utf-8"))["recipes"]
+    for name in names:
+        if name not in recipes:
+            raise one_of("recipe", name, recipes)
+    runs = {name: experiment(name) for name in recipes}
+    run_all((runs[name] for name in list(names) or recipes), side_by_side)
+    tried = known()
+    parts = [TELL.rstrip()]
+    for name, run in runs.items():
+        if run.name in tried:
+            parts.append(section(name, run))
+    write_whole(PAGE, "\n\n".join(parts) + "\n")
+    print(f"look at {PAGE}")
+    return 0
+
+
+def experiment(recipe: str) -> Experiment:
+    """The short run of a recipe, start to end."""
+    words = [*profile.words("short"), *profile.words(f"crappify.recipe={recipe}")]
+    return Experiment(stage="evaluate", words=[word for word in words if word != "-S"])
+
+
+def section(name: str, run: Experiment) -> str:
+    """A recipe's steps, measures and grid, taken from its experiment."""
+    steps = yaml.safe_load(Path("params.yaml").read_text("utf-8"))["recipes"][name]
+    with tempfile.TemporaryDirectory() as folder:
+        for file in ("metrics.json", "grid.jpg"):
+            dvc("get", ".", f"reports/{file}", "--rev", run.name, "-o", Path(folder) / file)
+        metrics = read_json(Path(folder) / "metrics.json")
+        write_whole(GRIDS / f"{name}.jpg", (Path(folder) / "grid.jpg").read_bytes())
+    told = yaml.safe_dump(steps, sort_keys=False, default_flow_style=True).strip()
+    return (
+        f"## {name}\n\n`{told}`\n\n{headline(metrics)}\n\n{figures(metrics)}\n\n"
+        f"![{name}: crappy, restored, photo]({GRIDS.name}/{name}.jpg)"
+    )

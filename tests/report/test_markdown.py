@@ -1,0 +1,30 @@
+"""The README's table: which columns stand in it, and what is in a cell."""
+
+from lessonpipe.report.markdown import figures
+
+
+def model(**means: float) -> dict[str, dict[str, float]]:
+    values = {"psnr_gain": 1.0, "perceptual": 0.5, "sharpness": 0.4, "ab_error": 1.0} | means
+    return {m: {"mean": v, "median": v + 1, "low": 0.0, "high": 3.0} for m, v in values.items()}
+
+
+def test_the_gain_is_the_median_and_the_rest_are_means() -> None:
+    metrics = {
+        "128": {
+            "crappy": model(text_removed=0),
+            "gan": model(text_removed=0.8, text_ceiling=0.97),
+            "gan_against_generator": {"sharpness": {"times": 2}},
+        },
+        "critic": {"accuracy": 0.9},
+    }
+    head, _, crappy, gan = figures(metrics).splitlines()
+    assert "text removed (ceiling)" in head and "colour" not in head and "damage" not in head
+    assert crappy == "| 128 | crappy | +2.00 (+0.00…+3.00) | 0.00 | 0.500 | 0.40 |"
+    assert gan == "| 128 | gan | +2.00 (+0.00…+3.00) | 0.80 (0.97) | 0.500 | 0.40 |"
+
+
+def test_colours_stand_in_it_where_they_were_damaged() -> None:
+    metrics = {"64": {"crappy": model(ab_error=20, colourfulness=0), "gan": model(ab_error=9)}}
+    head, _, crappy, gan = figures(metrics).splitlines()
+    assert "| colourfulness | colours off, Lab ab |" in head
+    assert "| 0.00 | 20.0 |" in crappy and "| – | 9.0 |" in gan

@@ -1,0 +1,76 @@
+"""The lesson as it was: every step, with the profile's own networks and losses, on few pictures."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from tests.tasks.test_profile import PROFILES, merged
+from tests.test_pipeline import BIN, ENV, clone
+
+FEWER = {
+    "download": {"source": "sample", "limit": 6},
+    "save_preds": {"image_px": 64},
+    "fit_gan": {"image_px": 64, "batch": 4, "samples": 2},
+    "evaluate": {
+        "at": [
+            {"image_px": 64, "models": ["generator", "gan"]},
+            {"image_px": 96, "models": ["control", "feature"]},
+        ],
+    },
+}
+PX = {128: 64, 256: 96}
+
+
+def smaller(params: dict) -> dict:
+    """Every step of the rehearsal, at half the size or less."""
+    params = merged(merged(merged(params, PROFILES["lesson"]), PROFILES["rehearsal"]), FEWER)
+    for stage in ("pretrain_generator", "pretrain_critic", "fit_feature"):
+        for phase in params[stage]["phases"]:
+            phase |= {"image_px": PX[phase["image_px"]], "batch": 4}
+    for figure in params["evaluate"]["beside"]:
+        figure["image_px"] = PX[figure["image_px"]]
+    return params
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with weights for the lesson's networks, as a place without a network has one."""
+    folder = tmp_path_factory.mktemp("weights")
+    torch.manual_seed(0)
+    for name in ("resnet34", "vgg16_bn"):
+        state = timm.create_model(name, features_only=True).state_dict()
+        save_file(state, folder / f"{name}.safetensors")
+    return folder
+
+
+@pytest.mark.slow
+def test_every_step_of_the_lesson_runs_and_its_figures_stand_beside_the_lessons_own(
+    weights: Path, tmp_path: Path
+) -> None:
+    project = clone(tmp_path / "project", smaller)
+    done = subprocess.run(
+        [BIN / "dvc", "repro"],
+        cwd=project,
+        env={**ENV, "LESSONPIPE_WEIGHTS": str(weights)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+
+    figures = json.loads((project / "reports/metrics.json").read_text())["beside"]
+    assert [f["reached"] for f in figures.values()] == [0.0431, 0.98, 3.125, 2.064]
+    assert all(0 < f["ours"] < 1e4 for f in figures.values())
+    page = (project / "reports/index.html").read_text()
+    assert "Beside another run" in page and "<td>0.0431</td>" in page
+
+    critic = json.loads((project / "models/pretrain_critic/model.json").read_text())
+    assert critic["build"] | {"kind": "lesson", "width": 128} == critic["build"]
+    history = (project / "models/fit_feature/history.csv").read_text().splitlines()
+    assert [line.split(",")[1] for line in history[1:]] == ["64", "64", "96", "96"]
+    assert {"train_feat_2", "train_gram_2"} <= set(history[0].split(","))
