@@ -40,12 +40,13 @@ This page is made by `python -m flows choices`, which runs what is asked in
 
 
 class Question(Strict):
-    """What is asked, of which stage, and the arms: what each sets in params.yaml."""
+    """What is asked, of which stage, the arms (what each sets in params.yaml), and a remark."""
 
     asks: str
     stage: str
     measured_at: tuple[int, ...] = (128,)
     arms: dict[str, dict[str, Any]] = Field(min_length=2)
+    note: str = ""
 
 
 class Questions(Strict):
@@ -156,6 +157,8 @@ def page(asked: Questions, results: dict[str, Any]) -> str:
             picture = PICTURES / f"{name}_{px}.jpg"
             if picture.is_file():
                 parts.append(f"![{question.asks}]({picture.relative_to(PAGE.parent).as_posix()})")
+        if question.note:
+            parts.append(question.note)
     return "\n\n".join(parts) + "\n"
 
 
