@@ -5,6 +5,8 @@
     python -m flows ui --cron "0 3 * * *"     and a run every night at three
     python -m flows choices [QUESTION ...]    does it help? experiments, and docs/choices.md
     python -m flows recipes [NAME ...]        each recipe tried, and docs/recipes.md
+    python -m flows promote [--rollback]      a new model into service, if it is better
+    python -m flows job [STAGE ...]           in a submitted Ray job: pull, run, push
 
 Exit codes: 0 done, 1 a stage failed, 2 something the person can mend, 130 interrupted.
 """
@@ -55,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     schedule.add_argument("--cron", help='when to run everything: "0 3 * * *" is at three')
     schedule.add_argument("--timezone", default="UTC", help="of --cron, as in Europe/Paris (UTC)")
 
+    schedule.add_argument("--notify", metavar="URL", help="POST to this address when a run fails")
+
     page = commands.add_parser("ui", parents=[schedule], help="start, watch and cancel runs")
     page.add_argument("--host", default="127.0.0.1", help="who may come in (this machine only)")
     page.add_argument("--port", type=int, default=4200, help="(4200)")
@@ -77,6 +81,14 @@ def _parser() -> argparse.ArgumentParser:
     tried = commands.add_parser("recipes", parents=[several], help="try each recipe")
     tried.add_argument("recipes", nargs="*", metavar="NAME", help="default: all")
     tried.set_defaults(do=recipes)
+
+    batch = commands.add_parser("job", help="in a submitted Ray job: pull, run, push")
+    batch.add_argument("stages", nargs="*", metavar="STAGE", help="default: every stage")
+    batch.set_defaults(do=job)
+
+    gate = commands.add_parser("promote", help="put the new model into service if it is better")
+    gate.add_argument("--rollback", action="store_true", help="go back to the one before")
+    gate.set_defaults(do=promote)
     return parser
 
 
@@ -92,6 +104,25 @@ def recipes(args: argparse.Namespace) -> int:
     from flows.recipes import show
 
     return show(args.recipes, args.side_by_side)
+
+
+def job(args: argparse.Namespace) -> int:
+    """Run stages between a pull and a push."""
+    from flows.job import run
+
+    run(args.stages)
+    return 0
+
+
+def promote(args: argparse.Namespace) -> int:
+    """Judge the new model, or go back; not better is no error."""
+    from flows import promote as gate
+
+    if args.rollback:
+        gate.rollback()
+    else:
+        gate.promote()
+    return 0
 
 
 def run(args: argparse.Namespace) -> int:
@@ -119,6 +150,7 @@ def ui(args: argparse.Namespace) -> int:
     with server.serving(args.host, args.port, known=True) as url:
         print(f"flows: {url}/deployments (ctrl-C ends it)", flush=True)
         words = ["--timezone", args.timezone, *(["--cron", args.cron] if args.cron else [])]
+        words += ["--notify", args.notify] if args.notify else []
         return _leashed(["serve", *words], url)
 
 
@@ -127,17 +159,23 @@ def serve(args: argparse.Namespace) -> int:
     if not os.environ.get("PREFECT_API_URL"):
         raise UserError("set PREFECT_API_URL to a Prefect server, or start one: python -m flows ui")
     schedule = _schedule(args)
+    import prefect
     from prefect.deployments.runner import EntrypointType  # type: ignore[attr-defined]
 
+    from flows import notify
+    from flows.deployments import nightly, restore_folder, sweep
     from flows.restorer import restorer
 
-    restorer.serve(
-        DEPLOYMENT,
-        schedule=schedule,
-        limit=1,
-        entrypoint_type=EntrypointType.MODULE_PATH,
-        print_starting_message=False,
-    )
+    if args.notify:
+        notify.when_a_run_fails(args.notify)
+    how: Any = {"name": DEPLOYMENT, "entrypoint_type": EntrypointType.MODULE_PATH}
+    served: list[Any] = [
+        restorer.to_deployment(**how, schedule=schedule),
+        nightly.to_deployment(**how, concurrency_limit=1),
+        sweep.to_deployment(**how, concurrency_limit=1),
+        restore_folder.to_deployment(**how, concurrency_limit=1),
+    ]
+    prefect.serve(*served, limit=4, print_starting_message=False)
     return 0
 
 

@@ -70,3 +70,14 @@ def dvc(*words: str | Path) -> str:
     if done.returncode:
         raise LessonpipeError(f"dvc {words[0]} {words[1]}: {done.stderr.strip()}")
     return done.stdout
+
+
+def measures(one: Experiment) -> dict[str, float]:
+    """The measures that evaluate found in an experiment, by name; none if it did not go so far."""
+    shown = json.loads(dvc("metrics", "diff", "--all", "--json", "HEAD", one.name) or "{}")
+    found = {}
+    for metrics in shown.values():
+        for name, values in metrics.items():
+            if isinstance(values, dict) and isinstance(values.get("new"), int | float):
+                found[name] = float(values["new"])
+    return found

@@ -6,8 +6,11 @@
 A stage that did not have to run ends as "Cached". Keeps no cache and no graph of its own.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
+from filelock import FileLock, Timeout
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
@@ -17,6 +20,7 @@ from pydantic import Field
 
 from flows import stages as dvc
 from flows.artifacts import publish
+from tasks.guard import STATE
 
 TRIES_AFTER_CRASH = 1
 WAITS: list[float] = [2, 5, 10, 15, 15, 15]  # seconds before each further try
@@ -48,6 +52,23 @@ def bring_up_to_date(stage: dvc.Stage, runs: dvc.Runs) -> State[None]:
     return Completed(name="Cached", message=unchanged) if unchanged else Completed()
 
 
+@contextmanager
+def alone_here(log: Any) -> Iterator[None]:
+    """Two runs never work in one folder at once: the second waits for its turn."""
+    folder = STATE / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "run.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.info("another run is at work in this folder; waiting for its end")
+        lock.acquire(poll_interval=0.5)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 @flow(name="restorer")
 def restorer(
     stages: list[str] | None = None, side_by_side: Annotated[int, Field(ge=1)] = 1
@@ -61,7 +82,8 @@ def restorer(
     todo = dvc.wanted(dvc.read(), stages)
     runs = dvc.Runs()
     try:
-        done, failed = in_order(todo, runs, side_by_side)
+        with alone_here(get_run_logger()):
+            done, failed = in_order(todo, runs, side_by_side)
     except BaseException:  # cancelled, interrupted or terminated: leave no process behind
         runs.stop()
         raise

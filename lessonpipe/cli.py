@@ -1,8 +1,6 @@
 """The words a person types: `lessonpipe restore PATH... -o DIR`, `crappify ...`, `summary NET`."""
 
 import argparse
-import math
-import os
 import subprocess
 import sys
 import time
@@ -10,14 +8,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+import yaml
 
-from lessonpipe import __version__
-from lessonpipe.data.photos import find, open_photo
+from lessonpipe import __version__, lineage
+from lessonpipe.data.photos import open_photo
 from lessonpipe.errors import LessonpipeError, PictureError, UserError
 from lessonpipe.progress import bar
+from lessonpipe.targets import plan, save
 
-MOST = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}  # pixels a side that a kind can hold
+IN_SERVICE = Path("models/in-service")  # what was promoted: docs/service.md
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _add_crappify(commands)
     _add_summary(commands)
     _add_lr_find(commands)
+    _add_lineage(commands)
     args = parser.parse_args(argv)
     try:
         return int(args.run(args))
@@ -58,18 +58,33 @@ def _add_restore(commands: Any) -> None:
     one.add_argument(
         "--model",
         type=Path,
-        default=Path("models/fit_feature"),
+        default=IN_SERVICE if (IN_SERVICE / "model.json").is_file() else Path("models/fit_feature"),
         metavar="FOLDER",
-        help="model folder (default: %(default)s)",
+        help="model folder (default: models/in-service if there is one, or models/fit_feature)",
+    )
+    one.add_argument(
+        "--no-note", action="store_true", help="do not write into pictures which model made them"
     )
     how = one.add_mutually_exclusive_group()
     how.add_argument("--scale", type=_scale, default=1.0, help="enlarge by this first (default 1)")
     how.add_argument("--size", type=_size, metavar="WxH", help="or to this size in pixels")
     one.set_defaults(
         run=lambda args: restore_files(
-            args.paths, args.out, args.model, args.scale, args.size, overwrite=args.overwrite
+            args.paths,
+            args.out,
+            args.model,
+            args.scale,
+            args.size,
+            overwrite=args.overwrite,
+            noted=not args.no_note,
         )
     )
+
+
+def _add_lineage(commands: Any) -> None:
+    one = commands.add_parser("lineage", help="what a model or a restored picture was made of")
+    one.add_argument("place", type=Path, metavar="MODEL_OR_PICTURE")
+    one.set_defaults(run=lambda args: tell_lineage(args.place))
 
 
 def _add_crappify(commands: Any) -> None:
@@ -146,10 +161,12 @@ def restore_files(
     size: tuple[int, int] | None,
     *,
     overwrite: bool,
+    noted: bool = True,
 ) -> int:
     """Restore every picture into `out` under its own name, sub-folders kept.
 
-    One that fails is named with its reason at the end, and the others go on.
+    One that fails is named with its reason at the end, and the others go on. What the camera
+    noted and the colour profile are kept; with `noted`, which model made it is added.
     """
     targets = plan(paths, out)
     if not targets:
@@ -158,13 +175,14 @@ def restore_files(
     from lessonpipe.restorer import Restorer  # loads torch: not before the paths are right
 
     restorer = Restorer(model)
+    note = lineage.note(model) if noted else None
     print(f"{len(targets)} pictures on {restorer.place}")
     failed: list[str] = []
     start = time.perf_counter()
     for source, target in bar(targets.items(), "restore", total=len(targets), unit="picture"):
         try:
             restored = restorer(open_photo(source), scale=scale, size=size)
-            save(restored, target)
+            save(restored, target, exif=lineage.exif(source, note), icc=lineage.colours(source))
         except PictureError as error:
             failed.append(str(error))
         except UserError as error:
@@ -208,62 +226,11 @@ def _keep(targets: Iterable[Path], *, overwrite: bool) -> None:
         )
 
 
-def save(picture: Image.Image, target: Path) -> None:
-    """Write a picture whole. Raises `PictureError` when the kind of file cannot hold it."""
-    suffix = target.suffix.lower()
-    most = MOST.get(suffix, math.inf)
-    if max(picture.size) > most:
-        size = f"{picture.width}x{picture.height}"
-        raise PictureError(
-            f"{target}: {size} pixels do not fit in {suffix}, which has {most} a side"
-        )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{os.getpid()}{suffix}")
-    try:
-        picture.save(draft, **_options(suffix))
-        os.replace(draft, target)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def plan(paths: Sequence[str], out: Path) -> dict[Path, Path]:
-    """Where each picture goes: `out` and its name, below a given folder its relative path.
-
-    What lies in `out` already, when that is within a given folder, is an earlier run's and left
-    out. Raises `UserError` when two would get the same name.
-    """
-    targets: dict[Path, Path] = {}
-    taken: dict[Path, Path] = {}
-    for place in paths:
-        root = Path(place).expanduser()
-        for source in find([place]):
-            if _made_before(source, root, out):
-                continue
-            name = source.relative_to(root) if root.is_dir() else Path(source.name)
-            if name.suffix.lower() not in {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}:
-                name = name.with_name(name.name + ".png")
-            target = out / name
-            if not taken.setdefault(target, source).samefile(source):
-                raise UserError(
-                    f"{source} and {taken[target]} would both become {target}; restore them "
-                    "into different folders, or give the folder above them"
-                )
-            targets[taken[target]] = target
-    return targets
-
-
-def _made_before(source: Path, root: Path, out: Path) -> bool:
-    return (
-        root.is_dir()
-        and not root.resolve().is_relative_to(out.resolve())
-        and source.resolve().is_relative_to(out.resolve())
-    )
-
-
-def _options(suffix: str) -> dict[str, Any]:
-    if suffix in (".jpg", ".jpeg"):
-        return {"quality": 95, "subsampling": 0}
-    return {"quality": 95} if suffix == ".webp" else {}
+def tell_lineage(place: Path) -> int:
+    """Print what a model folder or a restored picture says of its making."""
+    found = lineage.of_model(place) if place.is_dir() else lineage.of_picture(place)
+    print(yaml.safe_dump(found, sort_keys=False, allow_unicode=True).rstrip())
+    return 0
 
 
 def _scale(text: str) -> float:

@@ -51,8 +51,8 @@ def read_json(path: Path) -> Any:
     return json.loads(Path(path).read_text())
 
 
-def fingerprint(places: Iterable[Path]) -> str:
-    """The sha256 of what lies in files and folders: names and bytes.
+def fingerprint(places: Iterable[Path], *, names: bool = True) -> str:
+    """The sha256 of what lies in files and folders: bytes and, if need be, `names`.
 
     A folder with a `manifest.json`, which holds the hashes of its files, is taken by that alone.
     """
@@ -65,7 +65,8 @@ def fingerprint(places: Iterable[Path]) -> str:
             files = [place]
         for file in files:
             if file.is_file():
-                digest.update(f"{file.as_posix()}\0".encode())
+                if names:
+                    digest.update(f"{file.as_posix()}\0".encode())
                 with open(file, "rb") as stream:
                     digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()

@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 STAGES = (
@@ -24,6 +25,7 @@ STAGES = (
     "fit_control",
     "evaluate",
 )
+CARRIED = ("save_preds", "evaluate")  # go to a node as a whole; the others send what they need
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -43,8 +45,9 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault("DO_NOT_TRACK", "1")
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
+    from lessonpipe import cluster
     from lessonpipe.errors import LessonpipeError
-    from tasks import guard, params
+    from tasks import guard, params, work
 
     try:
         guard.end_with_parent()
@@ -57,7 +60,11 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         with guard.alone(args.stage):
             start = time.perf_counter()
-            module.run(p)
+            if args.stage in CARRIED and cluster.address():
+                inputs, outputs = work.files(args.stage)
+                cluster.carry(partial(module.run, p), inputs, outputs)
+            else:
+                module.run(p)
             print(f"{args.stage}: done in {time.perf_counter() - start:.0f} s")
         return 0
     except LessonpipeError as error:

@@ -3,11 +3,13 @@
     python -m tasks crappify
 
 Leaves `good/`, `crappy/` (the same names), `manifest.json` (what is what, and on which side) and
-`failed.json` (photos that could not be read, with reasons).
+`failed.json` (photos that could not be read, with reasons). Photos and pictures travel to the
+workers and back as bytes, a few at a time. Killed, it goes on with what is missing.
 """
 
 import os
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,9 +23,13 @@ from lessonpipe.crappify.step import Quality
 from lessonpipe.data.manifest import Manifest, Side
 from lessonpipe.data.photos import find, split
 from lessonpipe.errors import UserError
-from lessonpipe.files import whole_folder, write_json
+from lessonpipe.files import write_json
 from lessonpipe.progress import bar
 from lessonpipe.settings import Strict
+from tasks import work
+from tasks.progress import Progress
+
+CHUNK_BYTES = 4_000_000  # of photos that travel together
 
 
 class Tiles(Strict):
@@ -70,29 +76,39 @@ class Params(Strict):
 class Job:
     """One photo's turn; carries all that a worker needs."""
 
-    photos: Path
     name: str
+    content: bytes
     side: Side
     params: Params
-    out: Path
 
     def __call__(self) -> Made:
         """Make its pairs."""
         p = self.params
         return make_pairs(
-            self.photos / self.name,
+            self.content,
             self.name,
             side=self.side,
             series=p.series,
             tile_px=p.tiles.tile_px,
             count=p.tiles.train if self.side == "train" else p.tiles.valid,
             recipe=Recipe(p.recipe, quality=p.quality, seed=p.seed),
-            out=self.out,
         )
 
 
 def _do(job: Job) -> Made:
     return job()
+
+
+def chunks(jobs: Iterable[Job], most: int) -> Iterator[list[Job]]:
+    """Jobs in parts of at most `most`, fewer where photos are large."""
+    part: list[Job] = []
+    for job in jobs:
+        part.append(job)
+        if len(part) >= most or sum(len(j.content) for j in part) >= CHUNK_BYTES:
+            yield part
+            part = []
+    if part:
+        yield part
 
 
 def run(p: Params, photos: Path = Path("data/photos"), out: Path = Path("data/crappify")) -> None:
@@ -102,24 +118,29 @@ def run(p: Params, photos: Path = Path("data/photos"), out: Path = Path("data/cr
     if not names:
         raise UserError(f"{photos} holds no pictures; run `dvc repro download` first")
     sides = split(names, series=p.series, valid_share=p.valid_share, seed=p.seed)
+    progress = Progress.find(out, work.run_key("crappify", p, []))
+    done = progress.still_right(photos, sides)
+    if done:
+        print(f"going on after {len(done)} photos", flush=True)
+    left = [name for name in names if name not in done]
     workers = cluster.worker_count(os.cpu_count() or 1)
-    with whole_folder(out) as draft, cluster.running(workers):
-        jobs = [Job(photos.resolve(), n, sides[n], p, draft.resolve()) for n in names]
-        chunk = max(1, min(32, len(jobs) // (workers * 8)))
-        made: list[Made] = []
-        seconds = 0.0  # of the last one done
-        done = cluster.spread(_do, jobs, chunk=chunk)
-        for result, seconds in bar(done, "crappify", total=len(jobs), unit="photo"):  # noqa: B007
-            made.append(result)
-        pairs = sorted((pair for m in made for pair in m.pairs), key=lambda pair: pair.name)
-        failed = {m.photo: m.error for m in sorted(made, key=lambda m: m.photo) if m.error}
-        if not pairs:
-            raise UserError(f"none of the {len(names)} photos can be read: {failed}")
-        write_json(draft / "failed.json", failed)
-        Manifest(p.recipe, p.quality, p.seed, pairs).write(draft)
+    seconds, made_now = 0.0, 0
+    with cluster.running(workers):
+        jobs = (Job(name, (photos / name).read_bytes(), sides[name], p) for name in left)
+        most = max(1, min(32, len(left) // (workers * 8)))
+        results = cluster.spread(_do, chunks(jobs, most)) if left else iter(())
+        for made, seconds in bar(results, "crappify", total=len(left), unit="photo"):  # noqa: B007
+            done[made.photo] = progress.add(made)
+            made_now += len(made.pairs)
+    pairs = sorted((pair for row in done.values() for pair in row.pairs), key=lambda x: x.name)
+    failed = {name: done[name].error for name in sorted(done) if done[name].error}
+    if not pairs:
+        progress.drop()
+        raise UserError(f"none of the {len(names)} photos can be read: {failed}")
+    write_json(progress.folder / "failed.json", failed)
+    Manifest(p.recipe, p.quality, p.seed, pairs).write(progress.folder)
+    progress.become(out)
     for name, reason in failed.items():
         print(f"set aside {name}: {reason}")
-    print(
-        f"{len(pairs)} pairs from {len(names) - len(failed)} photos, "
-        f"{len(pairs) / seconds:.0f} a second on {workers} workers"
-    )
+    rate = f", {made_now / seconds:.0f} a second on {workers} workers" if seconds else ""
+    print(f"{len(pairs)} pairs from {len(names) - len(failed)} photos{rate}")

@@ -17,6 +17,7 @@ from lessonpipe.losses import FeatureLoss, PixelLoss
 from lessonpipe.losses.pixel import PixelKind
 from lessonpipe.nets.folder import load_generator, save_model
 from lessonpipe.settings import Strict
+from lessonpipe.storage import Storage
 from lessonpipe.train.checkpoint import Checkpoint
 from lessonpipe.train.fit import Phase, as_csv, fit, last
 from lessonpipe.train.generator import GeneratorLearner, PairData
@@ -112,7 +113,7 @@ def teach(config: dict[str, Any]) -> None:
         place,
         weight_decay=p.weight_decay,
         seed=p.seed,
-        checkpoint=Checkpoint(Path(config["scratch"])),
+        checkpoint=Checkpoint(Storage.at(config["scratch"])),
         report=cluster.report,
     )
     if place.rank == 0:

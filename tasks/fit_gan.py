@@ -18,6 +18,7 @@ from lessonpipe.files import write_whole
 from lessonpipe.losses.pixel import PixelKind
 from lessonpipe.nets.folder import load_critic, load_generator, save_model
 from lessonpipe.settings import Strict
+from lessonpipe.storage import Storage, as_bytes
 from lessonpipe.train.checkpoint import Checkpoint
 from lessonpipe.train.fit import as_csv
 from lessonpipe.train.gan import GanLearner, fit_turns
@@ -89,13 +90,12 @@ def teach(config: dict[str, Any]) -> None:
     generator = load_generator(Path(config["generator"]))
     critic = load_critic(Path(config["critic"]))
     data = PairData(Path(config["pairs"]), p.augment, p.seed, place)
-    scratch, out = Path(config["scratch"]), Path(config["out"])
+    checkpoint, out = Checkpoint(Storage.at(config["scratch"])), Path(config["out"])
 
     def keep_samples(epoch: int, net: nn.Module) -> None:
-        folder = scratch / "samples"
-        folder.mkdir(parents=True, exist_ok=True)
-        sample_grid(net, data, place, p.image_px, p.samples).save(
-            folder / f"epoch_{epoch:02d}.jpg", quality=92
+        sheet = sample_grid(net, data, place, p.image_px, p.samples)
+        checkpoint.keep(
+            f"epoch_{epoch:02d}.jpg", bytes(as_bytes(lambda f: sheet.save(f, "JPEG", quality=92)))
         )
 
     learner = GanLearner(
@@ -122,7 +122,7 @@ def teach(config: dict[str, Any]) -> None:
         ema=p.ema,
         frozen=p.frozen,
         seed=p.seed,
-        checkpoint=Checkpoint(scratch),
+        checkpoint=checkpoint,
         after_epoch=keep_samples,
         report=cluster.report,
     )
@@ -130,7 +130,8 @@ def teach(config: dict[str, Any]) -> None:
         save_model(out, generator, {"stage": "fit_gan", "image_px": p.image_px, **history[-1]})
         save_model(out / "critic", critic, {"stage": "fit_gan"})
         write_whole(out / "history.csv", as_csv(history))
-        shutil.copytree(scratch / "samples", out / "samples")
+        for name, content in checkpoint.kept().items():
+            write_whole(out / "samples" / name, content)
         shutil.copyfile(out / "samples" / f"epoch_{p.epochs:02d}.jpg", out / "samples.jpg")
 
 

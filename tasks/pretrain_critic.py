@@ -15,6 +15,7 @@ from lessonpipe.files import write_json, write_whole
 from lessonpipe.nets.critic import Critic, CriticKind
 from lessonpipe.nets.folder import save_model
 from lessonpipe.settings import Strict
+from lessonpipe.storage import Storage
 from lessonpipe.train.checkpoint import Checkpoint
 from lessonpipe.train.critic import CriticLearner
 from lessonpipe.train.fit import Phase, as_csv, fit, last, validate
@@ -69,7 +70,7 @@ def teach(config: dict[str, Any]) -> None:
         place,
         weight_decay=p.weight_decay,
         seed=p.seed,
-        checkpoint=Checkpoint(Path(config["scratch"])),
+        checkpoint=Checkpoint(Storage.at(config["scratch"])),
         report=cluster.report,
     )
     at = p.phases[-1]

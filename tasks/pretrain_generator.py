@@ -19,6 +19,7 @@ from lessonpipe.nets.blocks import Norm
 from lessonpipe.nets.folder import save_model
 from lessonpipe.nets.unet import Join, Output
 from lessonpipe.settings import Strict
+from lessonpipe.storage import Storage
 from lessonpipe.train.checkpoint import Checkpoint
 from lessonpipe.train.fit import Phase, as_csv, fit, last
 from lessonpipe.train.generator import GeneratorLearner, PairData
@@ -96,7 +97,7 @@ def teach(config: dict[str, Any]) -> None:
         place,
         weight_decay=p.weight_decay,
         seed=p.seed,
-        checkpoint=Checkpoint(Path(config["scratch"])),
+        checkpoint=Checkpoint(Storage.at(config["scratch"])),
         report=cluster.report,
     )
     if place.rank == 0:

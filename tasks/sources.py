@@ -9,13 +9,16 @@ ROOT = Path(__file__).resolve().parent.parent
 # what tells, guards, writes and carries, but never changes a result; not followed further
 PLUMBING = {
     "lessonpipe/__init__.py",
-    "lessonpipe/cluster.py",
+    "lessonpipe/cluster/__init__.py",
     "lessonpipe/errors.py",
     "lessonpipe/files.py",
+    "lessonpipe/parcel.py",
     "lessonpipe/progress.py",
     "lessonpipe/settings.py",
+    "lessonpipe/storage.py",
     "tasks/__init__.py",
     "tasks/guard.py",
+    "tasks/progress.py",
     "tasks/sources.py",
     "tasks/work.py",
 }

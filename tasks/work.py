@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import BaseModel
 
-from lessonpipe import cluster
+from lessonpipe import cluster, lineage
 from lessonpipe.files import fingerprint, whole_folder
-from lessonpipe.train.checkpoint import Checkpoint
+from lessonpipe.storage import Storage
 from tasks.guard import STATE
 from tasks.sources import ROOT, sources
 
@@ -31,14 +32,16 @@ def train(
     key = run_key(stage, params, inputs.values())
     scratch = STATE / "checkpoints" / f"{stage}-{key}"
     with whole_folder(out) as draft:
-        config = {
-            "params": params.model_dump(),
-            "scratch": str(scratch.resolve()),
-            "out": str(draft.resolve()),
-            **{name: str(path.resolve()) for name, path in inputs.items()},
-        }
-        cluster.train(work, config, f"{stage}-{key}")
-    Checkpoint(scratch).clear()
+        cluster.train(
+            work,
+            {"params": params.model_dump()},
+            inputs=inputs,
+            out=draft,
+            scratch=scratch,
+            name=f"{stage}-{key}",
+        )
+        lineage.stamp(draft, params.model_dump(mode="json"), inputs)
+    Storage.at(scratch).clear()
 
 
 def run_key(stage: str, params: BaseModel, inputs: Iterable[Path]) -> str:
@@ -48,3 +51,12 @@ def run_key(stage: str, params: BaseModel, inputs: Iterable[Path]) -> str:
     for name in sources(f"tasks.{stage}"):
         digest.update((ROOT / name).read_bytes())
     return digest.hexdigest()[:16]
+
+
+def files(stage: str, graph: Path = Path("dvc.yaml")) -> tuple[list[Path], list[Path]]:
+    """What a stage reads (the params file, data and models) and writes, as dvc.yaml says."""
+    known = yaml.safe_load(graph.read_text("utf-8"))["stages"][stage]
+    reads = [Path(name) for name in known["deps"] if name.startswith(("data/", "models/"))]
+    writes = [*known["outs"], *known.get("metrics", [])]
+    names = [name if isinstance(name, str) else next(iter(name)) for name in writes]
+    return [Path("params.yaml"), *reads], [Path(name) for name in names]

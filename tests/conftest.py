@@ -7,11 +7,13 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from lessonpipe.crappify.pairs import Made, make_pairs
 from tests.server import BODY, Serve, Server
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,6 +28,15 @@ def make_picture(width: int = 64, height: int = 48, seed: int = 0) -> Image.Imag
     smooth = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
     grain = rng.normal(0, 6, (height, width, 3))
     return Image.fromarray((np.asarray(smooth) + grain).clip(0, 255).astype(np.uint8))
+
+
+def saved_pairs(photo: Path, out: Path, **how: Any) -> Made:
+    """The pairs of one photo, on the disk."""
+    made = make_pairs(photo.read_bytes(), photo.name, **how)
+    for name, content in made.files.items():
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_bytes(content)
+    return made
 
 
 @pytest.fixture

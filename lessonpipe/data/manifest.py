@@ -10,7 +10,7 @@ from lessonpipe.files import read_json, write_json
 Side = Literal["train", "valid"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Pair:
     """One good picture and its crappy version, paths relative to the manifest's folder."""
 

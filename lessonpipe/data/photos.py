@@ -2,6 +2,7 @@
 
 import glob
 import hashlib
+import io
 import random
 import re
 import warnings
@@ -58,31 +59,38 @@ def open_photo(path: str | Path) -> Image.Image:
     """
     path = Path(path)
     try:
-        if path.stat().st_size == 0:
-            raise PictureError(f"{path}: the file is empty")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _decode(path)
+        size = path.stat().st_size
+    except OSError as error:
+        raise PictureError(f"{path}: cannot be read ({error.strerror})") from error
+    return _decode(path, str(path), size)
+
+
+def decode_photo(content: bytes, name: str) -> Image.Image:
+    """The same for a file's bytes; `name` is for the reasons."""
+    return _decode(io.BytesIO(content), name, len(content))
+
+
+def _decode(source: Path | io.BytesIO, name: str, size: int) -> Image.Image:
+    if size == 0:
+        raise PictureError(f"{name}: the file is empty")
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(source) as picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                raise PictureError(
+                    f"{name}: {picture.width}x{picture.height} pixels are more than "
+                    f"{MAX_PIXELS // 1_000_000} million; shrink it first"
+                )
+            picture.load()
+            return to_rgb(ImageOps.exif_transpose(picture))
     except PictureError:
         raise
     except UnidentifiedImageError as error:
-        raise PictureError(f"{path}: not a picture, or of a kind Pillow does not know") from error
+        raise PictureError(f"{name}: not a picture, or of a kind Pillow does not know") from error
     except Image.DecompressionBombError as error:
-        raise PictureError(f"{path}: far too many pixels; shrink it first") from error
+        raise PictureError(f"{name}: far too many pixels; shrink it first") from error
     except Exception as error:  # decoders of damaged files raise what they like
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise PictureError(f"{path}: cannot be read ({reason})") from error
-
-
-def _decode(path: Path) -> Image.Image:
-    with Image.open(path) as picture:
-        if picture.width * picture.height > MAX_PIXELS:
-            raise PictureError(
-                f"{path}: {picture.width}x{picture.height} pixels are more than "
-                f"{MAX_PIXELS // 1_000_000} million; shrink it first"
-            )
-        picture.load()
-        return to_rgb(ImageOps.exif_transpose(picture))
+        raise PictureError(f"{name}: cannot be read ({reason})") from error
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:

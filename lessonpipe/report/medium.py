@@ -4,7 +4,6 @@ The size was never seen in training; the network is convolutional throughout. Re
 very command that a person would type, so that its seconds and memory are those a person meets.
 """
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import torch
 from PIL import Image
 
@@ -87,10 +87,26 @@ def _command(folder: Path, model: Path) -> tuple[float, float]:
         child = subprocess.Popen(
             [sys.executable, "-m", "lessonpipe.cli", *words], stdout=told, stderr=told
         )
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
+        peak = 0
+        while child.poll() is None:
+            peak = max(peak, peak_bytes(child.pid))
+            time.sleep(0.02)
+        seconds = time.perf_counter() - start
         if child.returncode:
             told.seek(0)
             raise LessonpipeError(f"restoring at {SIZE} failed: {told.read().strip()}")
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes elsewhere
-    return time.perf_counter() - start, usage.ru_maxrss * unit / 1e9
+    return seconds, peak / 1e9
+
+
+def peak_bytes(process: int) -> int:
+    """The most memory that a process has held so far; 0 when it is gone.
+
+    Not `ru_maxrss`, which on Linux starts with that of whoever started the process.
+    """
+    status = Path(f"/proc/{process}/status")
+    try:
+        if Path("/proc/self").exists():
+            return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024
+        return int(psutil.Process(process).memory_info().rss)
+    except (OSError, IndexError, psutil.Error):
+        return 0

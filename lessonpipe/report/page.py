@@ -3,7 +3,6 @@
 import base64
 import html
 import io
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import yaml
 from PIL import Image
 
 from lessonpipe.data.pictures import grid
+from lessonpipe.lineage import commit
 from lessonpipe.report import beside
 from lessonpipe.report.curves import curves
 from lessonpipe.report.medium import Medium
@@ -87,13 +87,13 @@ def page(
         words = f"crappy, {', '.join(one.titles[1:-1])} and photo at {one.image_px} pixels"
         parts += [
             f"<h2>At {one.image_px} pixels</h2>",
-            _shown(one.picture(), words),
+            shown(one.picture(), words),
             table(metrics[str(one.image_px)]),
         ]
     accuracy = metrics["critic"]["accuracy"]
     parts += [
         "<h2>From 256 pixels to 1280×1600</h2>",
-        _shown(medium.picture, "256 pixels enlarged, restored, and the photo; below, a detail"),
+        shown(medium.picture, "256 pixels enlarged, restored, and the photo; below, a detail"),
         f"<p class=soft>without text, JPEG quality 60, by <code>lessonpipe restore</code>: "
         f"{medium.seconds:.1f} s from start to end, {medium.memory_gb:.1f} GB</p>",
         "<h2>How the training went</h2>",
@@ -115,7 +115,8 @@ def _beside(metrics: dict[str, Any]) -> list[str]:
     return ["<h2>Beside another run</h2>", beside.table(metrics["beside"])]
 
 
-def _shown(picture: Image.Image, words: str) -> str:
+def shown(picture: Image.Image, words: str) -> str:
+    """A picture inside the page, with words for who cannot see it."""
     data = base64.b64encode(as_jpeg(picture)).decode()
     return f'<div class=wide><img alt="{words}" src="data:image/jpeg;base64,{data}"></div>'
 
@@ -150,17 +151,3 @@ def _cell(v: dict[str, float] | None) -> str:
         f"{v['mean']:.3f}<small>{v['low']:.3f}…{v['high']:.3f}</small>"
         f"<small>median {v['median']:.3f}</small>"
     )
-
-
-def commit() -> str:
-    """The commit of the working folder, with a + when it was changed since."""
-    try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--exclude=*"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return done.stdout.strip()

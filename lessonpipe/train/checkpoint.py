@@ -1,44 +1,43 @@
 """The last whole state of a training run, found again after any kind of death."""
 
-import os
-import shutil
+import io
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from lessonpipe.storage import Storage, as_bytes
+
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One file that is replaced whole at every epoch. `folder=None` keeps nothing."""
+    """One file that is replaced whole at every epoch, and what is kept beside it.
 
-    folder: Path | None
+    `None` keeps nothing. A storage that all machines see lets another machine go on.
+    """
 
-    @property
-    def _file(self) -> Path | None:
-        return None if self.folder is None else self.folder / "last.pt"
+    storage: Storage | None
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write `state` (tensors, numbers, strings, lists, dicts) under a temporary name, sync
-        it to the disk, then rename."""
-        if self._file is None:
-            return
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        draft = self._file.with_suffix(".draft")
-        with open(draft, "wb") as stream:
-            torch.save(state, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(draft, self._file)
+        """Keep `state`: tensors, numbers, strings, lists, dicts."""
+        if self.storage is not None:
+            self.storage.write("last.pt", as_bytes(lambda stream: torch.save(state, stream)))
 
     def load(self) -> dict[str, Any] | None:
         """The last state, or None. Read with `weights_only=True`: no code in it is run."""
-        if self._file is None or not self._file.is_file():
+        content = None if self.storage is None else self.storage.read("last.pt")
+        if content is None:
             return None
-        return torch.load(self._file, map_location="cpu", weights_only=True)
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
-    def clear(self) -> None:
-        """Forget it: the run is done."""
-        if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+    def keep(self, name: str, content: bytes) -> None:
+        """Keep a file beside the state."""
+        if self.storage is not None:
+            self.storage.write(f"kept/{name}", content)
+
+    def kept(self) -> dict[str, bytes]:
+        """All that was kept beside the state."""
+        if self.storage is None:
+            return {}
+        found = {name: self.storage.read(f"kept/{name}") for name in self.storage.names("kept")}
+        return {name: content for name, content in found.items() if content is not None}

@@ -5,7 +5,7 @@ picture twice, of which the first does not count, and tells what it took.
 """
 
 import json
-import resource
+import os
 import subprocess
 import sys
 import tempfile
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from lessonpipe.report.medium import peak_bytes
 from tests.bench.rounds import OURS, Row
 from tests.conftest import make_picture
 
@@ -118,9 +119,7 @@ def _child(who: str, folder: Path) -> None:
     start = time.perf_counter()
     work(picture)
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    in_bytes = peak if sys.platform == "darwin" else peak * 1024
-    print(json.dumps({"s": seconds, "GB": in_bytes / 1e9}))
+    print(json.dumps({"s": seconds, "GB": peak_bytes(os.getpid()) / 1e9}))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,11 @@
 
 import json
 import os
+import re
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,12 +17,12 @@ from PIL import Image
 
 from lessonpipe import cluster
 from lessonpipe.crappify import Draws, Recipe
-from lessonpipe.crappify.pairs import make_pairs
-from lessonpipe.data.manifest import Manifest
+from lessonpipe.data.manifest import Manifest, Side
 from lessonpipe.data.photos import open_photo
 from lessonpipe.errors import UserError
 from tasks import crappify
-from tests.conftest import make_picture
+from tasks.progress import Progress
+from tests.conftest import make_picture, saved_pairs
 
 Photos = Callable[..., Path]
 
@@ -138,6 +142,90 @@ def test_a_killed_workers_photos_are_done_again(
     assert contents(out) == killed
 
 
+def counted(picture: Image.Image, draws: Draws, folder: str, dies_after: int) -> Image.Image:
+    """Leave a mark for each picture; kill the whole stage after so many."""
+    Path(folder, f"{time.time_ns()}-{os.getpid()}").touch()
+    if len(os.listdir(folder)) == dies_after:
+        os.kill(int(os.environ["STAGE_PID"]), signal.SIGKILL)
+        time.sleep(5)
+    return picture
+
+
+KILLED = """
+import os, sys
+os.environ["STAGE_PID"] = str(os.getpid())
+from pathlib import Path
+from tests.tasks.test_crappify import params
+from tasks import crappify
+marks, dies_after = sys.argv[1], int(sys.argv[2])
+step = {"tests.tasks.test_crappify.counted": {"folder": marks, "dies_after": dies_after}}
+tiles = {"tile_px": None, "train": 1, "valid": 1}
+crappify.run(params(recipe=["grey", step, "jpeg"], tiles=tiles), Path("photos"), Path("out"))
+"""
+
+
+def test_a_killed_stage_goes_on_with_what_is_missing(photos: Photos, tmp_path: Path) -> None:
+    photos(40)
+    marks = tmp_path / "marks"
+    marks.mkdir()
+
+    def run() -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-c", KILLED, str(marks), "25"]
+        env = {**os.environ, "LESSONPIPE_WORKERS": "2"}
+        return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+
+    assert run().returncode == -signal.SIGKILL
+    assert not (tmp_path / "out").exists()
+    first = len(os.listdir(marks))
+    done = run()
+    assert done.returncode == 0, done.stderr
+    again = len(os.listdir(marks)) - first
+    kept = int(re.search(r"going on after (\d+) photos", done.stdout)[1])  # type: ignore[index]
+    assert kept >= 15 and again == 40 - kept
+    assert not list(tmp_path.glob(".out*"))
+
+    killed = contents(tmp_path / "out")
+    for mark in marks.iterdir():
+        mark.unlink()
+    (tmp_path / "out").rename(tmp_path / "before")
+    for number in range(30):  # past the count at which it dies
+        (marks / f"old{number}").touch()
+    assert run().returncode == 0
+    assert contents(tmp_path / "out") == killed
+
+
+def test_a_photo_that_was_changed_meanwhile_is_done_again(
+    ray: None, photos: Photos, tmp_path: Path
+) -> None:
+    folder, out = photos(4), tmp_path / "out"
+    names = [path.name for path in folder.iterdir()]
+    sides: dict[str, Side] = dict.fromkeys(names, "train")
+    progress = Progress.find(out, "key")
+    for name in names:
+        made = saved_pairs(
+            folder / name,
+            tmp_path / "elsewhere",
+            side="train",
+            series=None,
+            tile_px=32,
+            count=1,
+            recipe=Recipe(["grey"]),
+        )
+        progress.add(made)
+    with open(progress.folder / "done.jsonl", "a") as journal:
+        journal.write('{"photo": "d0.j')  # it died while it wrote
+    assert set(Progress.find(out, "key").still_right(folder, sides)) == set(names)
+
+    make_picture(70, 50, seed=9).save(folder / "b0.jpg")
+    sides["c0.jpg"] = "valid"
+    again = Progress.find(out, "key")
+    assert set(again.still_right(folder, sides)) == {"a0.jpg", "d0.jpg"}
+    assert not (again.folder / "good/b0.jpg/000.jpg").exists()
+    assert (again.folder / "good/a0.jpg/000.jpg").exists()
+    assert set(Progress.find(out, "another").still_right(folder, sides)) == set()
+    assert not again.folder.exists()
+
+
 def faulty(picture: Image.Image, draws: Draws) -> Image.Image:
     raise UserError("this step wants larger pictures")
 
@@ -153,9 +241,8 @@ def test_an_error_of_a_step_comes_out_in_its_own_words(
 def test_making_pairs_again_elsewhere_gives_the_same(photos: Photos, tmp_path: Path) -> None:
     folder = photos(1)
     made = [
-        make_pairs(
+        saved_pairs(
             folder / "a0.jpg",
-            "a0.jpg",
             side="train",
             series=None,
             tile_px=32,
@@ -166,5 +253,6 @@ def test_making_pairs_again_elsewhere_gives_the_same(photos: Photos, tmp_path: P
         for place in ("one", "two")
     ]
     assert made[0] == made[1] and len(made[0].pairs) == 3
+    assert set(contents(tmp_path / "one")) == set(made[0].files)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
     assert {Path(pair.crappy).suffix for pair in made[0].pairs} == {".png"}

@@ -12,7 +12,6 @@ from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor, nn
 
 from lessonpipe.crappify import Recipe
-from lessonpipe.crappify.pairs import make_pairs
 from lessonpipe.crappify.recipe import Steps
 from lessonpipe.data.manifest import Manifest
 from lessonpipe.data.pairs import square
@@ -21,7 +20,7 @@ from lessonpipe.report.page import Grid, table
 from lessonpipe.report.scores import Scores, headline
 from lessonpipe.train.place import Place
 from tasks import evaluate
-from tests.conftest import ROOT, make_picture
+from tests.conftest import ROOT, make_picture, saved_pairs
 
 STEPS: Steps = [{"resize": {"shorter": 32}}, "text", "jpeg"]
 PARAMS = evaluate.Params(
@@ -54,9 +53,8 @@ def spoilt(tmp_path: Path) -> Callable[[Steps], Made]:
         recipe = Recipe(steps)
         for i in range(3):
             make_picture(90, 70, seed=i).save(tmp_path / f"{i}.jpg")
-            made += make_pairs(
+            made += saved_pairs(
                 tmp_path / f"{i}.jpg",
-                f"{i}.jpg",
                 side="valid",
                 series=None,
                 tile_px=64,

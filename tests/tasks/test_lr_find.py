@@ -10,9 +10,8 @@ import pytest
 import yaml
 
 from lessonpipe.crappify import Recipe
-from lessonpipe.crappify.pairs import make_pairs
 from lessonpipe.data.manifest import Manifest
-from tests.conftest import ROOT, make_picture
+from tests.conftest import ROOT, make_picture, saved_pairs
 
 STEPS = [{"resize": {"shorter": 32}}, "text", "jpeg"]
 Door = Callable[..., subprocess.CompletedProcess[str]]
@@ -24,9 +23,8 @@ def project(tmp_path: Path) -> Path:
     recipe = Recipe(STEPS)
     make_picture(90, 70).save(tmp_path / "a.jpg")
     out = tmp_path / "data/crappify"
-    made = make_pairs(
+    made = saved_pairs(
         tmp_path / "a.jpg",
-        "a.jpg",
         side="train",
         series=None,
         tile_px=64,

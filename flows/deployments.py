@@ -1,0 +1,111 @@
+"""What can be started from Prefect's page or on a schedule, beside `restorer`.
+
+    nightly           bring everything up to date, and put the model into service if it is better
+    sweep             a grid of params, each a DVC experiment, in one table
+    restore-folder    restore what is new in a folder
+
+`python -m flows ui` serves them all; `prefect deploy --all` takes them from prefect.yaml, for a
+work pool. See docs/service.md.
+"""
+
+import itertools
+from pathlib import Path
+from typing import Annotated, Any
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from pydantic import Field
+
+from flows.restorer import alone_here, restorer
+from lessonpipe.errors import UserError
+
+Name = Annotated[str, Field(min_length=1)]
+
+
+@flow(name="nightly")
+def nightly(
+    stages: list[str] | None = None,
+    side_by_side: Annotated[int, Field(ge=1)] = 1,
+    promote: bool = True,
+) -> None:
+    """Retrain on what is new, and put the model into service if it is better.
+
+    Args:
+        stages: Which to bring up to date, with all they depend on; none named: every stage.
+        side_by_side: How many stages may run at the same time; 1 suits one processor or GPU.
+        promote: Judge the new model against the one in service afterwards.
+    """
+    restorer(stages, side_by_side)
+    if promote:
+        gate()
+
+
+@task(task_run_name="promote", cache_policy=NO_CACHE)
+def gate() -> None:
+    """Judge the new model; the decision is an artifact."""
+    from flows import promote
+
+    verdict = promote.promote()
+    current = promote.IN_SERVICE.resolve().name
+    lines = [f"**{current} is in service.**"]
+    if verdict is not None:
+        lines += [f"- {reason}" for reason in verdict.reasons or ["the new model is better"]]
+        lines += ["", "| measure | difference | 95 % |", "|---|---|---|"]
+        for name, d in verdict.differences.items():
+            lines.append(f"| {name} | {d.mean:+.3f} | {d.low:+.3f}…{d.high:+.3f} |")
+    create_markdown_artifact("\n".join(lines), "promotion", "The last decision")
+
+
+@flow(name="sweep")
+def sweep(
+    grid: dict[str, list[Any]],
+    stage: Name = "evaluate",
+    side_by_side: Annotated[int, Field(ge=1)] = 1,
+) -> None:
+    """Run every combination of some params as a DVC experiment; the workspace is left alone.
+
+    Args:
+        grid: Values by key of params.yaml, as {"fit_gan.pixel_weight": [50, 100, 200]}.
+        stage: Up to which stage.
+        side_by_side: How many experiments may run at the same time.
+    """
+    from flows.experiments import Experiment, measures, run_all
+    from tasks.profile import spelt
+
+    if not grid or not all(grid.values()):
+        raise UserError('a grid has at least one value a key: {"fit_gan.pixel_weight": [50, 100]}')
+    arms = {}
+    for values in itertools.product(*grid.values()):
+        words = [f"{key}={spelt(value)}" for key, value in zip(grid, values, strict=True)]
+        arms[" ".join(words)] = Experiment(stage=stage, words=words)
+    with alone_here(get_run_logger()):
+        run_all(arms.values(), side_by_side)
+    rows = [{"params": name, "experiment": e.name, **measures(e)} for name, e in arms.items()]
+    create_table_artifact(rows, "sweep", "Each combination and its measures")
+
+
+@flow(name="restore-folder")
+def restore_folder(
+    inbox: Name = "inbox",
+    outbox: Name = "restored",
+    model: Name = "models/in-service",
+    scale: Annotated[float, Field(gt=0, le=16)] = 1.0,
+) -> None:
+    """Restore what is new in a folder, each picture once.
+
+    Args:
+        inbox: The folder with pictures to restore; its sub-folders count.
+        outbox: Where the restored ones go, under their own names.
+        model: The model folder that restores them.
+        scale: Enlarge by this first.
+    """
+    from lessonpipe.inbox import restore_new
+
+    log = get_run_logger()
+    done = restore_new(Path(inbox), Path(outbox), Path(model), scale=scale, tell=log.info)
+    failed = [seen for seen in done if seen.error]
+    log.info("%d restored, %d could not be", len(done) - len(failed), len(failed))
+    if failed:
+        rows = [{"picture": seen.name, "why": seen.error} for seen in failed]
+        create_table_artifact(rows, "not-restored", "Pictures that could not be restored")

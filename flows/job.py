@@ -1,0 +1,45 @@
+"""A batch run: pull what is known, run what is not, push what was made.
+
+    ray job submit --working-dir . -- python -m flows job [STAGE ...]
+
+Runs where a submitted job runs: in a copy of the project without git, data or models. Everything
+comes from DVC's remote and goes back to it, stage by stage, so that a job that is killed is gone on
+with by the same line, and a desk gets the results by `dvc repro --pull`.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from flows import stages
+from lessonpipe.errors import LessonpipeError, UserError
+
+
+def run(names: Iterable[str]) -> None:
+    """Bring the stages up to date. Raises `UserError` without a remote, `StageError` of a stage."""
+    if not Path(".git").exists():
+        _dvc("config", "--local", "core.no_scm", "true")
+    if not _dvc("remote", "list").strip():
+        raise UserError("DVC has no remote; `dvc remote add --default store s3://bucket/folder`")
+    wanted = stages.wanted(stages.read(), names)
+    try:
+        _dvc("fetch", "--run-cache")
+    except LessonpipeError:
+        print("the remote has no runs yet", flush=True)
+    for name in wanted:
+        command = ["repro", "--single-item", "--pull", "--allow-missing", name]
+        done = subprocess.run([sys.executable, "-m", "dvc", *command], check=False)
+        if done.returncode:
+            raise stages.StageError(name, f"dvc ended with code {done.returncode}; see above")
+        _dvc("push", "--run-cache", name)
+        print(f"{name}: pushed", flush=True)
+
+
+def _dvc(*words: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *words], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise LessonpipeError(f"dvc {' '.join(words)}: {done.stderr.strip()}")
+    return done.stdout

@@ -1,0 +1,195 @@
+"""Put a model into service, but only if it is better; go back to the one before.
+
+    python -m flows promote               the model of params.yaml's section `promote`
+    python -m flows promote --rollback    the one that was in service before
+
+`models/in-service` is a link to one of `models/versions/`, so that it changes at once or not at
+all. A version is tagged `restorer@v3` in git, on a commit that holds params.yaml and dvc.lock as
+they were; what is in service is tagged `restorer#in-service#5`, as GTO does.
+"""
+
+import html
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from lessonpipe import lineage
+from lessonpipe.data.manifest import Manifest
+from lessonpipe.errors import UserError
+from lessonpipe.files import whole_folder, write_json, write_whole
+from lessonpipe.report.gate import Verdict, judge
+from lessonpipe.settings import Strict
+from tasks import evaluate, params
+
+NAME = "restorer"
+IN_SERVICE = Path("models/in-service")
+VERSIONS = Path("models/versions")
+LOG = VERSIONS / "log.jsonl"  # who went into service, in order
+PAGE = Path("reports/promotion.html")
+PAIRS = Path("data/crappify")
+
+
+class Params(Strict):
+    """Which model, at which size, and what it must be better at without being worse elsewhere."""
+
+    seed: int
+    model: Path
+    image_px: int = Field(ge=32, multiple_of=32)
+    measure: str
+    allowed: dict[str, float]
+
+
+def promote() -> Verdict | None:
+    """Compare the new model with the one in service, and promote it if it is better.
+
+    Nothing in service: the first model is promoted, and the answer is None. The decision, figures
+    and pictures are written to `reports/promotion.html`.
+    """
+    p = params.load(Params, "promote")
+    lineage.of_model(p.model)  # complain at once
+    if not IN_SERVICE.exists():
+        version = _enter(p.model, "the first")
+        print(f"{version} is in service: there was none before")
+        return None
+    if _weights(p.model) == _weights(IN_SERVICE):
+        print(f"not promoted: {p.model} is {IN_SERVICE.resolve().name}, which is in service")
+        return Verdict(False, ["it is the model in service"], {})
+    verdict, grid = compare(p)
+    before = lineage.of_model(IN_SERVICE)
+    entered = _enter(p.model, "promoted") if verdict.better else None
+    write_whole(PAGE, page(p, verdict, grid, before, entered))
+    if entered:
+        shutil.copyfile(PAGE, VERSIONS / entered / PAGE.name)
+    print(f"{entered} is in service" if entered else f"not promoted: {'; '.join(verdict.reasons)}")
+    print(f"look at {PAGE}")
+    return verdict
+
+
+def compare(p: Params) -> tuple[Verdict, Any]:
+    """Both models on the validation pictures."""
+    from lessonpipe.measure import Perceptual
+    from lessonpipe.nets.folder import load_generator
+    from lessonpipe.nets.generator import fold_weight_norm
+    from lessonpipe.train.place import Place
+
+    e = params.load(evaluate.Params, "evaluate")
+    place = Place.here(e.precision)
+    nets = {
+        name: place.ready(fold_weight_norm(load_generator(folder)))
+        for name, folder in (("in service", IN_SERVICE), ("new", p.model))
+    }
+    eyes = place.ready(Perceptual(e.encoder, pretrained=e.pretrained))
+    manifest = Manifest.read(PAIRS)
+    scores, grid = evaluate.measure(nets, manifest, PAIRS, p.image_px, e, place, eyes)
+    names = {p.measure, *p.allowed}
+    new, old = ({n: scores[who].by_photo(n) for n in names} for who in ("new", "in service"))
+    if not new[p.measure]:
+        raise UserError(f"promote.measure = {p.measure!r}: this recipe has no such measure")
+    return judge(
+        {n: v for n, v in new.items() if v}, old, measure=p.measure, allowed=p.allowed
+    ), grid
+
+
+def rollback() -> str:
+    """Put the version that was in service before back. Raises `UserError` when there is none."""
+    entries = history()
+    current = IN_SERVICE.resolve().name if IN_SERVICE.exists() else None
+    before = [e["version"] for e in entries if e["version"] != current]
+    if not current or not before:
+        raise UserError("no other version was in service before; nothing is changed")
+    _serve(before[-1], f"back from {current}")
+    print(f"{before[-1]} is in service again")
+    return str(before[-1])
+
+
+def history() -> list[dict[str, Any]]:
+    """Which version went into service when and why, oldest first."""
+    lines = LOG.read_text("utf-8").splitlines() if LOG.is_file() else []
+    return [json.loads(line) for line in lines if line.strip()]
+
+
+def _enter(model: Path, why: str) -> str:
+    """A new version, whole, and in service."""
+    VERSIONS.mkdir(parents=True, exist_ok=True)
+    taken = [int(v.name[1:]) for v in VERSIONS.glob("v*") if v.name[1:].isdecimal()]
+    version = f"v{max(taken, default=0) + 1}"
+    with whole_folder(VERSIONS / version) as draft:
+        shutil.copytree(model, draft, dirs_exist_ok=True)
+        if Path("reports/metrics.json").is_file():
+            shutil.copyfile("reports/metrics.json", draft / "metrics.json")
+        write_json(draft / "version.json", {"version": version, "model": model.as_posix()})
+    _tag(f"{NAME}@{version}", f"{model.as_posix()}, {why}")
+    _serve(version, why)
+    return version
+
+
+def _serve(version: str, why: str) -> None:
+    link = IN_SERVICE.with_name(f".{IN_SERVICE.name}.{os.getpid()}")
+    link.unlink(missing_ok=True)
+    link.symlink_to(Path("versions") / version, target_is_directory=True)
+    os.replace(link, IN_SERVICE)
+    entry = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "version": version}
+    with LOG.open("a", encoding="utf-8") as log:
+        log.write(json.dumps({**entry, "why": why}) + "\n")
+    _tag(f"{NAME}#in-service#{len(history())}", f"{version}: {why}")
+
+
+def _tag(name: str, words: str) -> None:
+    """Tag a commit that holds the tracked files as they are now; the branch is left alone."""
+    who = ["-c", "user.name=lessonpipe", "-c", "user.email=lessonpipe@localhost"]
+    try:
+        made = _git(*who, "stash", "create", words) or "HEAD"
+        _git(*who, "tag", "--force", "--annotate", name, made, "--message", words)
+    except (OSError, subprocess.CalledProcessError) as error:
+        told = getattr(error, "stderr", "") or error
+        print(f"no tag {name}: {str(told).strip()}")
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(["git", *words], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def _weights(folder: Path) -> Any:
+    return lineage.of_model(folder)["weights"]
+
+
+def page(
+    p: Params, verdict: Verdict, grid: Any, before: dict[str, Any], version: str | None
+) -> str:
+    """The decision, why, the figures and the pictures."""
+    from lessonpipe.report.page import STYLE, shown
+
+    said = f"{version} went into service" if version else "not promoted"
+    rows = "".join(
+        f"<tr><td>{html.escape(name)}</td><td>{d.mean:+.3f}</td><td>{d.low:+.3f}…{d.high:+.3f}</td>"
+        f"<td>{p.allowed.get(name, '–')}</td></tr>"
+        for name, d in verdict.differences.items()
+    )
+    made = {"in service": before, "new": lineage.of_model(p.model)}
+    about = html.escape(json.dumps({k: _short(v) for k, v in made.items()}, indent=2))
+    return "\n".join(
+        [
+            "<!doctype html><html lang=en><meta charset=utf-8><title>promotion</title>",
+            f"<style>{STYLE}</style><h1>{said}</h1>",
+            "".join(f"<p>{html.escape(reason)}</p>" for reason in verdict.reasons),
+            "<div class=wide><table><caption>new minus in service, turned so that more is better; "
+            "means over photos, 95 % bootstrap</caption><tr><th></th><th>difference</th>"
+            f"<th>interval</th><th>may be worse by</th></tr>{rows}</table></div>",
+            f"<h2>Pictures at {p.image_px}</h2>",
+            shown(grid.picture(), "crappy, in service, new, photo"),
+            f"<h2>What they were made of</h2><pre>{about}</pre>",
+            f"<pre>{html.escape(json.dumps(asdict(verdict), indent=2))}</pre>",
+        ]
+    )
+
+
+def _short(known: dict[str, Any]) -> dict[str, Any]:
+    return {k: known[k] for k in ("model", "weights", "commit", "inputs") if k in known}

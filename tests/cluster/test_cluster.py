@@ -1,0 +1,132 @@
+"""Every stage on nodes that share nothing with the desk, and those nodes killed."""
+
+import os
+import random
+import shutil
+import signal
+import time
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def bring(desk, alone, *places):
+    for name in places:
+        shutil.copytree(alone.folder / name, desk.folder / name)
+
+
+def test_pictures_that_nodes_spoilt_are_the_same_to_the_byte(desk, alone):
+    desk.run("crappify")
+    assert desk.files("data/crappify") == alone.files("data/crappify")
+    assert len(desk.files("data/crappify")) > 40
+
+
+def test_two_nodes_train_along_the_curve_of_one_machine(desk, alone):
+    bring(desk, alone, "data/crappify")
+    said = desk.run("pretrain_generator", LESSONPIPE_WORKERS="2")
+    assert "epoch 3" in said  # a node's words reach the desk
+    ours, theirs = desk.history("pretrain_generator"), alone.history("pretrain_generator")
+    assert len(ours) == len(theirs) == 3
+    for one, two in zip(ours, theirs, strict=True):
+        for what in ("train_loss", "valid_loss", "valid_psnr"):
+            assert one[what] == pytest.approx(two[what], rel=2e-3), what
+    assert set(desk.files("models")) == set(alone.files("models/pretrain_generator"))
+
+
+def test_one_node_gives_the_bytes_of_one_machine(desk, alone):
+    bring(desk, alone, "data/crappify")
+    desk.run("pretrain_generator")
+    assert desk.files("models") == alone.files("models/pretrain_generator")
+
+
+def test_two_networks_take_turns_on_two_nodes(desk, alone):
+    bring(desk, alone, "data/crappify", "models/pretrain_generator", "models/pretrain_critic")
+    desk.run("fit_gan", LESSONPIPE_WORKERS="2")
+    assert set(desk.files("models/fit_gan")) == set(alone.files("models/fit_gan"))
+    for one, two in zip(desk.history("fit_gan"), alone.history("fit_gan"), strict=True):
+        assert one["valid_psnr"] == pytest.approx(two["valid_psnr"], rel=5e-3)
+        assert one["generator_steps"] == two["generator_steps"]
+
+
+def test_a_stage_that_is_carried_leaves_the_same_bytes(desk, alone):
+    bring(desk, alone, "data/crappify", "models/pretrain_generator")
+    desk.run("save_preds")
+    assert desk.files("data/save_preds") == alone.files("data/save_preds")
+
+
+def test_without_a_storage_training_on_nodes_says_what_to_set(desk, alone):
+    bring(desk, alone, "data/crappify")
+    process = desk.start("pretrain_generator", LESSONPIPE_STORAGE="")
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "LESSONPIPE_STORAGE: a folder that all nodes see" in said
+    assert "Traceback" not in said
+
+
+def wait_for(process, words):
+    """Read on until a line has these words; what was said."""
+    said = ""
+    for line in process.stdout:
+        said += line
+        if words in line:
+            return said
+    raise AssertionError(said[-3000:])
+
+
+def epochs(said):
+    return sorted(
+        {int(x.split()[0]) for x in said.replace("\r", "\n").split("epoch ")[1:] if x[0].isdigit()}
+    )
+
+
+@pytest.mark.parametrize("victim", ["worker", "node"])
+def test_training_goes_on_when_a_worker_or_a_node_is_killed(desk, alone, cluster, victim):
+    bring(desk, alone, "data/crappify")
+    process = desk.start("pretrain_generator", LESSONPIPE_WORKERS="2")
+    said = wait_for(process, "epoch 1  ")
+    node = random.choice(cluster.nodes)
+    if victim == "worker":
+        for worker in node.workers("RayTrainWorker"):
+            worker.kill()
+    else:
+        node.kill()
+        cluster.nodes.remove(node)
+    rest, _ = process.communicate(timeout=240)
+    if victim == "node":
+        cluster.add()
+    assert process.returncode == 0, (said + rest)[-3000:]
+    assert "going on after epoch" in rest
+    for one, two in zip(
+        desk.history("pretrain_generator"), alone.history("pretrain_generator"), strict=True
+    ):
+        assert one["valid_psnr"] == pytest.approx(two["valid_psnr"], rel=5e-3)
+
+
+def test_a_killed_driver_is_gone_on_with_by_the_same_command(desk, alone):
+    bring(desk, alone, "data/crappify")
+    process = desk.start("pretrain_generator")
+    wait_for(process, "epoch 2  ")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (desk.folder / "models/pretrain_generator").exists()
+    time.sleep(1)
+    assert "going on after epoch 2" in desk.run("pretrain_generator")
+    assert desk.files("models") == alone.files("models/pretrain_generator")
+
+
+def test_photos_of_a_killed_node_are_spoilt_on_another(desk, alone, cluster, tmp_path):
+    process = desk.start("crappify")
+    victim = random.choice(cluster.nodes)
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        if list(desk.folder.glob("data/.crappify-*/done.jsonl")):
+            break
+        time.sleep(0.02)
+    victim.kill()
+    cluster.nodes.remove(victim)
+    said, _ = process.communicate(timeout=240)
+    cluster.add()
+    assert process.returncode == 0, said[-3000:]
+    assert desk.files("data/crappify") == alone.files("data/crappify")
+    assert os.path.exists(desk.folder / "data/crappify/manifest.json")

@@ -1,0 +1,97 @@
+"""A hundred thousand pictures: flat memory, and after a kill only what is missing."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+from tests.conftest import ROOT, make_picture
+
+COUNT = 100_000
+PARAMS = {
+    "seed": 1,
+    "recipes": {},
+    "crappify": {
+        "recipe": [{"resize": {"shorter": 24}}, "text", "jpeg"],
+        "quality": [10, 70],
+        "series": None,
+        "valid_share": 0.1,
+        "tiles": {"tile_px": None, "train": 1, "valid": 1},
+    },
+}
+
+
+def used(process: psutil.Process) -> int:
+    """Bytes of a process and its children that are theirs alone."""
+    total = 0
+    for one in [process, *process.children(recursive=True)]:
+        with contextlib.suppress(psutil.Error):
+            total += one.memory_info().rss - one.memory_info().shared
+    return total
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_pictures_take_flat_memory_and_a_killed_run_goes_on(
+    tmp_path: Path,
+) -> None:
+    contents = []
+    for i in range(50):
+        make_picture(36, 32, seed=i).save(tmp_path / "one.jpg", quality=85)
+        contents.append((tmp_path / "one.jpg").read_bytes())
+    for i in range(COUNT):
+        path = tmp_path / f"data/photos/{i // 1000:03d}/{i:06d}.jpg"
+        if i % 1000 == 0:
+            path.parent.mkdir(parents=True)
+        path.write_bytes(contents[i % 50])
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(PARAMS))
+    command = [sys.executable, "-m", "tasks", "crappify"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "LESSONPIPE_WORKERS": "2"}
+
+    first = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL)
+    journal = None
+    until = time.monotonic() + 300
+    while time.monotonic() < until and first.poll() is None:
+        journal = journal or next(tmp_path.glob("data/.crappify-*/done.jsonl"), None)
+        if journal and journal.stat().st_size > 4_000_000:  # about a tenth
+            break
+        time.sleep(0.05)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    assert not (tmp_path / "data/crappify").exists()
+
+    again = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True)
+    memory: list[int] = []
+
+    def watch() -> None:
+        process = psutil.Process(again.pid)
+        while again.poll() is None:
+            with contextlib.suppress(psutil.Error):
+                memory.append(used(process))
+            time.sleep(0.25)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    said, _ = again.communicate(timeout=600)
+    watcher.join()
+    assert again.returncode == 0, said
+    kept = int(re.search(r"going on after (\d+) photos", said)[1])  # type: ignore[index]
+    assert 5_000 < kept < COUNT
+    made = int(re.search(r", (\d+) a second", said)[1])  # type: ignore[index]
+    print(f"{made} pictures a second; memory {max(memory) / 1e6:.0f} MB at most")
+    assert made > 300
+
+    pairs = json.loads((tmp_path / "data/crappify/manifest.json").read_text())["pairs"]
+    assert len(pairs) == COUNT == len({pair["crappy"] for pair in pairs})
+    assert sum(1 for path in (tmp_path / "data/crappify/crappy").rglob("*.jpg")) == COUNT
+    middle, last = memory[len(memory) // 3], max(memory[len(memory) // 3 :])
+    assert last - middle < 250e6, (middle, last)  # what grows is the list of pairs
