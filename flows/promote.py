@@ -23,7 +23,7 @@ from pydantic import Field
 from lessonpipe import lineage
 from lessonpipe.data.manifest import Manifest
 from lessonpipe.errors import UserError
-from lessonpipe.files import whole_folder, write_json, write_whole
+from lessonpipe.files import append_line, whole_folder, write_json, write_whole
 from lessonpipe.report.gate import Verdict, judge
 from lessonpipe.settings import Strict
 from tasks import evaluate, params
@@ -136,8 +136,7 @@ def _serve(version: str, why: str) -> None:
     link.symlink_to(Path("versions") / version, target_is_directory=True)
     os.replace(link, IN_SERVICE)
     entry = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "version": version}
-    with LOG.open("a", encoding="utf-8") as log:
-        log.write(json.dumps({**entry, "why": why}) + "\n")
+    append_line(LOG, json.dumps({**entry, "why": why}))
     _tag(f"{NAME}#in-service#{len(history())}", f"{version}: {why}")
 
 

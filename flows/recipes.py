@@ -11,12 +11,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
+from PIL import Image
 
 from flows.experiments import Experiment, dvc, known, run_all
 from lessonpipe.errors import one_of
 from lessonpipe.files import read_json, write_whole
 from lessonpipe.report.markdown import figures
 from lessonpipe.report.scores import headline
+from lessonpipe.storage import as_bytes
 from tasks import profile
 
 PAGE = Path("docs/recipes.md")
@@ -63,9 +65,16 @@ def section(name: str, run: Experiment) -> str:
         for file in ("metrics.json", "grid.jpg"):
             dvc("get", ".", f"reports/{file}", "--rev", run.name, "-o", Path(folder) / file)
         metrics = read_json(Path(folder) / "metrics.json")
-        write_whole(GRIDS / f"{name}.jpg", (Path(folder) / "grid.jpg").read_bytes())
+        write_whole(GRIDS / f"{name}.jpg", small(Path(folder) / "grid.jpg"))
     told = yaml.safe_dump(steps, sort_keys=False, default_flow_style=True).strip()
     return (
         f"## {name}\n\n`{told}`\n\n{headline(metrics)}\n\n{figures(metrics)}\n\n"
         f"![{name}: crappy, restored, photo]({GRIDS.name}/{name}.jpg)"
     )
+
+
+def small(grid: Path, width: int = 900) -> bytes:
+    """The grid as a JPEG that a page of the docs can hold."""
+    with Image.open(grid) as picture:
+        picture.thumbnail((width, 8 * width), Image.Resampling.LANCZOS)
+        return bytes(as_bytes(lambda file: picture.save(file, "JPEG", quality=80)))

@@ -41,6 +41,16 @@ def write_whole(path: Path, content: str | bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file; one that was half written by a killed process stays by itself."""
+    with open(path, "ab+") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
+        file.write(f"{line}\n".encode())
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON that a person can read, whole."""
     write_whole(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

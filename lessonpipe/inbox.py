@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from filelock import FileLock
@@ -12,6 +12,7 @@ from filelock import FileLock
 from lessonpipe import lineage
 from lessonpipe.data.photos import open_photo
 from lessonpipe.errors import LessonpipeError, PictureError, UserError
+from lessonpipe.files import append_line
 from lessonpipe.targets import plan, save
 
 LEDGER = ".restored.jsonl"  # in the outbox: which file, of which bytes, and why not
@@ -79,8 +80,7 @@ def _new(
             except (PictureError, UserError) as wrong:
                 error = str(wrong)
         seen = Seen(_name(target, outbox), digest, error)
-        with open(outbox / LEDGER, "a", encoding="utf-8") as lines:
-            lines.write(json.dumps(seen.__dict__) + "\n")
+        append_line(outbox / LEDGER, json.dumps(asdict(seen)))
         tell(f"not restored: {error}" if error else f"restored {source} into {target}")
         yield seen
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lessonpipe.crappify.pairs import Made
 from lessonpipe.data.manifest import Pair, Side
+from lessonpipe.files import append_line
 
 JOURNAL = "done.jsonl"
 
@@ -70,8 +71,7 @@ class Progress:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         done = Done(made.photo, made.sha256, made.pairs, made.error)
-        with open(self.folder / JOURNAL, "a", encoding="utf-8") as journal:
-            journal.write(json.dumps(asdict(done)) + "\n")
+        append_line(self.folder / JOURNAL, json.dumps(asdict(done)))
         return done
 
     def become(self, out: Path) -> None:
