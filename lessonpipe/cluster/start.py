@@ -52,7 +52,7 @@ def running(workers: int, *, told: bool = False) -> Iterator[None]:
             _copy_code(Path(folder))
             options["runtime_env"] = {"working_dir": folder, "env_vars": _facts()}
         try:
-            ray.init(address(), **options)
+            ray.init(address() or "local", **options)  # None would join any that runs here
         except ConnectionError as error:
             raise UserError(
                 f"no Ray cluster answers at RAY_ADDRESS={address()}; start it, or unset RAY_ADDRESS"

@@ -113,9 +113,7 @@ def fit(
             tested = validate(learner, data.valid(phase.image_px, phase.batch), place)
             row = {"epoch": len(history) + 1, "px": phase.image_px, **trained, **tested}
             history.append(row)
-            report(row)
-            if place.rank == 0:
-                print(describe(row), flush=True)
+            if place.rank == 0:  # kept before it is told: what was told is not lost
                 checkpoint.save(
                     {
                         "phase": number,
@@ -125,6 +123,8 @@ def fit(
                         "history": history,
                     }
                 )
+                print(describe(row), flush=True)
+            report(row)
     net.eval()
     return history
 

@@ -130,12 +130,12 @@ def fit_turns(
             if place.rank == 0:
                 after_epoch(epoch + 1, generator)
         history.append(row)
-        report(row)
-        if place.rank == 0:
-            print(describe(row), flush=True)
+        if place.rank == 0:  # kept before it is told: what was told is not lost
             saved = {name: part.state_dict() for name, part in parts.items()}
             more = {"switch": switch.state(), "epoch": epoch + 1, "history": history}
             checkpoint.save({**saved, **more})
+            print(describe(row), flush=True)
+        report(row)
     mean.put_into(generator)
     generator.eval()
     critic.eval()
