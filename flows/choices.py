@@ -17,7 +17,7 @@ import yaml
 from pydantic import Field
 
 from flows.experiments import Experiment, dvc, run_all
-from lessonpipe.errors import one_of
+from lessonpipe.errors import LessonpipeError, one_of
 from lessonpipe.files import read_json, write_json, write_whole
 from lessonpipe.report.choices import MEASURES, table
 from lessonpipe.settings import Strict
@@ -163,5 +163,10 @@ def page(asked: Questions, results: dict[str, Any]) -> str:
 
 
 def _seconds(one: Experiment) -> float:
-    found = re.search(rf"^{one.stage}: done in (\d+) s", dvc("queue", "logs", one.name), re.M)
+    """Of the training stage; no number when the queue has forgotten the experiment."""
+    try:
+        told = dvc("queue", "logs", one.name)
+    except LessonpipeError:
+        return float("nan")
+    found = re.search(rf"^{one.stage}: done in (\d+) s", told, re.M)
     return float(found[1]) if found else float("nan")

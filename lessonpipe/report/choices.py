@@ -65,5 +65,6 @@ def table(arms: Mapping[str, Values], seconds: Mapping[str, float]) -> str:
                 mark = "**" if d.told else ""
                 told = f" {mark}{d.mean:+.3f}{mark} ({d.low:+.3f}…{d.high:+.3f})"
             cells.append(f"{mean:.3f}{told}")
-        lines.append(f"| {name} | " + " | ".join([*cells, f"{seconds[name]:.0f}"]) + " |")
+        took = "–" if np.isnan(seconds[name]) else f"{seconds[name]:.0f}"
+        lines.append(f"| {name} | " + " | ".join([*cells, took]) + " |")
     return "\n".join(lines)
