@@ -32,7 +32,8 @@ TELL = """# Choices, measured
 Each question was put to the sample pipeline, cut short, with {seeds} seeds an arm. Figures are
 means over seeds and the validation photos. In brackets the 95 % interval of the difference from
 the first row, paired, by a bootstrap over photos and seeds; **bold** where it leaves out zero, and
-where nothing is bold, no difference was to be seen. Seconds are those of the training stage.
+where nothing is bold, no difference was to be seen. Seconds are those of the training stage; where
+experiments ran side by side or beside other work they compare only roughly.
 
 This page is made by `python -m flows choices`, which runs what is asked in
 `flows/choices.yaml`; the raw figures are in `choices.json`.

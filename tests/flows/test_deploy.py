@@ -1,0 +1,73 @@
+"""What is handed to Docker, Kubernetes, SLURM and Prefect fits the project."""
+
+import inspect
+import re
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+
+DEPLOY = ROOT / "deploy"
+PINS = dict(
+    line.split("==")
+    for line in (ROOT / "constraints.txt").read_text().splitlines()
+    if "==" in line and not line.startswith("#")
+)
+
+
+def test_the_slurm_script_is_a_script() -> None:
+    subprocess.run(["bash", "-n", DEPLOY / "slurm.sh"], check=True)
+
+
+def test_the_image_installs_what_the_makefile_installs() -> None:
+    image = (DEPLOY / "Dockerfile").read_text()
+    assert re.search(r"pip install .*-c constraints\.txt \"\.\[pipeline,cluster\]\"", image)
+    copied = re.findall(r"^COPY (.+) \S+$", image, re.M)
+    assert all((ROOT / name).is_file() for names in copied for name in names.split())
+    assert "-c constraints.txt" in (ROOT / "Makefile").read_text()
+
+
+def test_the_ray_job_runs_the_pinned_ray_by_a_command_that_is_there() -> None:
+    job = yaml.safe_load((DEPLOY / "rayjob.yaml").read_text())
+    assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
+    spec = job["spec"]["rayClusterSpec"]
+    assert spec["rayVersion"] == PINS["ray"]
+    for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]):
+        (container,) = group["template"]["spec"]["containers"]
+        assert container["image"] == "lessonpipe" and container["resources"]["limits"]
+    facts = yaml.safe_load(job["spec"]["runtimeEnvYAML"])["env_vars"]
+    assert all(name.startswith("LESSONPIPE_") for name in facts)
+    words = job["spec"]["entrypoint"].split()
+    assert words == ["python", "-m", "flows", "job"]
+    command = [sys.executable, *words[1:], "--help"]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == 0
+
+
+def test_every_deployment_is_a_flow_with_those_parameters() -> None:
+    for one in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]:
+        path, _, name = one["entrypoint"].partition(":")
+        flow = getattr(import_module(path.removesuffix(".py").replace("/", ".")), name)
+        assert flow.name == one["name"]
+        assert set(one.get("parameters", {})) <= set(inspect.signature(flow.fn).parameters)
+        assert one["concurrency_limit"]["limit"] == 1
+
+
+@pytest.mark.slow
+def test_prefect_takes_the_deployments(project, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    for name in ("prefect.yaml", "flows", "lessonpipe", "tasks"):
+        (project.folder / name).symlink_to(ROOT / name)
+    for words in (["work-pool", "create", "lessonpipe", "--type", "process"], ["deploy", "--all"]):
+        process = project.command("-m", "prefect", "--no-prompt", *words)
+        said, _ = process.communicate(timeout=120)
+        assert process.returncode == 0, said
+    nightly = project.api("GET", "deployments/name/nightly/nightly")
+    assert nightly["schedules"][0]["schedule"]["cron"] == "0 3 * * *"
+    assert nightly["work_pool_name"] == "lessonpipe"
+    assert "Judge the new model" in str(nightly["parameter_openapi_schema"])
+    folder = project.api("GET", "deployments/name/restore-folder/restore-folder")
+    assert folder["schedules"][0]["schedule"]["interval"] == 60
