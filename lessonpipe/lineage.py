@@ -16,7 +16,6 @@ from PIL import Image
 from lessonpipe import __version__
 from lessonpipe.errors import PictureError, UserError
 from lessonpipe.files import fingerprint, read_json, write_json
-from lessonpipe.nets.folder import read_about
 
 SOFTWARE = 0x0131
 KEPT = {0x010E, 0x010F, 0x0110, 0x0132, 0x013B, 0x8298}  # what, make, model, date, artist, rights
@@ -59,6 +58,8 @@ def stamp(folder: Path, params: dict[str, Any], inputs: dict[str, Path]) -> None
 
 def of_model(folder: Path) -> dict[str, Any]:
     """What is known of a model folder. Raises `MissingError` when it is none."""
+    from lessonpipe.nets.folder import read_about  # loads torch: not for a commit
+
     about = read_about(folder)
     weights = folder / "model.safetensors"
     found = {"weights": _sha256(weights) if weights.is_file() else None, **about.get("lineage", {})}

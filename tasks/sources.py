@@ -10,8 +10,13 @@ ROOT = Path(__file__).resolve().parent.parent
 PLUMBING = {
     "lessonpipe/__init__.py",
     "lessonpipe/cluster/__init__.py",
+    "lessonpipe/cluster/carry.py",
+    "lessonpipe/cluster/spread.py",
+    "lessonpipe/cluster/start.py",
+    "lessonpipe/cluster/train.py",
     "lessonpipe/errors.py",
     "lessonpipe/files.py",
+    "lessonpipe/lineage.py",
     "lessonpipe/parcel.py",
     "lessonpipe/progress.py",
     "lessonpipe/settings.py",
