@@ -56,7 +56,6 @@ def _parser() -> argparse.ArgumentParser:
     schedule = argparse.ArgumentParser(add_help=False)
     schedule.add_argument("--cron", help='when to run everything: "0 3 * * *" is at three')
     schedule.add_argument("--timezone", default="UTC", help="of --cron, as in Europe/Paris (UTC)")
-
     schedule.add_argument("--notify", metavar="URL", help="POST to this address when a run fails")
 
     page = commands.add_parser("ui", parents=[schedule], help="start, watch and cancel runs")
@@ -155,7 +154,7 @@ def ui(args: argparse.Namespace) -> int:
 
 
 def serve(args: argparse.Namespace) -> int:
-    """Take runs, one at a time, from the server that PREFECT_API_URL names."""
+    """Take runs from the server that PREFECT_API_URL names; trainings wait for each other."""
     if not os.environ.get("PREFECT_API_URL"):
         raise UserError("set PREFECT_API_URL to a Prefect server, or start one: python -m flows ui")
     schedule = _schedule(args)

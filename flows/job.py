@@ -25,8 +25,8 @@ def run(names: Iterable[str]) -> None:
     wanted = stages.wanted(stages.read(), names)
     try:
         _dvc("fetch", "--run-cache")
-    except LessonpipeError:
-        print("the remote has no runs yet", flush=True)
+    except LessonpipeError as error:  # a new remote has none; a wrong one is told by the push
+        print(f"nothing is fetched: {error}", flush=True)
     for name in wanted:
         command = ["repro", "--single-item", "--pull", "--allow-missing", name]
         done = subprocess.run([sys.executable, "-m", "dvc", *command], check=False)

@@ -1,5 +1,6 @@
 """What outlives a process, where every machine sees it: a folder, or an address fsspec knows."""
 
+import contextlib
 import io
 import os
 import shutil
@@ -38,9 +39,8 @@ class Storage:
             os.replace(draft, path)
         else:
             fs, root = self._fs()
-            with fs.open(
-                f"{root}/{name}", "wb"
-            ) as stream:  # object stores show it when it is whole
+            # an object store shows it when it is whole
+            with fs.open(f"{root}/{name}", "wb") as stream:
                 stream.write(content)
 
     def read(self, name: str) -> bytes | None:
@@ -60,6 +60,12 @@ class Storage:
         except FileNotFoundError:
             return []
         return sorted(Path(name).name for name in found if not Path(name).name.startswith("."))
+
+    def remove(self, name: str) -> None:
+        """Forget what is kept under `name`, if anything is."""
+        fs, root = self._fs()
+        with contextlib.suppress(FileNotFoundError):
+            fs.rm(f"{root}/{name}")
 
     def clear(self) -> None:
         """Forget all that is kept here."""

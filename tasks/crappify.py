@@ -123,9 +123,8 @@ def run(p: Params, photos: Path = Path("data/photos"), out: Path = Path("data/cr
     if done:
         print(f"going on after {len(done)} photos", flush=True)
     left = [name for name in names if name not in done]
-    workers = cluster.worker_count(os.cpu_count() or 1)
     seconds, made_now = 0.0, 0
-    with cluster.running(workers):
+    with cluster.running(cluster.worker_count(os.cpu_count() or 1)) as workers:
         jobs = (Job(name, (photos / name).read_bytes(), sides[name], p) for name in left)
         most = max(1, min(32, len(left) // (workers * 8)))
         results = cluster.spread(_do, chunks(jobs, most)) if left else iter(())

@@ -23,6 +23,9 @@ def test_what_is_written_is_read_again(storage: Storage) -> None:
     storage.write("kept/a.jpg", b"a")
     assert storage.read("last.pt") == b"two"
     assert storage.names("kept") == ["a.jpg", "b.jpg"] and storage.read("kept/b.jpg") == b"b"
+    for _ in range(2):
+        storage.remove("kept/a.jpg")
+    assert storage.names("kept") == ["b.jpg"]
     storage.clear()
     storage.clear()
     assert storage.read("last.pt") is None

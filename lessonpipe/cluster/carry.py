@@ -27,13 +27,14 @@ def carry(function: Callable[[], None], inputs: Iterable[Path], outputs: Iterabl
 
     with running(1, told=True):
         sent = send({path.as_posix(): path for path in inputs if path.exists()})
-        cpus, gpu = max(node_cpus()), ray.cluster_resources().get("GPU", 0) > 0
-        remote = ray.remote(num_cpus=cpus, num_gpus=int(gpu), max_retries=3)(_carried)
+        most, gpu = max(node_cpus()), ray.cluster_resources().get("GPU", 0) > 0
+        remote = ray.remote(num_cpus=most, num_gpus=int(gpu), max_retries=3)(_carried)
         names = [path.as_posix() for path in outputs]
         try:
             made = ray.get(remote.remote(function, sent, names))
         except ray.exceptions.RayTaskError as error:
             raise own(error) or error from None
+        sent.forget()
     with whole_folder(Path(".lessonpipe/arrived")) as draft:
         parcel.unpack(made, draft)
         for name in names:
@@ -69,6 +70,11 @@ class Sent:
     def open(self) -> Path:
         """The folder where it is unpacked on this machine."""
         return parcel.opened(self.key, self._fetch)
+
+    def forget(self) -> None:
+        """Nobody needs it any more."""
+        if self.storage is not None:
+            self.storage.remove(f"{self.key}.tar")
 
     def _fetch(self) -> bytes:
         import ray

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
+from lessonpipe.cluster.start import cpus
 from lessonpipe.errors import LessonpipeError, UserError
 
 T = TypeVar("T")
@@ -21,7 +22,7 @@ def spread(function: Callable[[T], R], chunks: Iterable[list[T]]) -> Iterator[tu
     import ray
 
     remote = ray.remote(num_cpus=1, max_retries=3)(_each)
-    width = max(1, int(ray.cluster_resources().get("CPU", 1)))
+    width = cpus()
     ray.get([ray.remote(num_cpus=1)(_ready).remote(function) for _ in range(width)])
     start = time.perf_counter()
     waiting = iter(chunks)

@@ -32,17 +32,18 @@ def worker_count(default: int) -> int:
 
 
 @contextmanager
-def running(workers: int, *, told: bool = False) -> Iterator[None]:
+def running(workers: int, *, told: bool = False) -> Iterator[int]:
     """A Ray to send work to: the one at RAY_ADDRESS, or one of `workers` CPUs for the block.
 
-    When `told`, what the work prints is printed here. Raises `UserError` when nobody answers.
+    Gives how many CPUs it has. When `told`, what the work prints is printed here. Raises
+    `UserError` when nobody answers.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     import ray
 
     if ray.is_initialized():
-        yield
+        yield cpus()
         return
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": told}
     with tempfile.TemporaryDirectory() as folder:
@@ -62,7 +63,7 @@ def running(workers: int, *, told: bool = False) -> Iterator[None]:
                 raise
             raise UserError(f"the cluster at RAY_ADDRESS={address()} differs: {error}") from error
         try:
-            yield
+            yield cpus()
         finally:
             ray.shutdown()
 
@@ -100,6 +101,13 @@ def own(error: BaseException | None) -> LessonpipeError | None:
                 return found
         error = error.__cause__ or error.__context__
     return None
+
+
+def cpus() -> int:
+    """The CPUs of the whole cluster; at least 1."""
+    import ray
+
+    return max(1, int(ray.cluster_resources().get("CPU", 1)))
 
 
 def node_cpus() -> list[int]:

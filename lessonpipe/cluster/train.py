@@ -73,6 +73,7 @@ def _train_abroad(
     if made is None:
         raise LessonpipeError(f"{kept.address} holds no out.tar; run it again")
     parcel.unpack(made, out)
+    sent.forget()
     kept.clear()
 
 

@@ -6,7 +6,10 @@ import shutil
 import signal
 import time
 
+import boto3
 import pytest
+
+from tests.cluster.conftest import credentials
 
 pytestmark = pytest.mark.slow
 
@@ -16,13 +19,20 @@ def bring(desk, alone, *places):
         shutil.copytree(alone.folder / name, desk.folder / name)
 
 
+def left_in(folder, cluster):
+    """The names in a folder of the S3 server."""
+    client = boto3.client("s3", endpoint_url=cluster.env["AWS_ENDPOINT_URL"], **credentials())
+    found = client.list_objects_v2(Bucket="lessonpipe", Prefix=folder).get("Contents", [])
+    return [one["Key"].removeprefix(f"{folder}/") for one in found]
+
+
 def test_pictures_that_nodes_spoilt_are_the_same_to_the_byte(desk, alone):
     desk.run("crappify")
     assert desk.files("data/crappify") == alone.files("data/crappify")
     assert len(desk.files("data/crappify")) > 40
 
 
-def test_two_nodes_train_along_the_curve_of_one_machine(desk, alone):
+def test_two_nodes_train_along_the_curve_of_one_machine(desk, alone, cluster):
     bring(desk, alone, "data/crappify")
     said = desk.run("pretrain_generator", LESSONPIPE_WORKERS="2")
     assert "epoch 3" in said  # a node's words reach the desk
@@ -32,6 +42,8 @@ def test_two_nodes_train_along_the_curve_of_one_machine(desk, alone):
         for what in ("train_loss", "valid_loss", "valid_psnr"):
             assert one[what] == pytest.approx(two[what], rel=2e-3), what
     assert set(desk.files("models")) == set(alone.files("models/pretrain_generator"))
+    storage = desk.env["LESSONPIPE_STORAGE"].removeprefix("s3://lessonpipe/")
+    assert left_in(storage, cluster) == ["check"]  # no parcel, no checkpoint
 
 
 def test_one_node_gives_the_bytes_of_one_machine(desk, alone):

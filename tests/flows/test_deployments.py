@@ -4,9 +4,11 @@ import http.server
 import json
 import os
 import socket
+import subprocess
 import threading
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.conftest import make_picture
@@ -49,7 +51,7 @@ def page(settled, listener):
 def ready(desk):
     try:
         return desk.api("GET", "deployments/name/restore-folder/here")["status"] == "READY"
-    except Exception:
+    except httpx.HTTPError:  # not there yet
         return False
 
 
@@ -110,3 +112,19 @@ def test_two_retrains_never_run_at_once_in_one_folder(page):
     assert any("another run is at work in this folder" in log["message"] for log in logs)
     ran = [log for log in logs if log["message"] == "a: step 3"]
     assert len(ran) == 1  # the second found it done
+
+
+@pytest.mark.slow
+def test_a_sweep_runs_every_combination_and_tables_its_measures(page):
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for words in (["add", "-A"], ["commit", "-qm", "start"]):
+        subprocess.run([*git, *words], cwd=page.folder, check=True)
+    run = start(page, "sweep", grid={"seconds.b": [0, 0.1], "seconds.c": [0.2]}, stage="evaluate")
+    assert page.until(lambda: ended(page, run), 180) == "COMPLETED"
+    rows = json.loads(artifact(page, "sweep"))
+    assert [row["params"] for row in rows] == [
+        "seconds.b=0 seconds.c=0.2",
+        "seconds.b=0.1 seconds.c=0.2",
+    ]
+    assert all(row["128.gan.psnr"] == pytest.approx(31.4159, abs=1e-3) for row in rows)
+    assert not (page.folder / "b.txt").exists()  # the workspace is left alone
