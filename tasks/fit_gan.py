@@ -20,7 +20,7 @@ from lessonpipe.nets.folder import load_critic, load_generator, save_model
 from lessonpipe.settings import Strict
 from lessonpipe.storage import Storage, as_bytes
 from lessonpipe.train.checkpoint import Checkpoint
-from lessonpipe.train.fit import as_csv
+from lessonpipe.train.fit import Phase, as_csv
 from lessonpipe.train.gan import GanLearner, fit_turns
 from lessonpipe.train.generator import PairData
 from lessonpipe.train.place import Place, Precision
@@ -107,20 +107,22 @@ def teach(config: dict[str, Any]) -> None:
     )
     history = fit_turns(
         learner,
+        Phase(
+            image_px=p.image_px,
+            batch=p.batch,
+            epochs=p.epochs,
+            max_lr=p.max_lr,
+            frozen=p.frozen,
+            pictures=p.pictures,
+        ),
         data,
         place,
-        image_px=p.image_px,
-        batch=p.batch,
-        pictures=p.pictures,
-        epochs=p.epochs,
-        max_lr=p.max_lr,
         critic_times=p.critic_times,
         momentum=p.momentum,
         weight_decay=p.weight_decay,
         switch=_switch(p.switch),
         switch_eval=p.switch_eval,
         ema=p.ema,
-        frozen=p.frozen,
         seed=p.seed,
         checkpoint=checkpoint,
         after_epoch=keep_samples,

@@ -74,7 +74,7 @@ def teach(config: dict[str, Any]) -> None:
         report=cluster.report,
     )
     at = p.phases[-1]
-    row = last(history) or validate(learner, data.valid(at.image_px, at.batch), place)
+    row = last(history) or validate(learner, data.valid(at), place)
     if place.rank == 0:
         out = Path(config["out"])
         save_model(out, learner.net, {"stage": "pretrain_critic", **row})

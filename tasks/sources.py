@@ -63,7 +63,7 @@ def _walk(file: Path) -> Iterator[Path]:
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         for name in names:
-            if name.split(".")[0] in ("lessonpipe", "tasks"):
+            if name.split(".")[0] in ("lessonpipe", "lessons", "tasks"):
                 yield from filter(None, map(_file, _with_parents(name)))
 
 

@@ -90,17 +90,14 @@ class Batches:
         """Steps an epoch."""
         return -(-(self.pictures or len(self.pairs)) // self.batch)
 
-    def _order(self, epoch: int) -> list[list[int]]:
-        rng = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-        wanted = self.pictures or len(self.pairs)
-        rounds = -(-wanted // len(self.pairs))
-        order = torch.cat([torch.randperm(len(self.pairs), generator=rng) for _ in range(rounds)])
-        return [part.tolist() for part in order[:wanted].split(self.batch)]
-
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, float]]:
         """The batches of one epoch: crappy and good `B 3 H W` in 0...1, and the share of the
         global batch that they are (1 with one worker)."""
-        order = self._order(epoch)
+        wanted = self.pictures or len(self.pairs)
+        order = [
+            part.tolist()
+            for part in shuffled(len(self.pairs), wanted, self.batch, self.seed, epoch)
+        ]
         shares = [share_of(len(indices), self.rank, self.world) for indices in order]
         mine = [indices[share] for indices, (share, _) in zip(order, shares, strict=True)]
         rng = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch + 500_009)
@@ -113,6 +110,14 @@ class Batches:
         for (x, y), indices, (share, count) in zip(loader, order, shares, strict=True):
             view = self.augment.draw(len(indices), rng).part(share)
             yield view(x.float() / 255), view(y.float() / 255), count / len(indices)
+
+
+def shuffled(count: int, wanted: int, batch: int, seed: int, epoch: int) -> tuple[Tensor, ...]:
+    """`wanted` of `count` indices in batches, each again only when all have been there."""
+    rng = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    rounds = -(-wanted // count)
+    order = torch.cat([torch.randperm(count, generator=rng) for _ in range(rounds)])
+    return order[:wanted].split(batch)
 
 
 def in_order(

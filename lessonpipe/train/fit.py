@@ -5,13 +5,12 @@ import io
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, TypeVar
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from lessonpipe.data.pairs import Batches
 from lessonpipe.errors import UserError
 from lessonpipe.progress import bar
 from lessonpipe.settings import Strict
@@ -24,15 +23,14 @@ Terms = dict[str, Tensor]
 History = list[dict[str, float]]
 
 
-class Phase(Strict):
-    """Some epochs at one size with one schedule; progressive resize is a list of these.
+class Schedule(Strict):
+    """Some epochs with one schedule.
 
     `batch` is the global batch, over all workers. `max_lr` is one rate, or the two between which
     the groups' rates are spaced; `warmup` the share of the steps in which it rises. An epoch is
     every training picture once, or so many `pictures`.
     """
 
-    image_px: int = Field(ge=32, le=4096, multiple_of=32)
     batch: int = Field(ge=1)
     epochs: int = Field(ge=0)
     max_lr: Rate | tuple[Rate, Rate]
@@ -40,13 +38,46 @@ class Phase(Strict):
     frozen: bool = False
     pictures: int | None = Field(None, ge=1)
 
+    @property
+    def told(self) -> dict[str, int]:
+        """What a row of the history says of it."""
+        return {}
 
-class Data(Protocol):
+
+class Phase(Schedule):
+    """Some epochs at one size with one schedule; progressive resize is a list of these."""
+
+    image_px: int = Field(ge=32, le=4096, multiple_of=32)
+
+    @property
+    def told(self) -> dict[str, int]:
+        """The size, in pixels."""
+        return {"px": self.image_px}
+
+
+P_contra = TypeVar("P_contra", bound=Schedule, contravariant=True)
+P = TypeVar("P", bound=Schedule)
+
+
+class Batches(Protocol):
+    """An endless supply of training batches: `steps` an epoch, the same whenever it is asked."""
+
+    @property
+    def steps(self) -> int: ...
+
+    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, float]]:
+        """What goes in and what should come out, and the share of the global batch they are."""
+        ...
+
+
+class Data(Protocol[P_contra]):
     """Makes the batches of a phase."""
 
-    def train(self, image_px: int, batch: int, pictures: int | None) -> Batches: ...
+    def train(self, phase: P_contra) -> Batches: ...
 
-    def valid(self, image_px: int, batch: int) -> Iterator[tuple[Tensor, Tensor, float]]: ...
+    def valid(self, phase: P_contra) -> Iterator[tuple[Tensor, Tensor, float]]:
+        """What goes in and what should come out, and how many of them count."""
+        ...
 
 
 class Measured(Protocol):
@@ -74,8 +105,8 @@ class Learner(Measured, Protocol):
 
 def fit(
     learner: Learner,
-    phases: Sequence[Phase],
-    data: Data,
+    phases: Sequence[P],
+    data: Data[P],
     place: Place,
     *,
     weight_decay: float,
@@ -106,12 +137,17 @@ def fit(
             first = state["epoch"]
         if first == phase.epochs:
             continue
-        batches = data.train(phase.image_px, phase.batch, phase.pictures)
+        batches = data.train(phase)
         cycle = OneCycle(batches.steps * phase.epochs, phase.warmup)
         for epoch in range(first, phase.epochs):
-            trained = _train_epoch(learner, optimizer, cycle, batches, number, epoch, place, seed)
-            tested = validate(learner, data.valid(phase.image_px, phase.batch), place)
-            row = {"epoch": len(history) + 1, "px": phase.image_px, **trained, **tested}
+            title = " ".join(
+                [f"phase {number + 1} epoch {epoch + 1}", *(f"at {v}" for v in phase.told.values())]
+            )
+            trained = _train_epoch(
+                learner, optimizer, cycle, batches, number, epoch, place, seed, title
+            )
+            tested = validate(learner, data.valid(phase), place)
+            row = {"epoch": len(history) + 1, **phase.told, **trained, **tested}
             history.append(row)
             if place.rank == 0:  # kept before it is told: what was told is not lost
                 checkpoint.save(
@@ -138,11 +174,11 @@ def _train_epoch(
     epoch: int,
     place: Place,
     seed: int,
+    title: str,
 ) -> dict[str, float]:
     learner.net.train()
     step = epoch * batches.steps
     sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), dtype=torch.float64))
-    title = f"phase {phase + 1} epoch {epoch + 1} at {batches.pairs.image_px}"
     loader = batches.epoch(phase * 1000 + epoch)
     for x, y, share in steps_bar(loader, title, batches.steps, place):
         cycle.apply(optimizer, step)

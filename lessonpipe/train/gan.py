@@ -3,26 +3,62 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from lessonpipe.data.pairs import Batches
 from lessonpipe.losses.gan import accuracy, judge
 from lessonpipe.measure import gained
 from lessonpipe.nets.critic import Critic
 from lessonpipe.nets.generator import Generator
 from lessonpipe.train.checkpoint import Checkpoint
-from lessonpipe.train.fit import Data, History, Terms, describe, steps_bar, stop_at_nan, validate
+from lessonpipe.train.fit import (
+    Batches,
+    Data,
+    History,
+    Measured,
+    P,
+    Terms,
+    describe,
+    steps_bar,
+    stop_at_nan,
+    validate,
+)
 from lessonpipe.train.place import Place
-from lessonpipe.train.schedule import adamw, seed_step
+from lessonpipe.train.schedule import adamw, seed_step, spread
 from lessonpipe.train.turns import Switch, Turn
 
 
 def critic_loss(real: Tensor, fake: Tensor) -> Tensor:
     """How badly a critic tells them apart, from its logits for both: 0.69 by chance."""
     return (judge(real, real=True) + judge(fake, real=False)) / 2
+
+
+class Rivals(Measured, Protocol):
+    """A generator and a critic, and what each wants."""
+
+    @property
+    def generator(self) -> nn.Module:
+        """Makes something of `x`."""
+        ...
+
+    @property
+    def critic(self) -> nn.Module:
+        """Says how real it looks."""
+        ...
+
+    def critic_terms(self, x: Tensor, y: Tensor) -> Terms:
+        """The named terms of the critic's loss; `terms` has the generator's."""
+        ...
+
+    def after_turn(self, turn: Turn) -> None:
+        """What is to be done after a step, as clipping weights."""
+        ...
+
+    def freeze(self, frozen: bool) -> None:
+        """Freeze or free what of the generator can be frozen."""
+        ...
 
 
 @dataclass
@@ -48,6 +84,15 @@ class GanLearner:
         made = self.generator(x)
         return self._terms(made, y, self.critic(made))
 
+    def critic_terms(self, x: Tensor, y: Tensor) -> Terms:
+        """The critic's loss on what the generator makes now, clamped to 0...1, and the photo."""
+        with torch.no_grad():
+            fake = self.generator(x).clamp(0, 1)
+        return {"critic_loss": critic_loss(self.critic(y), self.critic(fake))}
+
+    def after_turn(self, turn: Turn) -> None:
+        """Nothing more is done to the network whose turn it was."""
+
     def tested(self, x: Tensor, y: Tensor) -> tuple[Terms, Terms]:
         """That, and PSNR, its gain over crappy, and how often the critic is right."""
         made = self.generator(x)
@@ -67,44 +112,39 @@ class GanLearner:
 
 
 def fit_turns(
-    learner: GanLearner,
-    data: Data,
+    learner: Rivals,
+    phase: P,
+    data: Data[P],
     place: Place,
     *,
-    image_px: int,
-    batch: int,
-    pictures: int | None,
-    epochs: int,
-    max_lr: float,
     critic_times: float,
     momentum: float,
     weight_decay: float,
     switch: Switch,
     switch_eval: bool,
     ema: float,
-    frozen: bool,
     seed: int,
     checkpoint: Checkpoint,
     after_epoch: Callable[[int, nn.Module], None] = lambda epoch, net: None,
     report: Callable[[dict[str, float]], None] = lambda row: None,
 ) -> History:
-    """Train both for `epochs`, each step one's or the other's as `switch` says.
+    """Train both for the epochs of `phase`, each step one's or the other's as `switch` says.
 
-    Adam with betas (`momentum`, 0.99), in the lesson without momentum, which hurts when turns
-    alternate; the critic's rate is `critic_times` the generator's. With `ema` above 0 the
-    generator that comes out is the exponential mean of its steps. `after_epoch` gets the epoch's
-    number and that generator. Resumes like `fit`.
+    The rate stays as it is from start to end. Adam with betas (`momentum`, 0.99), in the lesson
+    without momentum, which hurts when turns alternate; the critic's rate is `critic_times` the
+    generator's. With `ema` above 0 the generator that comes out is the exponential mean of its
+    steps. `after_epoch` gets the epoch's number and that generator. Resumes like `fit`.
 
     As in fastai v1 each network has its optimizer; v2's one for both goes on decaying the network
     whose turn it is not. Other than there, the critic learns from pictures clamped to 0...1.
     """
     generator, critic = place.settle(learner.generator), place.settle(learner.critic)
-    learner.freeze(frozen)
-    betas = (momentum, 0.99)
+    learner.freeze(phase.frozen)
+    betas, rate = (momentum, 0.99), spread(phase.max_lr, 1)[0]
     optimizers = {
-        "generator": adamw([_learning(generator)], max_lr, weight_decay=weight_decay, betas=betas),
+        "generator": adamw([_learning(generator)], rate, weight_decay=weight_decay, betas=betas),
         "critic": adamw(
-            [_learning(critic)], max_lr * critic_times, weight_decay=weight_decay, betas=betas
+            [_learning(critic)], rate * critic_times, weight_decay=weight_decay, betas=betas
         ),
     }
     mean = Mean(generator, ema)
@@ -119,14 +159,15 @@ def fit_turns(
         history, first = state["history"], state["epoch"]
         if place.rank == 0:
             print(f"going on after epoch {first}", flush=True)
-    batches = data.train(image_px, batch, pictures)
-    for epoch in range(first, epochs):
+    batches = data.train(phase)
+    for epoch in range(first, phase.epochs):
         row: dict[str, float] = {"epoch": epoch + 1}
+        title = " ".join([f"epoch {epoch + 1}", *(f"at {v}" for v in phase.told.values())])
         row |= _train_epoch(
-            learner, optimizers, mean, switch, batches, epoch, place, switch_eval, seed
+            learner, optimizers, mean, switch, batches, epoch, place, switch_eval, seed, title
         )
         with mean.inside(generator):
-            row |= validate(learner, data.valid(image_px, batch), place)
+            row |= validate(learner, data.valid(phase), place)
             if place.rank == 0:
                 after_epoch(epoch + 1, generator)
         history.append(row)
@@ -143,7 +184,7 @@ def fit_turns(
 
 
 def _train_epoch(
-    learner: GanLearner,
+    learner: Rivals,
     optimizers: dict[str, torch.optim.AdamW],
     mean: "Mean",
     switch: Switch,
@@ -152,6 +193,7 @@ def _train_epoch(
     place: Place,
     switch_eval: bool,
     seed: int,
+    title: str,
 ) -> dict[str, float]:
     generator, critic = learner.generator, learner.critic
     sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), dtype=torch.float64))
@@ -161,7 +203,6 @@ def _train_epoch(
         "generator": _learning(generator),
         "critic": _learning(critic),
     }
-    title = f"epoch {epoch + 1} at {batches.pairs.image_px}"
     for step, (x, y, share) in enumerate(steps_bar(loader, title, batches.steps, place)):
         seed_step(seed, epoch * batches.steps + step, place.rank)
         turn = switch.turn
@@ -181,7 +222,7 @@ def _train_epoch(
 
 
 def take_turn(
-    learner: GanLearner,
+    learner: Rivals,
     turn: Turn,
     optimizer: torch.optim.Optimizer,
     learning: Mapping[Turn, list[nn.Parameter]],
@@ -197,17 +238,16 @@ def take_turn(
     optimizer.zero_grad(set_to_none=True)
     with place.autocast():
         if turn == "critic":
-            with torch.no_grad():
-                fake = learner.generator(x).clamp(0, 1)
-            terms = {"critic_loss": critic_loss(learner.critic(y), learner.critic(fake))}
+            terms = learner.critic_terms(x, y)
         else:
             with untrained(learning["critic"]):
                 terms = learner.terms(x, y)
                 (torch.stack(list(terms.values())).sum() * share).backward()
     if turn == "critic":
-        (terms["critic_loss"] * share).backward()
+        (torch.stack(list(terms.values())).sum() * share).backward()
     place.sum_grads(learning[turn])
     optimizer.step()
+    learner.after_turn(turn)
     return terms
 
 

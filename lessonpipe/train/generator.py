@@ -12,6 +12,7 @@ from lessonpipe.data.manifest import Side
 from lessonpipe.data.pairs import Batches, Pairs, in_order
 from lessonpipe.measure import gained
 from lessonpipe.nets import Generator
+from lessonpipe.train.fit import Phase
 from lessonpipe.train.place import Place
 
 
@@ -66,19 +67,19 @@ class PairData:
             self._read[side, image_px] = Pairs(self.folder, side, image_px, self.made)
         return self._read[side, image_px]
 
-    def train(self, image_px: int, batch: int, pictures: int | None = None) -> Batches:
-        """Random views of the training pairs, `batch` pictures over all workers."""
+    def train(self, phase: Phase) -> Batches:
+        """Random views of the training pairs, `phase.batch` pictures over all workers."""
         return Batches(
-            self.pairs("train", image_px),
-            batch,
+            self.pairs("train", phase.image_px),
+            phase.batch,
             self.seed,
             self.augment,
             self.place.rank,
             self.place.world,
-            pictures,
+            phase.pictures,
         )
 
-    def valid(self, image_px: int, batch: int) -> Iterator[tuple[Tensor, Tensor, float]]:
+    def valid(self, phase: Phase) -> Iterator[tuple[Tensor, Tensor, float]]:
         """The validation pairs as they are."""
-        pairs = self.pairs("valid", image_px)
-        return in_order(pairs, batch, rank=self.place.rank, world=self.place.world)
+        pairs = self.pairs("valid", phase.image_px)
+        return in_order(pairs, phase.batch, rank=self.place.rank, world=self.place.world)

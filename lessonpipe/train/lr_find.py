@@ -14,10 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lessonpipe.data.pairs import Batches
 from lessonpipe.errors import UserError
 from lessonpipe.progress import bar
-from lessonpipe.train.fit import Data, Learner, Phase, take_step
+from lessonpipe.train.fit import Batches, Data, Learner, P, take_step
 from lessonpipe.train.place import Place
 from lessonpipe.train.schedule import adamw, seed_step
 
@@ -77,8 +76,8 @@ METHODS: dict[str, Callable[[list[float], list[float]], float]] = {"valley": val
 
 def lr_find(
     learner: Learner,
-    data: Data,
-    phase: Phase,
+    data: Data[P],
+    phase: P,
     place: Place,
     *,
     weight_decay: float,
@@ -95,7 +94,7 @@ def lr_find(
     learner.freeze(phase.frozen)
     before = copy.deepcopy(net.state_dict())
     optimizer = adamw(learner.groups(), low, weight_decay=weight_decay, betas=(0.9, 0.99))
-    batches = _endless(data.train(phase.image_px, phase.batch, phase.pictures))
+    batches = _endless(data.train(phase))
     curve, mean, best = Curve(steps), 0.0, math.inf
     net.train()
     try:

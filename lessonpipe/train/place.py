@@ -83,8 +83,9 @@ class Place:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
     def put(self, x: Tensor) -> Tensor:
-        """A batch on the device, channels last."""
-        return x.to(self.device, non_blocking=True, memory_format=torch.channels_last)
+        """A batch on the device; of pictures, channels last."""
+        order = torch.channels_last if x.ndim == 4 else torch.preserve_format
+        return x.to(self.device, non_blocking=True, memory_format=order)
 
     def ready(self, module: M) -> M:
         """A module that does not learn, on the device, channels last."""

@@ -24,6 +24,7 @@ from fastai.vision.gan import (
 from torch import nn
 
 from lessonpipe.train.checkpoint import Checkpoint
+from lessonpipe.train.fit import Phase
 from lessonpipe.train.gan import GanLearner, critic_loss, fit_turns
 from lessonpipe.train.place import Place
 from lessonpipe.train.turns import AdaptiveSwitch, FixedSwitch
@@ -192,18 +193,16 @@ def their_run(generator, critic, batches, switcher, switch_eval) -> Watch:
 class Batches:
     """Batches that were made before, as the trainer wants them."""
 
-    pairs = SimpleNamespace(image_px=16)
-
     def __init__(self, batches) -> None:
         self.batches, self.steps = batches, len(batches)
 
-    def train(self, image_px, batch, pictures):
+    def train(self, phase):
         return self
 
     def epoch(self, epoch):
         return ((x, y, 1.0) for x, y in self.batches)
 
-    def valid(self, image_px, batch):
+    def valid(self, phase):
         return iter([(*self.batches[0], 2)])
 
 
@@ -221,20 +220,15 @@ def our_run(generator, critic, batches, switch, switch_eval, monkeypatch) -> lis
     monkeypatch.setattr(torch.optim.AdamW, "step", step)
     fit_turns(
         learner(generator, critic),
+        Phase(image_px=32, batch=2, epochs=1, max_lr=1e-3),
         Batches(batches),
         Place(torch.device("cpu"), torch.float32),
-        image_px=16,
-        batch=2,
-        pictures=None,
-        epochs=1,
-        max_lr=1e-3,
         critic_times=5.0,
         momentum=0.0,
         weight_decay=1e-2,
         switch=switch,
         switch_eval=switch_eval,
         ema=0.0,
-        frozen=False,
         seed=0,
         checkpoint=Checkpoint(None),
     )

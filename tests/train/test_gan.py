@@ -10,6 +10,7 @@ from lessonpipe.losses import PixelLoss, judge
 from lessonpipe.nets import Critic, Generator
 from lessonpipe.train import gan
 from lessonpipe.train.checkpoint import Checkpoint
+from lessonpipe.train.fit import Phase
 from lessonpipe.train.gan import GanLearner, Mean, critic_loss, fit_turns
 from lessonpipe.train.place import Place
 from lessonpipe.train.turns import FixedSwitch
@@ -18,21 +19,18 @@ from lessonpipe.train.turns import FixedSwitch
 class Fixed:
     """Batches that are always the same picture pair, in the shape of the real ones."""
 
-    class pairs:
-        image_px = 32
-
     def __init__(self, steps: int) -> None:
         self.steps = steps
         rng = torch.Generator().manual_seed(0)
         self.x, self.y = (torch.rand(2, 3, 64, 64, generator=rng) for _ in range(2))
 
-    def train(self, image_px, batch, pictures):
+    def train(self, phase):
         return self
 
     def epoch(self, epoch):
         return ((self.x, self.y, 1.0) for _ in range(self.steps))
 
-    def valid(self, image_px, batch):
+    def valid(self, phase):
         return iter([(self.x, self.y, 2)])
 
 
@@ -48,22 +46,18 @@ def learner():
 
 def run(learner, steps, switch, **options):
     options = {
-        "image_px": 64,
-        "batch": 2,
-        "pictures": None,
-        "epochs": 1,
-        "max_lr": 1e-3,
         "critic_times": 5,
         "momentum": 0.0,
         "weight_decay": 0.0,
         "switch_eval": True,
         "ema": 0.0,
-        "frozen": True,
         "seed": 0,
         "checkpoint": Checkpoint(None),
     } | options
+    epochs = options.pop("epochs", 1)
+    phase = Phase(image_px=64, batch=2, epochs=epochs, max_lr=1e-3, frozen=True)
     place = Place(torch.device("cpu"), torch.float32)
-    return fit_turns(learner, Fixed(steps), place, switch=switch, **options)
+    return fit_turns(learner, phase, Fixed(steps), place, switch=switch, **options)
 
 
 def changed(net: nn.Module, before: dict[str, torch.Tensor]) -> set[str]:

@@ -50,7 +50,7 @@ class Data:
         self.y = torch.rand(28, 3, 8, 8, generator=rng) * scale
         self.x = F.avg_pool2d(self.y, 3, 1, 1)
 
-    def train(self, image_px, batch, pictures):
+    def train(self, phase):
         return self
 
     def epoch(self, epoch):
