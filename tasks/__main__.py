@@ -24,6 +24,15 @@ STAGES = (
     "fit_feature",
     "fit_control",
     "evaluate",
+    "digits_data",
+    "digits",
+    "streets_data",
+    "streets",
+    "bedrooms_data",
+    "bedrooms",
+    "numbers_data",
+    "numbers",
+    "lessons",
 )
 CARRIED = ("save_preds", "evaluate")  # go to a node as a whole; the others send what they need
 

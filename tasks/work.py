@@ -2,18 +2,24 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel
 
 from lessonpipe import cluster, lineage
 from lessonpipe.files import fingerprint, whole_folder
+from lessonpipe.progress import bar
 from lessonpipe.storage import Storage
 from tasks.guard import STATE
 from tasks.sources import ROOT, sources
+
+J = TypeVar("J")
 
 
 def train(
@@ -42,6 +48,42 @@ def train(
         )
         lineage.stamp(draft, params.model_dump(mode="json"), inputs)
     Storage.at(scratch).clear()
+
+
+@contextmanager
+def spread(
+    one: Callable[[J], dict[str, Any]],
+    jobs: dict[str, J],
+    params: BaseModel,
+    inputs: Iterable[Path],
+    stage: str,
+) -> Iterator[dict[str, dict[str, Any]]]:
+    """Independent trainings, one to a processor; gives what each answered, by name.
+
+    An answer is of tensors, numbers and strings, and is kept until the block ends well: after a
+    kill only what is missing is done, while params, inputs and code are the same.
+    """
+    from lessonpipe.train.checkpoint import Checkpoint  # loads torch: not for every stage
+
+    scratch = Storage.at(STATE / "checkpoints" / f"{stage}-{run_key(stage, params, inputs)}")
+    kept = {name: Checkpoint(scratch / name) for name in jobs}
+    done = {name: found for name in jobs if (found := kept[name].load()) is not None}
+    if done:
+        print(f"going on after {len(done)} of {len(jobs)} trainings", flush=True)
+    left = [[(name, job)] for name, job in jobs.items() if name not in done]
+    if left:
+        with cluster.running(cluster.worker_count(os.cpu_count() or 1)):
+            results = cluster.spread(partial(_named, one), left)
+            for (name, answer), _ in bar(results, stage, total=len(left), unit="training"):
+                kept[name].save(answer)
+                done[name] = answer
+    yield {name: done[name] for name in jobs}
+    scratch.clear()
+
+
+def _named(one: Callable[[J], dict[str, Any]], item: tuple[str, J]) -> tuple[str, dict[str, Any]]:
+    name, job = item
+    return name, one(job)
 
 
 def run_key(stage: str, params: BaseModel, inputs: Iterable[Path]) -> str:

@@ -13,7 +13,8 @@ import yaml
 from tasks.sources import PLUMBING, sources
 from tests.conftest import ROOT
 
-STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+LESSONS = yaml.safe_load((ROOT / "lessons/dvc.yaml").read_text())["stages"]
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"] | LESSONS
 
 
 def imports(file: Path) -> Iterator[tuple[str, bool]]:
@@ -57,7 +58,18 @@ def test_ray_is_known_in_one_room_and_only_in_its_functions() -> None:
 def test_stages_know_neither_prefect_nor_dvc_nor_flows() -> None:
     found = list(imported("tasks"))
     assert len(found) > 50
-    assert [(f, m) for f, m, _ in found if m in ("prefect", "dvc", "flows", "lessons")] == []
+    assert [(f, m) for f, m, _ in found if m in ("prefect", "dvc", "flows")] == []
+    own = {f"tasks/{stage}.py" for stage in LESSONS}
+    assert {f for f, m, _ in found if m == "lessons"} <= own, "the restorer needs no lesson"
+
+
+def test_lessons_know_neither_stages_nor_engines_nor_each_other() -> None:
+    for folder in ("digits", "streets", "bedrooms", "numbers"):
+        found = [(f, m) for f in (ROOT / "lessons" / folder).glob("*.py") for m, _ in imports(f)]
+        for file, module in found:
+            top, _, rest = module.partition(".")
+            assert top not in ("prefect", "dvc", "ray", "tasks", "flows"), (file, module)
+            assert top != "lessons" or rest.partition(".")[0] in (folder, "shown"), (file, module)
 
 
 def test_every_stage_of_dvc_is_the_door_with_its_name() -> None:
@@ -92,7 +104,8 @@ for stage in sys.argv[1:]:
     if os.fork() == 0:
         importlib.import_module(f"tasks.{stage}")
         names = [m.__file__ for m in sys.modules.values() if getattr(m, "__file__", None)]
-        ours = tuple(os.path.join(os.getcwd(), name, "") for name in ("lessonpipe", "tasks"))
+        rooms = ("lessonpipe", "lessons", "tasks")
+        ours = tuple(os.path.join(os.getcwd(), name, "") for name in rooms)
         os.write(write, json.dumps([name for name in names if name.startswith(ours)]).encode())
         os._exit(0)
     os.close(write)

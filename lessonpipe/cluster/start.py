@@ -12,7 +12,7 @@ from typing import Any
 from lessonpipe.errors import LessonpipeError, UserError
 from lessonpipe.lineage import commit
 
-CODE = ("lessonpipe", "tasks", "my_steps.py")  # what goes to the nodes
+CODE = ("lessonpipe", "lessons", "tasks", "my_steps.py")  # what goes to the nodes
 JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets it in a submitted job, whose code is there already
 
 

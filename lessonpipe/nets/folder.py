@@ -4,7 +4,7 @@ Nothing else is needed to use it, and nothing in it is code.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -16,18 +16,26 @@ from lessonpipe.errors import MissingError, UserError
 from lessonpipe.files import read_json, write_json
 from lessonpipe.nets import Critic, Generator
 
+M = TypeVar("M", bound=nn.Module)
 KINDS = {"generator": Generator, "critic": Critic}
 
 
 def save_model(folder: Path, net: Generator | Critic, about: dict[str, Any]) -> None:
     """Write a network into `folder`; `about` is what a person wants to know of it."""
     kind = next(name for name, cls in KINDS.items() if isinstance(net, cls))
+    write_model(folder, net, kind, net.config, about)
+
+
+def write_model(
+    folder: Path, net: nn.Module, kind: str, build: dict[str, Any], about: dict[str, Any]
+) -> None:
+    """Write a network of any kind, and what `build` it takes to make one like it."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}
     save_file(tensors, folder / "model.safetensors")
     write_json(
         folder / "model.json",
-        {"lessonpipe": __version__, "kind": kind, "build": net.config, "about": about},
+        {"lessonpipe": __version__, "kind": kind, "build": build, "about": about},
     )
 
 
@@ -65,9 +73,6 @@ def _load(folder: Path, kind: str) -> nn.Module:
     about = read_about(folder)
     if about["kind"] != kind:
         raise UserError(f"{folder} holds a {about['kind']}, but a {kind} is needed here")
-    weights = folder / "model.safetensors"
-    if not weights.is_file():
-        raise MissingError(f"{weights} is not there; the model folder is incomplete")
     try:
         with torch.random.fork_rng(devices=[]):
             net = KINDS[kind](pretrained=False, **about["build"])
@@ -76,6 +81,14 @@ def _load(folder: Path, kind: str) -> nn.Module:
             f"{folder} was made by lessonpipe {about.get('lessonpipe')}, and this is "
             f"{__version__}, which cannot build it: {error}"
         ) from error
+    return fill_in(folder, net)
+
+
+def fill_in(folder: Path, net: M) -> M:
+    """Give a network the weights of a model folder, to be used."""
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        raise MissingError(f"{weights} is not there; the model folder is incomplete")
     try:
         net.load_state_dict(load_file(weights))
     except (SafetensorError, RuntimeError) as error:

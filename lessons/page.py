@@ -1,0 +1,82 @@
+"""reports/lessons.html: every system beside the lesson's figure, and what there is to look at."""
+
+import base64
+import html
+from pathlib import Path
+from typing import Any
+
+from lessonpipe.lineage import commit
+from lessonpipe.report.page import STYLE
+from lessons.shown import Figure, Shown
+
+TYPES = {".jpg": "jpeg", ".png": "png", ".webp": "webp", ".gif": "gif"}
+HEAD = "<tr><th>system</th><th>measure</th><th>lesson</th><th>here</th><th>seconds</th></tr>"
+
+
+def page(lessons: dict[str, tuple[Shown, Path]]) -> str:
+    """The whole page; every picture is inside it. Lessons are `name: (what it left, where)`."""
+    rows = [HEAD]
+    for name, (shown, _) in lessons.items():
+        command = f"dvc repro lessons/dvc.yaml:{name}"
+        rows.append(
+            f"<tr><th colspan=3>{html.escape(shown.title)}</th>"
+            f"<td colspan=2><code>{command}</code></td></tr>"
+        )
+        rows += [row(figure) for figure in shown.figures]
+    parts = [
+        "<!doctype html><html lang=en><meta charset=utf-8><title>lessonpipe: lessons</title>",
+        '<meta name=viewport content="width=device-width, initial-scale=1">',
+        f"<style>{STYLE}</style><h1>The lesson's other systems</h1>",
+        f"<p class=soft>commit {html.escape(commit())} · means over the seeds; below, the lowest "
+        "and the highest of them</p>",
+        f"<div class=wide><table>{''.join(rows)}</table></div>",
+    ]
+    for shown, folder in lessons.values():
+        parts.append(f"<h2>{html.escape(shown.title)}</h2><p>{html.escape(shown.text)}</p>")
+        for one in shown.pictures:
+            parts.append(inside(folder / one.file, one.words))
+            parts.append(f"<p class=soft>{html.escape(one.words)}</p>")
+    return "\n".join(parts) + "\n"
+
+
+def row(figure: Figure) -> str:
+    """A line of the table."""
+    theirs = "–" if figure.lesson is None else f"{figure.lesson:.4g}"
+    if figure.goal is not None:
+        theirs += f"<small>goal {figure.goal:.4g}</small>"
+    ours = f"{figure.mean:.4g}"
+    if len(figure.values) > 1:
+        ours += f"<small>{min(figure.values):.4g}…{max(figure.values):.4g}</small>"
+    took = figure.seconds
+    seconds = f"{sum(took) / len(took):.0f}" if took else "–"
+    cells = [html.escape(figure.system), html.escape(figure.measure), theirs, ours, seconds]
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def inside(path: Path, words: str) -> str:
+    """A picture as a part of the page, with words for who cannot see it."""
+    if path.suffix == ".svg":
+        return f'<div class="wide curves">{path.read_text("utf-8")}</div>'
+    data = base64.b64encode(path.read_bytes()).decode()
+    kind = TYPES[path.suffix]
+    return (
+        f'<div class=wide><img alt="{html.escape(words, quote=True)}" '
+        f'src="data:image/{kind};base64,{data}"></div>'
+    )
+
+
+def metrics(shown: Shown) -> dict[str, Any]:
+    """The figures as `dvc metrics show` has them."""
+    found: dict[str, Any] = {}
+    for figure in shown.figures:
+        told: dict[str, Any] = {"mean": round(figure.mean, 5)}
+        if len(figure.values) > 1:
+            told |= {"low": round(min(figure.values), 5), "high": round(max(figure.values), 5)}
+        if figure.lesson is not None:
+            told["lesson"] = figure.lesson
+        if figure.goal is not None:
+            told["goal"] = figure.goal
+        if figure.seconds:
+            told["seconds"] = round(sum(figure.seconds) / len(figure.seconds), 1)
+        found.setdefault(figure.system, {})[figure.measure] = told
+    return found

@@ -1,0 +1,57 @@
+"""What a lesson leaves to look at, beside its model: figures, and pictures with their words."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from lessonpipe.files import read_json, write_json
+from lessonpipe.settings import Strict
+
+FILE = "shown.json"
+
+
+class Figure(Strict):
+    """What one system reached: a value a seed, and the seconds that each training took.
+
+    `lesson` is what the lesson reached, if it says; `goal` what is asked here where the data are
+    other ones.
+    """
+
+    system: str
+    measure: str
+    values: list[float] = Field(min_length=1)
+    seconds: list[float] = Field(default_factory=list)
+    lesson: float | None = None
+    goal: float | None = None
+
+    @property
+    def mean(self) -> float:
+        """Over the seeds."""
+        return sum(self.values) / len(self.values)
+
+
+class Picture(Strict):
+    """A file of the lesson's folder (.svg, .jpg, .png or .webp), and what it shows in words."""
+
+    file: str
+    words: str
+
+
+class Shown(Strict):
+    """A lesson's part of the page; `text` says in a paragraph what was learnt."""
+
+    title: str
+    text: str
+    figures: list[Figure]
+    pictures: list[Picture]
+
+    def write(self, folder: Path) -> None:
+        """Leave it in the lesson's folder, where its pictures are."""
+        for picture in self.pictures:
+            assert (folder / picture.file).is_file(), picture.file
+        write_json(folder / FILE, self.model_dump())
+
+    @classmethod
+    def read(cls, folder: Path) -> "Shown":
+        """What `write` left."""
+        return cls(**read_json(folder / FILE))
