@@ -44,7 +44,7 @@ def worth_another_try(_: Any, run: Any, state: State[Any]) -> bool:
 def bring_up_to_date(stage: dvc.Stage, runs: dvc.Runs) -> State[None]:
     """Run one stage if DVC finds it changed. Raises `StageError`."""
     log = get_run_logger()
-    unchanged = runs.run(stage.name, log.info)
+    unchanged = runs.run(stage.target, log.info)
     try:
         publish(stage)
     except (OSError, ValueError) as error:
