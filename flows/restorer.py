@@ -15,7 +15,7 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, as_completed
-from prefect.states import Completed
+from prefect.states import Cancelled, Completed
 from pydantic import Field
 
 from flows import stages as dvc
@@ -50,7 +50,10 @@ def bring_up_to_date(stage: dvc.Stage, runs: dvc.Runs) -> State[None]:
         log.info(line)
         progress.hear(line)
 
-    unchanged = runs.run(stage.name, tell)
+    try:
+        unchanged = runs.run(stage.name, tell)
+    except dvc.StoppedError as error:
+        return Cancelled(message=str(error))
     progress.done()
     try:
         publish(stage)

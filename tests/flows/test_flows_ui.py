@@ -39,6 +39,9 @@ def test_the_page_takes_runs_cancels_them_and_ends_with_everything_it_started(pa
     page.api("POST", f"flow_runs/{run}/set_state", {"state": {"type": "CANCELLING"}})
     assert page.until(lambda: page.ended(run), 40) == "CANCELLED"
     assert not page.stage_runs("b")
+    asked = {"flow_runs": {"id": {"any_": [run]}}}
+    tasks = page.api("POST", "task_runs/filter", asked)
+    assert {t["name"]: t["state_name"] for t in tasks} == {"a": "Cached", "b": "Cancelled"}
 
     second = page.command("-m", "flows", "ui", "--port", "1")
     assert f"the page of this folder is open already: {page.url}" in second.communicate()[0]
@@ -52,6 +55,15 @@ def test_the_page_takes_runs_cancels_them_and_ends_with_everything_it_started(pa
     assert page.ui.returncode == 130, said
     assert not page.processes()
     assert f"flows: {page.url}/deployments (ctrl-C ends it)" in said
+
+
+@pytest.mark.slow
+def test_a_schedule_starts_a_run_by_itself(settled):
+    settled.open("--cron", "* * * * * */20")  # every twenty seconds
+    settled.until((settled.folder / "evaluate.txt").exists, 90)
+    done = {"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
+    run, *_ = settled.until(lambda: settled.api("POST", "flow_runs/filter", done), 30)
+    assert run["auto_scheduled"]
 
 
 @pytest.mark.slow
