@@ -33,7 +33,7 @@ def nightly(
     """Retrain on what is new, and put the model into service if it is better.
 
     Args:
-        stages: Which to bring up to date, with all they depend on; none named: every stage.
+        stages: Which to bring up to date, with all they depend on; none named: all of the restorer.
         side_by_side: How many stages may run at the same time; 1 suits one processor or GPU.
         promote: Judge the new model against the one in service afterwards.
     """

@@ -84,7 +84,7 @@ def restorer(stages: Sequence[str] = (), side_by_side: Annotated[int, Field(ge=1
     """Bring the stages up to date; what is done already shows as *Cached*.
 
     Args:
-        stages: Which to bring up to date, with all they depend on; none named: every stage.
+        stages: Which to bring up to date, with all they depend on; none named: all of the restorer.
         side_by_side: How many stages may run at the same time; 1 suits one processor or GPU.
     """
     todo = dvc.wanted(dvc.read(), stages)

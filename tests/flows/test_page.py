@@ -71,7 +71,7 @@ def test_a_person_starts_a_run_watches_it_and_sees_the_grid(settled, page):
     page.click("Custom run")
 
     page.type("input[type=text]", "first-try")
-    page.see("Which to bring up to date, with all they depend on; none named: every stage.")
+    page.see("Which to bring up to date, with all they depend on; none named: all of the restorer.")
     page.see("How many stages may run at the same time; 1 suits one processor or GPU.")
     stages = Select(page.get("select:has(option[value=evaluate])"))
     assert [option.text for option in stages.options] == ["a", "c", "b", "evaluate"]
