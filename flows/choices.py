@@ -119,10 +119,10 @@ def _scores(
     if (next(iter(models.values())) / "metrics.json").is_file():  # critics say it themselves
         return {arm: {"accuracy": [_accuracy(folder)]} for arm, folder in models.items()}
     from lessonpipe.data.manifest import Manifest
+    from lessonpipe.data.pictures import as_jpeg
     from lessonpipe.measure import Perceptual
     from lessonpipe.nets.folder import load_generator
     from lessonpipe.nets.generator import fold_weight_norm
-    from lessonpipe.report.page import as_jpeg
     from lessonpipe.train.place import Place
     from tasks import evaluate, params
 

@@ -9,6 +9,7 @@ work pool. See docs/service.md.
 """
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +26,7 @@ Name = Annotated[str, Field(min_length=1)]
 
 @flow(name="nightly")
 def nightly(
-    stages: list[str] | None = None,
+    stages: Sequence[str] = (),
     side_by_side: Annotated[int, Field(ge=1)] = 1,
     promote: bool = True,
 ) -> None:

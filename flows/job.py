@@ -27,12 +27,12 @@ def run(names: Iterable[str]) -> None:
         _dvc("fetch", "--run-cache")
     except LessonpipeError as error:  # a new remote has none; a wrong one is told by the push
         print(f"nothing is fetched: {error}", flush=True)
-    for name in wanted:
-        command = ["repro", "--single-item", "--pull", "--allow-missing", name]
+    for name, stage in wanted.items():
+        command = ["repro", "--single-item", "--pull", "--allow-missing", stage.target]
         done = subprocess.run([sys.executable, "-m", "dvc", *command], check=False)
         if done.returncode:
             raise stages.StageError(name, f"dvc ended with code {done.returncode}; see above")
-        _dvc("push", "--run-cache", name)
+        _dvc("push", "--run-cache", stage.target)
         print(f"{name}: pushed", flush=True)
 
 

@@ -164,7 +164,7 @@ def page(
     p: Params, verdict: Verdict, grid: Any, before: dict[str, Any], version: str | None
 ) -> str:
     """The decision, why, the figures and the pictures."""
-    from lessonpipe.report.page import STYLE, shown
+    from lessonpipe.report.style import STYLE, shown
 
     said = f"{version} went into service" if version else "not promoted"
     rows = "".join(

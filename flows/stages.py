@@ -40,16 +40,20 @@ class StoppedError(StageError):
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage, what must be up to date before it, and what it leaves to look at."""
+    """A stage, what must be up to date before it, and what it leaves to look at.
+
+    `target` is how DVC calls it: its name, behind its file where that is not dvc.yaml.
+    """
 
     name: str
+    target: str
     needs: tuple[str, ...] = ()
     pictures: tuple[Path, ...] = ()
     metrics: tuple[Path, ...] = ()
 
 
 def read() -> dict[str, Stage]:
-    """All stages of this folder's project, each after those it needs."""
+    """All stages of this folder's project, the lessons' too, each after those it needs."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
@@ -57,9 +61,10 @@ def read() -> dict[str, Stage]:
         with Repo() as repo:
             graph = repo.index.graph
             stages = {
-                s.addressing: Stage(
+                s.name: Stage(
+                    s.name,
                     s.addressing,
-                    tuple(need.addressing for need in graph.successors(s) if need.cmd),
+                    tuple(need.name for need in graph.successors(s) if need.cmd),
                     tuple(p for o in s.outs if _is_picture(p := Path(o.fs_path))),
                     tuple(Path(o.fs_path) for o in s.outs if o.metric),
                 )
@@ -81,11 +86,11 @@ def sorter(stages: dict[str, Stage]) -> "TopologicalSorter[str]":
 
 
 def wanted(stages: dict[str, Stage], names: Iterable[str] | None) -> dict[str, Stage]:
-    """The named stages and all they depend on, in order; all when none is named.
+    """The named stages and all they depend on, in order; all of dvc.yaml when none is named.
 
     Raises `UserError`, listing the right names, for a wrong one.
     """
-    left = list(names or stages)
+    left = list(names or (s.name for s in stages.values() if s.target == s.name))
     chosen: set[str] = set()
     while left:
         name = left.pop()
@@ -107,6 +112,7 @@ class Runs:
     def run(self, stage: str, tell: Callable[[str], None]) -> str | None:
         """Bring one stage up to date; answers DVC's words if it did not have to run.
 
+        `stage` is what DVC calls it, its target.
         Every line that DVC and the stage say is handed to `tell`. Raises `StageError`.
         """
         lines: deque[str] = deque(maxlen=100)

@@ -1,12 +1,11 @@
 """reports/lessons.html: every system beside the lesson's figure, and what there is to look at."""
 
-import base64
 import html
 from pathlib import Path
 from typing import Any
 
 from lessonpipe.lineage import commit
-from lessonpipe.report.page import STYLE
+from lessonpipe.report.style import STYLE, inline
 from lessons.shown import Figure, Shown
 
 TYPES = {".jpg": "jpeg", ".png": "png", ".webp": "webp", ".gif": "gif"}
@@ -57,12 +56,7 @@ def inside(path: Path, words: str) -> str:
     """A picture as a part of the page, with words for who cannot see it."""
     if path.suffix == ".svg":
         return f'<div class="wide curves">{path.read_text("utf-8")}</div>'
-    data = base64.b64encode(path.read_bytes()).decode()
-    kind = TYPES[path.suffix]
-    return (
-        f'<div class=wide><img alt="{html.escape(words, quote=True)}" '
-        f'src="data:image/{kind};base64,{data}"></div>'
-    )
+    return inline(path.read_bytes(), TYPES[path.suffix], words)
 
 
 def metrics(shown: Shown) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from lessonpipe.crappify import Recipe
 from lessonpipe.data.manifest import Manifest, Pair
 from lessonpipe.data.pairs import square
 from lessonpipe.data.photos import open_photo
-from lessonpipe.data.pictures import stacked, to_picture, to_tensor
+from lessonpipe.data.pictures import as_jpeg, stacked, to_picture, to_tensor
 from lessonpipe.files import read_json, write_json, write_whole
 from lessonpipe.measure import Perceptual
 from lessonpipe.nets.folder import load_generator
@@ -29,7 +29,7 @@ from lessonpipe.nets.generator import fold_weight_norm
 from lessonpipe.progress import bar
 from lessonpipe.report.beside import Reached, beside
 from lessonpipe.report.medium import medium
-from lessonpipe.report.page import Grid, as_jpeg, page
+from lessonpipe.report.page import Grid, page
 from lessonpipe.report.scores import Scores, compare, headline
 from lessonpipe.settings import Strict
 from lessonpipe.train.place import Place, Precision

@@ -1,5 +1,6 @@
 """Between tensors and pictures, and pictures side by side."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,13 @@ def to_picture(x: Tensor) -> Image.Image:
     """`3 H W` in 0...1, clamped, as an RGB picture."""
     values = (x.detach().float().clamp(0, 1) * 255).round().to(torch.uint8)
     return Image.fromarray(np.ascontiguousarray(values.permute(1, 2, 0).cpu().numpy()))
+
+
+def as_jpeg(picture: Image.Image) -> bytes:
+    """A picture as a JPEG file that shows fine detail."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=90, subsampling=0)
+    return buffer.getvalue()
 
 
 def save_png(picture: Image.Image, path: Path) -> None:

@@ -17,7 +17,7 @@ TITLES = {
 
 def curves(histories: dict[str, Path]) -> str:
     """An SVG with a panel a stage: losses on the left axis, PSNR or accuracy on the right."""
-    plt = _pyplot()
+    plt = pyplot()
     figure, panels = plt.subplots(1, len(histories), figsize=(3.1 * len(histories), 2.7))
     for panel, (stage, path) in zip(panels, histories.items(), strict=True):
         rows = list(csv.DictReader(io.StringIO(path.read_text())))
@@ -36,14 +36,14 @@ def curves(histories: dict[str, Path]) -> str:
         panel.legend(fontsize=7, frameon=False)
         panel.spines["top"].set_visible(False)
         right.spines["top"].set_visible(False)
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def rate_curve(
     stage: str, rates: Sequence[float], losses: Sequence[float], suggested: Mapping[str, float]
 ) -> str:
     """An SVG of the smoothed loss over the rates that were tried, each suggestion a dot."""
-    plt = _pyplot()
+    plt = pyplot()
     figure, panel = plt.subplots(figsize=(5, 3.2))
     panel.set_title(f"Learning rates: {TITLES.get(stage, stage)}", fontsize=10)
     panel.semilogx(rates, losses)
@@ -54,10 +54,11 @@ def rate_curve(
     panel.set_ylabel("loss, smoothed")
     panel.spines[["top", "right"]].set_visible(False)
     panel.legend(fontsize=8, frameon=False)
-    return _svg(figure)
+    return as_svg(figure)
 
 
-def _pyplot() -> Any:
+def pyplot() -> Any:
+    """matplotlib, drawing to files, the same each time."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -67,11 +68,11 @@ def _pyplot() -> Any:
     return plt
 
 
-def _svg(figure: Any) -> str:
+def as_svg(figure: Any) -> str:
     """The figure as the text of an SVG element, always the same for the same figure."""
     figure.tight_layout()
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
-    _pyplot().close(figure)
+    pyplot().close(figure)
     text = buffer.getvalue()
     return text[text.index("<svg") :]

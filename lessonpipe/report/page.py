@@ -1,8 +1,6 @@
 """The report: one self-contained HTML page. People would rather look than read."""
 
-import base64
 import html
-import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from lessonpipe.lineage import commit
 from lessonpipe.report import beside
 from lessonpipe.report.curves import curves
 from lessonpipe.report.medium import Medium
+from lessonpipe.report.style import STYLE, shown
 
 HEADINGS = {
     "psnr_gain": "PSNR gained, dB",
@@ -29,23 +28,6 @@ HEADINGS = {
     "colourfulness": "colourfulness",
     "ab_error": "colours off, Lab ab",
 }
-STYLE = """
-:root { color-scheme: light dark; --ink: #222; --soft: #777; --line: #ddd; --paper: #fcfcfa; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e8e8e4; --soft: #999; --line: #444; --paper: #1b1b1a; }
-  .curves { background: #fff; border-radius: 6px; }
-}
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; padding: 0 1rem;
-  color: var(--ink); background: var(--paper); }
-h1 { font-weight: 600; margin-bottom: 0; } h2 { margin-top: 2.5rem; font-weight: 600; }
-p.soft, small, caption { color: var(--soft); }
-.wide { overflow-x: auto; } img, .curves svg { max-width: 100%; height: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .35rem .8rem; border-bottom: 1px solid var(--line); text-align: right; }
-th:first-child, td:first-child { text-align: left; } small { display: block; font-size: .75em; }
-pre { background: rgba(128,128,128,.12); padding: 1rem; border-radius: 6px; overflow-x: auto;
-  font-size: .85em; }
-"""
 
 
 @dataclass
@@ -59,13 +41,6 @@ class Grid:
     def picture(self) -> Image.Image:
         """All rows as one picture."""
         return grid(self.rows, self.titles)
-
-
-def as_jpeg(picture: Image.Image) -> bytes:
-    """A picture as a JPEG file that shows fine detail."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=90, subsampling=0)
-    return buffer.getvalue()
 
 
 def page(
@@ -113,12 +88,6 @@ def _beside(metrics: dict[str, Any]) -> list[str]:
     if "beside" not in metrics:
         return []
     return ["<h2>Beside another run</h2>", beside.table(metrics["beside"])]
-
-
-def shown(picture: Image.Image, words: str) -> str:
-    """A picture inside the page, with words for who cannot see it."""
-    data = base64.b64encode(as_jpeg(picture)).decode()
-    return f'<div class=wide><img alt="{words}" src="data:image/jpeg;base64,{data}"></div>'
 
 
 def table(models: dict[str, Any]) -> str:

@@ -20,8 +20,17 @@ from lessonpipe.files import read_json, write_json
 from tests.bench.rounds import Row, machine
 
 OUT = Path("reports/bench.json")
-PARTS = ("train", "critic", "gan", "feature", "crappify", "restore", "race")
-ROUNDS = {"train": 3, "critic": 3, "gan": 2, "feature": 3, "crappify": 5, "restore": 2, "race": 1}
+PARTS = ("train", "critic", "gan", "feature", "crappify", "restore", "digits", "race")
+ROUNDS = {
+    "train": 3,
+    "critic": 3,
+    "gan": 2,
+    "feature": 3,
+    "crappify": 5,
+    "restore": 2,
+    "digits": 3,
+    "race": 1,
+}
 
 
 def main() -> None:
@@ -71,6 +80,10 @@ def _part(name: str, args: argparse.Namespace) -> Callable[[int], Iterator[Row]]
         from tests.bench.restore import restore
 
         return restore
+    if name == "digits":
+        from tests.bench.digits import digits
+
+        return partial(digits, clock=args.clock)
     if name == "race":
         from tests.bench.race import race
 

@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 
 import pytest
+import yaml
 
 from flows import stages
 from lessonpipe.errors import LessonpipeError, UserError
@@ -39,6 +40,25 @@ def test_a_chosen_stage_brings_along_what_it_depends_on(here):
     found = stages.read()
     assert list(stages.wanted(found, ["b"])) == ["a", "b"]
     assert list(stages.wanted(found, None)) == list(found)
+
+
+def test_a_stage_of_another_file_runs_when_it_is_named_and_not_with_all(here):
+    (here.folder / "more").mkdir()
+    more = {
+        "cmd": "python stage.py d 0",
+        "wdir": "..",
+        "deps": ["a.txt"],
+        "outs": ["d.txt"],
+    }
+    (here.folder / "more/dvc.yaml").write_text(yaml.safe_dump({"stages": {"d": more}}))
+    found = stages.read()
+    assert (found["d"].target, found["d"].needs) == ("more/dvc.yaml:d", ("a",))
+    assert list(stages.wanted(found, ["d"])) == ["a", "d"]
+    assert "d" not in stages.wanted(found, None)
+    lines = []
+    stages.Runs().run(found["a"].target, lines.append)
+    assert stages.Runs().run(found["d"].target, lines.append) is None, lines
+    assert "skipping" in stages.Runs().run(found["d"].target, lines.append)
 
 
 def test_a_wrong_stage_name_lists_the_right_ones(here):

@@ -1,0 +1,193 @@
+"""Teach networks to read digits, with several seeds: data/digits -> models/digits.
+
+python -m tasks digits
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from lessonpipe import lineage
+from lessonpipe.data.pictures import as_jpeg
+from lessonpipe.files import whole_folder, write_whole
+from lessonpipe.nets.folder import write_model
+from lessonpipe.report.curves import rate_curve
+from lessonpipe.settings import Strict
+from lessonpipe.train.fit import Schedule, as_csv, last
+from lessonpipe.train.lr_find import lr_find
+from lessonpipe.train.place import Place
+from lessons.digits import data, learn, pictures
+from lessons.digits.nets import DigitNet, Kind
+from lessons.shown import Figure, Picture, Shown
+from tasks import work
+
+TITLES = {
+    "plain": "plain CNN",
+    "residual": "residual network",
+    "dense": "dense network",
+    "no shortcut": "the same without shortcuts",
+}
+TEXT = (
+    "Five convolutions of stride 2 read digits; a block behind each, whose answer is added to what "
+    "went in, reads them better. The dense network is the same block, which concatenates instead. "
+    "The landscapes show why shortcuts help: the loss around two trained networks of the same "
+    "depth, one without them."
+)
+
+
+class Run(Schedule):
+    """One network and its schedule; `lesson` is what the lesson reached."""
+
+    net: Kind
+    lesson: float | None = None
+
+    @property
+    def title(self) -> str:
+        """Which system of the table it is."""
+        return f"{TITLES[self.net]}, {self.epochs} epochs"
+
+
+class Surface(Strict):
+    """The loss around trained networks, on a plane of `points` a side."""
+
+    nets: list[Kind] = Field(min_length=1)
+    blocks: int = Field(ge=1)
+    train: Schedule
+    points: int = Field(ge=3)
+    reach: float = Field(gt=0)
+    digits: int = Field(ge=1)
+
+
+class Params(Strict):
+    """The networks, the seeds each is trained with, and what is drawn."""
+
+    seeds: list[int] = Field(min_length=1)
+    weight_decay: float = Field(ge=0)
+    runs: list[Run] = Field(min_length=1)
+    surface: Surface
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training: a run of `runs`, or a network to look around."""
+
+    net: Kind
+    schedule: Schedule
+    seed: int
+    blocks: int = 1
+    surface: Surface | None = None
+
+
+def run(p: Params, digits: Path = Path("data/digits"), out: Path = Path("models/digits")) -> None:
+    """Train all, and leave the best network, figures and pictures."""
+    held = data.load(digits)
+    one = partial(train_one, digits=held, weight_decay=p.weight_decay)
+    inputs = {"digits": digits}
+    with (
+        work.spread(one, jobs(p), p, inputs.values(), out.name) as done,
+        whole_folder(out) as draft,
+    ):
+        figures = [figure(one, p, done) for one in p.runs]
+        best = max(p.runs, key=lambda r: done[name(r, p.seeds[0])]["accuracy"])
+        answer = done[name(best, p.seeds[0])]
+        net = DigitNet(**answer["build"])
+        net.load_state_dict(answer["net"])
+        about = {"stage": "digits", "system": best.title, "accuracy": answer["accuracy"]}
+        write_model(draft, net, "digits", net.config, about)
+        write_whole(draft / "history.csv", as_csv(answer["history"]))
+        shown = Shown(
+            title="Digits", text=TEXT, figures=figures, pictures=draw(p, held, net, draft)
+        )
+        surfaces = {TITLES[n]: done[f"surface {n}"]["surface"] for n in p.surface.nets}
+        write_whole(draft / "surfaces.svg", pictures.landscapes(surfaces, p.surface.reach))
+        words = f"The loss around networks of {depth(p.surface.blocks)} layers, with and without"
+        shown.pictures.append(Picture(file="surfaces.svg", words=f"{words} shortcuts"))
+        shown.write(draft)
+        lineage.stamp(draft, p.model_dump(mode="json"), inputs)
+
+
+def jobs(p: Params) -> dict[str, Job]:
+    """Every training, the longest first."""
+    runs = {name(r, seed): Job(r.net, r, seed) for r in p.runs for seed in p.seeds}
+    look = p.surface
+    around = {
+        f"surface {net}": Job(net, look.train, p.seeds[0], look.blocks, look) for net in look.nets
+    }
+    return dict(sorted({**around, **runs}.items(), key=lambda item: -item[1].schedule.epochs))
+
+
+def name(one: Run, seed: int) -> str:
+    """A training by its name."""
+    return f"{one.title}, seed {seed}"
+
+
+def depth(blocks: int) -> int:
+    """Layers on the way through a network with so many blocks behind its four convolutions."""
+    return 5 + 4 * 2 * blocks
+
+
+def train_one(job: Job, digits: data.Digits, weight_decay: float) -> dict[str, Any]:
+    """What a training leaves: history, weights, accuracy and seconds, or a surface."""
+    net, history, seconds = learn.taught(
+        job.net, digits, job.schedule, blocks=job.blocks, decay=weight_decay, seed=job.seed
+    )
+    if job.surface is not None:
+        x, y = (digits[f"train_{side}"][: job.surface.digits] for side in "xy")
+        losses = learn.surface(
+            net, x, y, points=job.surface.points, reach=job.surface.reach, seed=job.seed
+        )
+        return {"surface": losses}
+    return {
+        "history": learn.as_numbers(history),
+        "net": net.state_dict(),
+        "build": net.config,
+        "accuracy": last(history).get("valid_accuracy", 0.0),
+        "seconds": seconds,
+    }
+
+
+def figure(one: Run, p: Params, done: dict[str, dict[str, Any]]) -> Figure:
+    """A run's line of the table."""
+    answers = [done[name(one, seed)] for seed in p.seeds]
+    return Figure(
+        system=one.title,
+        measure="accuracy",
+        values=[a["accuracy"] for a in answers],
+        seconds=[a["seconds"] for a in answers],
+        lesson=one.lesson,
+    )
+
+
+def draw(p: Params, digits: data.Digits, net: DigitNet, folder: Path) -> list[Picture]:
+    """The learning rates, the confusion and the worst mistakes, as files in `folder`."""
+    told, meant = learn.answers(net, digits["valid_x"]), digits["valid_y"]
+    files: dict[str, tuple[str | bytes, str]] = {
+        "rates.svg": (rates(p, digits), "Learning rates tried for the first network of the table"),
+        "confusion.svg": (
+            pictures.confusion_picture(pictures.confusion(told.argmax(1), meant)),
+            "What the best network takes for what, of 10,000 digits it never saw",
+        ),
+        "worst.jpg": (
+            as_jpeg(pictures.worst(digits["valid_x"], told, meant)),
+            "The mistakes it was surest of: what was meant, as what, how sure",
+        ),
+    }
+    for file, (content, _) in files.items():
+        write_whole(folder / file, content)
+    return [Picture(file=file, words=words) for file, (_, words) in files.items()]
+
+
+def rates(p: Params, digits: dict[str, Tensor]) -> str:
+    """The curve of the learning-rate finder, as fastai draws it before the first training."""
+    first = p.runs[0]
+    torch.manual_seed(p.seeds[0])
+    place = Place.here("fp32")
+    learner = learn.Classifier(DigitNet(first.net))
+    held = learn.held(digits, p.seeds[0], place)
+    curve = lr_find(learner, held, first, place, weight_decay=p.weight_decay, seed=p.seeds[0])
+    return rate_curve(TITLES[first.net], curve.rates, curve.losses, curve.suggest())

@@ -1,0 +1,182 @@
+"""Digits: where they come from, the networks, and that they learn."""
+
+import gzip
+import hashlib
+import io
+import pickle
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+from torch import nn
+
+from lessonpipe.errors import UserError
+from lessons.digits import data, learn, nets, pictures
+from lessons.shown import Shown
+from tests.conftest import ROOT
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.from_package()
+
+
+def idx_bytes(values):
+    head = struct.pack(">HBB", 0, 8, values.ndim) + struct.pack(f">{values.ndim}I", *values.shape)
+    return gzip.compress(head + values.tobytes())
+
+
+def test_the_package_has_all_seventy_thousand_digits(digits):
+    assert digits["train_x"].shape == (60_000, 28, 28) and digits["train_x"].dtype == torch.uint8
+    assert digits["valid_x"].shape == (10_000, 28, 28)
+    # the mean and deviation that everybody uses for MNIST's training side
+    pixels = digits["train_x"].float() / 255
+    assert float(pixels.mean()) == pytest.approx(0.1307, abs=1e-4)
+    assert float(pixels.std()) == pytest.approx(0.3081, abs=1e-4)
+    # counts by class as published with the data
+    assert torch.bincount(digits["valid_y"]).tolist() == [
+        980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009
+    ]  # fmt: skip
+
+
+def test_a_pickle_that_would_call_something_is_refused():
+    class Evil:
+        def __reduce__(self):
+            return (eval, ("1/0",))
+
+    with pytest.raises(pickle.UnpicklingError, match="eval is no array"):
+        data.Arrays(io.BytesIO(pickle.dumps(Evil()))).load()
+
+
+def test_the_usual_address_gives_the_same_digits_as_their_idx_files(
+    serve, tmp_path, monkeypatch, door
+):
+    rng = np.random.default_rng(0)
+    arrays = {
+        "train_x": rng.integers(0, 256, (9, 28, 28), dtype=np.uint8),
+        "train_y": rng.integers(0, 10, 9, dtype=np.uint8),
+        "valid_x": rng.integers(0, 256, (4, 28, 28), dtype=np.uint8),
+        "valid_y": rng.integers(0, 10, 4, dtype=np.uint8),
+    }
+    for part, values in arrays.items():
+        body = idx_bytes(values)
+        server = serve(body=body)
+        name, _ = data.FILES[part]
+        only = {part: (name, hashlib.md5(body).hexdigest())}
+        monkeypatch.setattr(data, "FILES", only)
+        monkeypatch.setenv("LESSONPIPE_MNIST_URL", server.url.rsplit("/", 1)[0])
+        found = data.from_web(tmp_path)
+        assert found[part].numpy().tolist() == values.tolist()
+        monkeypatch.undo()
+
+
+@pytest.mark.parametrize("content", [b"", b"no gzip", gzip.compress(b"\0\0\x08"), idx_bytes(
+    np.zeros((2, 28, 28), np.uint8))[:-20]])  # fmt: skip
+def test_a_broken_idx_file_is_told_in_a_sentence(content):
+    with pytest.raises(UserError, match="not a gzipped IDX file"):
+        data.idx(content)
+
+
+def test_the_plain_network_has_the_lessons_parameters_and_grids():
+    net = nets.DigitNet("plain")
+    assert sum(p.numel() for p in net.parameters()) == 12_126
+    grids = []
+    for layer in net.layers:
+        if isinstance(layer, nn.Conv2d):
+            layer.register_forward_hook(lambda *args: grids.append(args[2].shape[-1]))
+    assert net(torch.zeros(2, 28, 28, dtype=torch.uint8)).shape == (2, 10)
+    assert grids == [14, 7, 4, 2, 1]
+
+
+def test_a_dense_block_hands_on_both_what_came_and_what_it_made():
+    x = torch.zeros(2, 28, 28, dtype=torch.uint8)
+    widths = {}
+    for kind in ("residual", "dense", "no shortcut"):
+        net = nets.DigitNet(kind).eval()
+        widths[kind] = [
+            m.in_channels for m in net.layers.modules()
+            if isinstance(m, nn.Conv2d) and m.stride == (2, 2)
+        ]  # fmt: skip
+        assert net(x).shape == (2, 10)
+    assert widths["residual"] == widths["no shortcut"] == [1, 8, 16, 32, 16]
+    assert widths["dense"] == [1, 16, 32, 64, 32]
+
+
+def test_a_view_is_the_digit_moved_by_at_most_three_pixels_one_draw_a_picture():
+    x = torch.zeros(64, 28, 28, dtype=torch.uint8)
+    x[:, 14, 14] = 255
+    seen, _ = nets.padded_crops(x, torch.zeros(64), torch.Generator().manual_seed(0))
+    places = seen.flatten(1).float().argmax(1)
+    down, right = places // 28 - 14, places % 28 - 14
+    assert int(down.abs().max()) == int(right.abs().max()) == 3
+    assert len({(int(d), int(r)) for d, r in zip(down, right, strict=True)}) > 20
+    assert (seen.flatten(1).sum(1) == 255).all()
+
+
+def test_the_middle_of_a_surface_is_the_trained_networks_own_loss(digits):
+    torch.manual_seed(0)
+    net = nets.DigitNet("residual").eval()
+    x, y = digits["train_x"][:50], digits["train_y"][:50]
+    own = float(torch.nn.functional.cross_entropy(net(x), y).detach())
+    before = [p.clone() for p in net.parameters()]
+    losses = learn.surface(net, x, y, points=5, reach=1.0, seed=1)
+    assert float(losses[2, 2]) == pytest.approx(own, rel=1e-5)
+    assert losses.std() > 0
+    assert all(p.equal(b) for p, b in zip(net.parameters(), before, strict=True))
+
+
+def test_a_direction_has_each_filter_as_long_as_the_networks():
+    weight = torch.randn(6, 3, 3, 3) * torch.arange(1, 7).view(-1, 1, 1, 1)
+    way = learn._direction(weight, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(way.flatten(1).norm(dim=1), weight.flatten(1).norm(dim=1))
+
+
+def test_the_confusion_matrix_counts_what_was_taken_for_what():
+    told, meant = torch.tensor([1, 1, 7, 3]), torch.tensor([1, 7, 7, 5])
+    counts = pictures.confusion(told, meant)
+    assert counts.sum() == 4
+    assert counts[1, 1] == counts[7, 1] == counts[7, 7] == counts[5, 3] == 1
+
+
+@pytest.mark.slow
+def test_the_stage_cut_short_learns_and_leaves_a_model_that_reads_digits(digits, tmp_path, door):
+    data_folder = tmp_path / "data/digits"
+    data_folder.mkdir(parents=True)
+    data.save(digits, data_folder)
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    short = {"batch": 128, "epochs": 1, "pictures": 20_000}
+    params["digits"] |= {
+        "seeds": [1, 2],
+        "runs": [{"net": "plain", "max_lr": 0.1, **short}],
+        "surface": {
+            "nets": ["residual"],
+            "blocks": 1,
+            "train": {"max_lr": 0.02, **short, "pictures": 1280},
+            "points": 3,
+            "reach": 1.0,
+            "digits": 100,
+        },
+    }
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    done = door("tasks", "digits")
+    assert done.returncode == 0, done.stderr
+    out = Path(tmp_path, "models/digits")
+    (figure,) = Shown.read(out).figures
+    assert len(figure.values) == 2 and min(figure.values) > 0.95
+    net = nets.DigitNet("plain", **_statistics(out))
+    net.load_state_dict(load_file(out / "model.safetensors"))
+    told = learn.answers(net, digits["valid_x"]).argmax(1)
+    right = float((told == digits["valid_y"]).float().mean())
+    assert right == pytest.approx(figure.values[0], abs=1e-6)
+    assert not (tmp_path / ".lessonpipe/checkpoints").exists() or not list(
+        (tmp_path / ".lessonpipe/checkpoints").iterdir()
+    )
+
+
+def _statistics(out):
+    about = yaml.safe_load((out / "model.json").read_text())
+    return {name: about["build"][name] for name in ("mean", "std")}
