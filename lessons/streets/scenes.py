@@ -100,7 +100,9 @@ class Street:
             c.floor((-60, 60), self.crossing, road)
         for _ in range(int(rng.integers(0, 4))):
             x, z = rng.uniform(self.left, self.right - 1), rng.uniform(3, 25)
-            c.floor((x, min(self.right, x + rng.uniform(0.5, 2))), (z, z + rng.uniform(1, 5)), patch)
+            c.floor(
+                (x, min(self.right, x + rng.uniform(0.5, 2))), (z, z + rng.uniform(1, 5)), patch
+            )
         middle = (self.left + self.right) / 2 + rng.uniform(-0.5, 0.5)
         if rng.random() < 0.7:
             for z in np.arange(rng.uniform(1, 3), 60, 6):
@@ -178,7 +180,9 @@ class Street:
                 return kerb + side * rng.uniform(0.5, walk)
 
             step = rng.uniform(9, 18)
-            todo += [(z, "pole", kerb + side * 0.4) for z in np.arange(rng.uniform(5, 15), 60, step)]
+            todo += [
+                (z, "pole", kerb + side * 0.4) for z in np.arange(rng.uniform(5, 15), 60, step)
+            ]
             for _ in range(int(rng.integers(0, 3))):
                 todo.append((rng.uniform(6, 24), "sign", kerb + side * 0.5))
             if rng.random() < 0.4:

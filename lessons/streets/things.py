@@ -269,6 +269,9 @@ def cyclist(c: Canvas, rng: Draws, x: float, z: float) -> None:
     c.stroke([(u + reach, v - radius), (u + reach * 0.8, v - px)], thick, frame)
     lean = rng.uniform(0.12, 0.3) * across * (1 if rng.random() < 0.5 else -1)
     _body(c, rng, (u, v - 0.12 * px), 1.62 * px, CYCLIST, legs, coat, lean, z)
+    if not across:  # the wheel and the handlebar show, or it would be somebody on foot
+        c.ellipse((u, v - radius), (0.09 * px, radius), tyre)
+        c.stroke([(u - 0.32 * px, v - 0.98 * px), (u + 0.32 * px, v - 0.98 * px)], thick, frame)
 
 
 def clutter(c: Canvas, rng: Draws, x: float, z: float) -> None:
