@@ -39,8 +39,8 @@ class Sized(Schedule):
 
     @property
     def told(self) -> dict[str, int]:
-        """The size, in pixels."""
-        return {"height": self.size[0], "width": self.size[1]}
+        """The height, in pixels."""
+        return {"height": self.size[0]}
 
 
 def read_labels(content: bytes | Path, name: str) -> np.ndarray:
@@ -109,7 +109,7 @@ class Streets:
         """A side at a size; what was read is kept, one size at a time."""
         if side not in self._read:
             self._read[side] = read_side(self.folder, side)
-        key = (side, tuple(size))
+        key = (side, (size[0], size[1]))
         if key not in self._sized:
             self._sized = {k: v for k, v in self._sized.items() if k[1] == key[1]}
             self._sized[key] = resized(self._read[side], key[1])

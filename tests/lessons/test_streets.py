@@ -145,16 +145,14 @@ def test_iou_is_that_of_sets_of_pixels() -> None:
 
 @pytest.mark.parametrize("augment", [{"flip": True}, {"rotate": 10, "zoom": 1.3, "warp": 0.2}])
 def test_views_move_picture_and_labels_together(augment: dict[str, Any]) -> None:
-    picture, labels = scene(1, 0, (64, 96))
-    del picture
-    y = torch.from_numpy(labels)[None].expand(6, -1, -1)
-    x = (y[:, None].expand(-1, 3, -1, -1) * 20).contiguous()  # a photo that shows its classes
+    column = torch.arange(96).expand(6, 64, 96)
+    y = (column // 8).to(torch.uint8)  # classes are stripes of eight columns
+    x = (column * 2)[:, None].expand(6, 3, 64, 96).to(torch.uint8)  # and the photo shows which
     moved = 0
     for a, b, share in Batches(x, y, 6, 0, Augment(**augment), HERE).epoch(0):
-        shown = a[:, 0] * 255 / 20
-        same = (shown - b).abs() < 0.01
-        assert share == 1 and a.shape[-2:] == b.shape[-2:]
-        assert same.float().mean() > (0.85 if "warp" in augment else 0.9999)  # edges mix
+        assert share > 0.99 and a.shape == (6, 3, 64, 96) and b.shape == (6, 64, 96)
+        shown = a[:, 0] * 255 / 2
+        assert (shown > 8 * b - 0.6).all() and (shown < 8 * b + 7.6).all()
         moved += sum((one != y[0]).any().item() for one in b)
     assert moved > 0
 
