@@ -113,7 +113,7 @@ class Canvas:
         """What the camera sees: `H W 3` bytes."""
         ids = np.asarray(self._ids)
         kinds, colours, textures, rough, depth = (
-            np.array(column, np.float32) for column in zip(*self.table, strict=True)
+            np.array([row[i] for row in self.table], np.float32) for i in range(5)
         )
         fields = np.stack([self._field(name) for name in TEXTURES])
         y, x = np.indices(ids.shape, sparse=True)
