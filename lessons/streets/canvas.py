@@ -116,7 +116,7 @@ class Canvas:
             np.array([row[i] for row in self.table], np.float32) for i in range(5)
         )
         fields = np.stack([self._field(name) for name in TEXTURES])
-        y, x = np.indices(ids.shape, sparse=True)
+        y, x = np.ogrid[: self.height, : self.width]
         grain = rough[ids] * fields[textures.astype(int)[ids], y, x]
         rgb = colours[ids] * (1 + grain[..., None])
         ground = np.isin(kinds[ids], (ROAD, PAVEMENT))
