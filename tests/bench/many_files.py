@@ -2,6 +2,7 @@
 
     python -m tests.bench.many_files                        # 1,000, 10,000 and 100,000: minutes
     python -m tests.bench.many_files --counts 1000 10000    # less
+    python -m tests.bench.many_files --rates                # of the parts of a large run: a minute
 
 A project of its own is made in a temporary folder for each count, with a remote that is a folder.
 Each figure is one command's: seconds on the wall, processor seconds, peak memory. Pictures are
@@ -9,6 +10,7 @@ JPEGs, no two the same; a shard is a tar of `--shard` of them, in order.
 """
 
 import argparse
+import hashlib
 import os
 import subprocess
 import sys
@@ -20,7 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 from PIL import Image
+
+from lessonpipe import cluster, parcel
+from tasks.crappify import Job
+from tests.bench.crappify import PARAMS, do, make_photos
 
 SIDE_PX = 128
 
@@ -134,6 +141,36 @@ def measure(count: int, shard: int) -> dict[str, dict[str, Took]]:
     return found
 
 
+def rates() -> None:
+    """What docs/scale.md reckons with; processor seconds, as the machine may be busy."""
+    with tempfile.TemporaryDirectory() as here:
+        folder = Path(here)
+        names = make_photos(folder / "photos", 300)
+        jobs = [Job(n, (folder / "photos" / n).read_bytes(), "train", PARAMS) for n in names]
+        took = timed(lambda: [do(job) for job in jobs])
+        print(f"crappify of 480x320: {took.cpu / len(jobs) * 1000:.2f} ms of a core a picture")
+        blob = os.urandom(400_000_000)
+        took = timed(lambda: hashlib.md5(blob, usedforsecurity=False).digest())
+        print(f"md5: {len(blob) / took.cpu / 1e9:.2f} GB a second of a core")
+        (folder / "blob").write_bytes(blob)
+        took = timed(lambda: parcel.pack({"blob": folder / "blob"}))
+        print(f"packing a parcel: {len(blob) / took.cpu / 1e9:.2f} GB a second of a core")
+        several = {"photos": folder / "photos"}
+        took = timed(lambda: parcel.pack(several))
+        print(f"of small photos: {len(jobs) / took.cpu:,.0f} a second of a core")
+    with cluster.running(2):
+        before = cpu_of_all()
+        count = sum(1 for _ in cluster.spread(abs, ([0] for _ in range(3000))))
+        print(f"Ray: {(cpu_of_all() - before) / count * 1000:.2f} ms of a core an empty chunk")
+
+
+def cpu_of_all() -> float:
+    """Processor seconds of this process and its children so far."""
+    me = psutil.Process()
+    times = [each.cpu_times() for each in [me, *me.children(recursive=True)]]
+    return sum(each.user + each.system for each in times)
+
+
 def main() -> None:
     """Measure and print the table of docs/scale.md."""
     parser = argparse.ArgumentParser(
@@ -143,7 +180,11 @@ def main() -> None:
     )
     parser.add_argument("--counts", type=int, nargs="+", default=[1000, 10_000, 100_000])
     parser.add_argument("--shard", type=int, default=1000, help="pictures a shard")
+    parser.add_argument("--rates", action="store_true", help="the rates alone")
     args = parser.parse_args()
+    if args.rates:
+        rates()
+        return
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores at the start")
     found = {count: measure(count, args.shard) for count in args.counts}
     heads = [f"{count:,} {what}" for count in found for what in ("files", "shards")]
