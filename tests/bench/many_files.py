@@ -26,6 +26,8 @@ import psutil
 from PIL import Image
 
 from lessonpipe import cluster, parcel
+from lessonpipe.crappify.pairs import Made
+from lessonpipe.data.manifest import Manifest
 from tasks.crappify import Job
 from tests.bench.crappify import PARAMS, do, make_photos
 
@@ -147,8 +149,13 @@ def rates() -> None:
         folder = Path(here)
         names = make_photos(folder / "photos", 300)
         jobs = [Job(n, (folder / "photos" / n).read_bytes(), "train", PARAMS) for n in names]
-        took = timed(lambda: [do(job) for job in jobs])
+        made: list[Made] = []
+        took = timed(lambda: made.extend(do(job) for job in jobs))
         print(f"crappify of 480x320: {took.cpu / len(jobs) * 1000:.2f} ms of a core a picture")
+        pairs = [pair for each in made for pair in each.pairs]
+        Manifest([], PARAMS.quality, PARAMS.seed, pairs).write(folder)
+        size = (folder / "manifest.json").stat().st_size / len(pairs)
+        print(f"a pair in the manifest: {size:.0f} bytes")
         blob = os.urandom(400_000_000)
         took = timed(lambda: hashlib.md5(blob, usedforsecurity=False).digest())
         print(f"md5: {len(blob) / took.cpu / 1e9:.2f} GB a second of a core")
