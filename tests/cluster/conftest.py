@@ -241,7 +241,7 @@ class Desk:
         said = ""
         for stage in stages:
             process = self.start(stage, **env)
-            out, _ = process.communicate(timeout=300)
+            out, _ = process.communicate(timeout=900)
             said += out
             assert process.returncode == 0, f"{stage}: {out[-3000:]}"
         return said

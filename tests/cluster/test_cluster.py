@@ -124,8 +124,9 @@ def test_training_goes_on_when_a_worker_or_a_node_is_killed(desk, alone, cluster
     before, after = re.split("(?=going on after epoch)", said + rest, maxsplit=1)
     assert last_epoch(after, "going on after epoch") >= last_epoch(before, "epoch") >= 1
     out = f"models/{stage}"
-    # a critic's loss is far from another's when sums are made in another order: tests/bench/workers
-    left_out = {"valid_critic", "valid_loss"} if stage == "fit_gan" else set()
+    left_out = {"valid_psnr_gain"}  # near 0, and in psnr
+    if stage == "fit_gan":  # its critic's loss hangs on the order of sums: tests/bench/workers.py
+        left_out |= {"valid_critic", "valid_loss"}
     assert set(desk.files(out)) == set(alone.files(out))
     for one, two in zip(desk.history(stage), alone.history(stage), strict=True):
         measures = {k: v for k, v in two.items() if k.startswith("valid_") and k not in left_out}
