@@ -241,7 +241,7 @@ class Desk:
         said = ""
         for stage in stages:
             process = self.start(stage, **env)
-            out, _ = process.communicate(timeout=300)
+            out, _ = process.communicate(timeout=900)
             said += out
             assert process.returncode == 0, f"{stage}: {out[-3000:]}"
         return said
@@ -290,7 +290,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     shutil.copy(ROOT / "dvc.yaml", folder)
     desk = Desk(folder, environment(OMP_NUM_THREADS="1"))
     desk.run("download", "recipe", "crappify", "pretrain_generator", "save_preds")
-    desk.run("pretrain_critic", "fit_gan")
+    desk.run("pretrain_critic", "fit_gan", "fit_feature", "fit_control")
     return desk
 
 

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import shutil
 import signal
 import time
@@ -9,6 +10,7 @@ import time
 import boto3
 import pytest
 
+from tasks.work import files
 from tests.cluster.conftest import credentials
 
 pytestmark = pytest.mark.slow
@@ -86,16 +88,27 @@ def wait_for(process, words):
     raise AssertionError(said[-3000:])
 
 
-def epochs(said):
-    return sorted(
-        {int(x.split()[0]) for x in said.replace("\r", "\n").split("epoch ")[1:] if x[0].isdigit()}
-    )
+def last_epoch(said, words):
+    """The last number that follows these words; 0 without any."""
+    found = re.findall(rf"^.*\b{words} (\d+)\b", said.replace("\r", "\n"), re.M)
+    return max(map(int, found), default=0)
 
 
-@pytest.mark.parametrize("victim", ["worker", "node"])
-def test_training_goes_on_when_a_worker_or_a_node_is_killed(desk, alone, cluster, victim):
-    bring(desk, alone, "data/crappify")
-    process = desk.start("pretrain_generator", LESSONPIPE_WORKERS="2")
+@pytest.mark.parametrize(
+    ("stage", "victim"),
+    [
+        ("pretrain_generator", "worker"),
+        ("pretrain_generator", "node"),
+        ("pretrain_critic", "worker"),
+        ("fit_gan", "worker"),
+        ("fit_feature", "worker"),
+        ("fit_control", "worker"),
+    ],
+)
+def test_training_goes_on_when_a_worker_or_a_node_is_killed(desk, alone, cluster, stage, victim):
+    reads, _ = files(stage, desk.folder / "dvc.yaml")
+    bring(desk, alone, *reads[1:])
+    process = desk.start(stage, LESSONPIPE_WORKERS="2")
     said = wait_for(process, "epoch 1  ")
     node = random.choice(cluster.nodes)
     if victim == "worker":
@@ -108,11 +121,16 @@ def test_training_goes_on_when_a_worker_or_a_node_is_killed(desk, alone, cluster
     if victim == "node":
         cluster.add()
     assert process.returncode == 0, (said + rest)[-3000:]
-    assert "going on after epoch" in rest
-    for one, two in zip(
-        desk.history("pretrain_generator"), alone.history("pretrain_generator"), strict=True
-    ):
-        assert one["valid_psnr"] == pytest.approx(two["valid_psnr"], rel=5e-3)
+    before, after = re.split("(?=going on after epoch)", said + rest, maxsplit=1)
+    assert last_epoch(after, "going on after epoch") >= last_epoch(before, "epoch") >= 1
+    out = f"models/{stage}"
+    left_out = {"valid_psnr_gain"}  # near 0, and in psnr
+    if stage == "fit_gan":  # its critic's loss hangs on the order of sums: tests/bench/workers.py
+        left_out |= {"valid_critic", "valid_loss"}
+    assert set(desk.files(out)) == set(alone.files(out))
+    for one, two in zip(desk.history(stage), alone.history(stage), strict=True):
+        measures = {k: v for k, v in two.items() if k.startswith("valid_") and k not in left_out}
+        assert {name: one[name] for name in measures} == pytest.approx(measures, rel=5e-3)
 
 
 def test_a_killed_driver_is_gone_on_with_by_the_same_command(desk, alone):

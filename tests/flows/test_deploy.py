@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 from tests.conftest import ROOT
 
@@ -46,6 +47,17 @@ def test_the_ray_job_runs_the_pinned_ray_by_a_command_that_is_there() -> None:
     assert words == ["python", "-m", "flows", "job"]
     command = [sys.executable, *words[1:], "--help"]
     assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == 0
+
+
+def test_the_ray_job_has_the_fields_and_types_that_kuberay_knows() -> None:
+    schema = yaml.safe_load((ROOT / "tests/flows/rayjob.schema.yaml").read_text())
+    check = Draft202012Validator(schema)
+    job = yaml.safe_load((DEPLOY / "rayjob.yaml").read_text())
+    assert not [error.message for error in check.iter_errors(job)]
+    job["spec"]["rayClusterSpec"]["headGroupSpec"]["rayStartParams"]["num-cpus"] = 0
+    job["spec"]["shutdownAfterJobFinished"] = True
+    said = " ".join(error.message for error in check.iter_errors(job))
+    assert "0 is not of type 'string'" in said and "'shutdownAfterJobFinished'" in said
 
 
 def test_every_deployment_is_a_flow_with_those_parameters() -> None:

@@ -1,4 +1,4 @@
-"""One worker with 8 pictures and two with 4 each follow the same curve."""
+"""One worker with 8 pictures, two with 4 each and four with 2 each follow the same curve."""
 
 import csv
 import os
@@ -13,8 +13,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("norm", ["none", "batch"])
-def test_one_worker_and_two_follow_the_same_loss_curve(tmp_path, norm):
+@pytest.mark.parametrize(("norm", "several"), [("none", "2"), ("batch", "2"), ("batch", "4")])
+def test_one_worker_and_several_follow_the_same_loss_curve(tmp_path, norm, several):
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["precision"] = "fp32"
     params["download"]["limit"] = 5
@@ -29,7 +29,7 @@ def test_one_worker_and_two_follow_the_same_loss_curve(tmp_path, norm):
     }
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     curves = []
-    for workers in ("1", "2"):
+    for workers in ("1", several):
         stages = (
             ["pretrain_generator"] if curves else ["download", "crappify", "pretrain_generator"]
         )
