@@ -21,10 +21,10 @@ Kind = Literal[
 ]
 
 
-def build(kind: Kind, dropout: float = 0.0, forget: float = 0.0) -> nn.Module:
+def build(kind: Kind, dropout: float = 0.0) -> nn.Module:
     """One of the lesson's six networks; or the one that looks back, whole or without a part.
 
-    `dropout` and `forget` are for those that look back.
+    `dropout` is for those that look back.
     """
     v, h = len(WORDS), nets.HIDDEN
     match kind:
@@ -43,6 +43,6 @@ def build(kind: Kind, dropout: float = 0.0, forget: float = 0.0) -> nn.Module:
         case "one gru":
             return nets.Framework(v, nn.GRU(h, h, batch_first=True))
         case "looking, not copying":
-            return LookingBack(v, copy=False, forget=forget, dropout=dropout)
+            return LookingBack(v, copy=False, dropout=dropout)
         case "looking back":
-            return LookingBack(v, forget=forget, dropout=dropout)
+            return LookingBack(v, dropout=dropout)

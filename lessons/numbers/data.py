@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lessonpipe.errors import MissingError, UserError
 from lessonpipe.files import write_whole
-from lessons.numbers.words import IDS, LARGEST, SPECIAL, START, text
+from lessons.numbers.words import COMMA, IDS, LARGEST, SPECIAL, START, text
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,11 @@ class Corpus:
 
     train: Tensor
     valid: Tensor
+
+    @property
+    def seen(self) -> int:
+        """The last number that is read."""
+        return int((self.train == IDS[COMMA]).sum()) + 1
 
 
 def made(until: int, last: int = LARGEST) -> dict[str, list[str]]:

@@ -63,38 +63,32 @@ def taught(
     return history, time.perf_counter() - start
 
 
+def answers_once(net: nn.Module) -> bool:
+    """Whether it predicts one word of all it gets, or one after each."""
+    return bool(getattr(net, "answers_once", False))
+
+
 def streams(net: nn.Module, corpus: Corpus, place: Place) -> StreamData:
     """The text as `net` reads it."""
-    rest = not getattr(net, "answers_once", False)
-    return StreamData(corpus.train, corpus.valid, place, rest)
+    return StreamData(corpus.train, corpus.valid, place, rest=not answers_once(net))
 
 
 @torch.no_grad()
-def by_kind(net: nn.Module, corpus: Corpus, phase: Reading) -> dict[str, float]:
-    """The share of the validation's words that is right, by what they do in their numbers.
-
-    Nothing for a network that does not predict every word.
-    """
-    if getattr(net, "answers_once", False):
-        return {}
+def right(net: nn.Module, corpus: Corpus, phase: Reading) -> Tensor:
+    """Which of the validation's words are right, `S T`, of a network that predicts every word."""
     place = Place.here("fp32")
     net.eval()
-    said = [net(place.put(x)) for x, _, _ in streams(net, corpus, place).valid(phase)]
-    told = torch.cat([scores.argmax(2) for scores in said], 1).cpu()  # S T
-    kind = cut(torch.tensor(kind_numbers(corpus.valid)), phase.batch)[:, 1 : told.shape[1] + 1]
-    right = told == cut(corpus.valid, phase.batch)[:, 1 : told.shape[1] + 1]
+    batches = streams(net, corpus, place).valid(phase)
+    said = [net(place.put(x)).argmax(2) == place.put(y) for x, y, _ in batches]
+    return torch.cat(said, 1).cpu()
+
+
+def by_kind(right: Tensor, corpus: Corpus) -> dict[str, float]:
+    """The share of words that is right, `... S T`, by what they do in their numbers."""
+    told = [KINDS.index(kind) for kind in kinds([WORDS[i] for i in corpus.valid.tolist()])]
+    kind = cut(torch.tensor(told), right.shape[-2])[:, 1:].expand_as(right)
     return {
         name: float(right[kind == number].float().mean())
         for number, name in enumerate(KINDS)
         if (kind == number).any()
     }
-
-
-def kind_numbers(ids: Tensor) -> list[int]:
-    """What each word of a text does in its number, as its place in `KINDS`."""
-    return [KINDS.index(kind) for kind in kinds([WORDS[i] for i in ids.tolist()])]
-
-
-def mean(shares: list[dict[str, float]]) -> dict[str, float]:
-    """Over the seeds."""
-    return {kind: sum(one[kind] for one in shares) / len(shares) for kind in shares[0]}

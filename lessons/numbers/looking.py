@@ -1,7 +1,7 @@
 """The best small network here: a GRU that looks back, and may copy the word it finds.
 
-A GRU learns what "eight thousand" is followed by only where it has seen it; a place that is looked
-up, and a word that is copied from there, need not have been seen. The mixture of saying and copying
+A GRU has to carry "eight thousand" along, which it never saw; what is looked up where it was said
+need not be carried. The mixture of saying and copying
 is a pointer network's (Merity et al. 2017), the keys are a neural cache's (Grave et al. 2017): what
 the state was *before* each word, so that a state like the present one finds what came next then.
 
@@ -28,8 +28,6 @@ class LookingBack(Stateful):
     """After every word, log-probabilities of the next, `B T -> B T V`.
 
     `memory` is how many words it looks back; `copy` false lets it only say what it has learnt to.
-    In training it forgets what it read before a batch with the probability `forget`, so that it
-    also learns to go on from few words.
     """
 
     past: Past | None = None
@@ -41,11 +39,10 @@ class LookingBack(Stateful):
         *,
         memory: int = 24,
         copy: bool = True,
-        forget: float = 0.0,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.memory, self.copy, self.forget = memory, copy, forget
+        self.memory, self.copy = memory, copy
         self.embed = nn.Embedding(vocabulary, hidden)
         self.cell = nn.GRU(hidden, hidden, batch_first=True)
         self.query = nn.Linear(hidden, hidden)
@@ -66,8 +63,7 @@ class LookingBack(Stateful):
 
     def forward(self, x: Tensor) -> Tensor:
         """Go on from what was read before."""
-        forgets = self.training and float(torch.rand(())) < self.forget
-        past = self._nothing(x) if forgets or self.past is None else self.past
+        past = self._nothing(x) if self.past is None else self.past
         after, cell = self.cell(self.drop(self.embed(x)), past.cell)  # B T H
         before = torch.cat([past.before, past.cell[-1][:, None], after[:, :-1]], 1)  # B N H
         words = torch.cat([past.words, x], 1)  # B N

@@ -13,7 +13,7 @@ from lessonpipe.nets.folder import write_model
 from lessonpipe.train.place import Place
 from lessons.numbers import data, learn, nets, words
 from lessons.numbers.build import build
-from lessons.numbers.going_on import go_on, load
+from lessons.numbers.going_on import go_on, load, next_right
 from lessons.numbers.looking import LookingBack
 from lessons.numbers.streams import Reading, StreamBatches, StreamData, cut
 from lessons.shown import Shown
@@ -98,6 +98,15 @@ def test_workers_share_the_streams(corpus):
         assert torch.cat([part for part, _, _ in parts])[:64].equal(x)
 
 
+def test_three_steps_written_out_and_the_loop_are_the_same_thing():
+    torch.manual_seed(0)
+    written, loop = nets.Unrolled(V), nets.Looped(V)
+    loop.load_state_dict(written.state_dict())
+    x = torch.randint(0, V, (8, 3))
+    torch.testing.assert_close(loop(x), written(x))
+    assert loop(x).shape == (8, V)
+
+
 def test_the_loop_and_the_frameworks_rnn_are_the_same_thing():
     torch.manual_seed(0)
     loop = nets.KeptState(V)
@@ -173,12 +182,13 @@ def test_accuracy_by_kind_adds_up_to_the_accuracy(corpus):
     small = data.Corpus(corpus.train[:6401], corpus.valid)
     phase = Reading(batch=64, words=20, epochs=1, max_lr=1e-2)
     history, _ = learn.taught(net, small, phase, decay=0.01, seed=1)
-    by = learn.by_kind(net, small, phase)
-    kinds = learn.kind_numbers(corpus.valid)
-    targets = cut(torch.tensor(kinds), 64)[:, 1:].flatten().tolist()
-    weights = Counter(words.KINDS[kind] for kind in targets)
-    total = sum(by[kind] * count for kind, count in weights.items()) / sum(weights.values())
-    assert total == pytest.approx(history[-1]["valid_accuracy"], abs=1e-5)
+    right = learn.right(net, small, phase)
+    accuracy = pytest.approx(history[-1]["valid_accuracy"], abs=1e-5)
+    assert right.shape == (64, 202) and float(right.float().mean()) == accuracy
+    by = learn.by_kind(right, small)
+    kinds = words.kinds([words.WORDS[i] for i in corpus.valid[: 64 * 203].tolist()])
+    weights = Counter(kind for place, kind in enumerate(kinds) if place % 203)
+    assert sum(by[kind] * count for kind, count in weights.items()) / 12_928 == accuracy
 
 
 @pytest.mark.slow
@@ -198,6 +208,27 @@ def test_the_stage_cut_short_learns_and_goes_on_counting(tmp_path, door):
     assert said == "two hundred ninety one , two hundred ninety two"
     again = door("lessons.numbers", "two hundred ninety", "--numbers", 2)
     assert (again.returncode, again.stdout.strip()) == (0, said.replace(" ,", ","))
+
+
+class Counts(nn.Module):
+    """Knows how to count, but not beyond ninety."""
+
+    def forward(self, x):
+        if x.shape[1] > 1:
+            self.said = [self.after(row.tolist()) for row in x]
+        scores = torch.zeros(len(x), 1, V)
+        for row, coming in zip(scores, self.said, strict=True):
+            row[0, coming.pop(0) if coming else 0] = 1
+        return scores
+
+    def after(self, ids):
+        number = parsed([words.WORDS[i] for i in ids if words.WORDS[i] != ","])
+        return data.as_ids([*words.spell(min(number + 1, 90)), ","]).tolist()
+
+
+def test_a_number_is_right_when_all_of_its_words_are():
+    assert next_right(Counts(), range(1, 90)) == 1
+    assert next_right(Counts(), range(80, 100)) == pytest.approx(10 / 20)
 
 
 @pytest.fixture
