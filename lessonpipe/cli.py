@@ -28,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _add_crappify(commands)
     _add_summary(commands)
     _add_lr_find(commands)
+    _add_count(commands)
     _add_lineage(commands)
     args = parser.parse_args(argv)
     try:
@@ -131,6 +132,16 @@ def _add_lr_find(commands: Any) -> None:
     one.set_defaults(run=lambda args: find_rate(args.stage, args.phase))
 
 
+def _add_count(commands: Any) -> None:
+    one = commands.add_parser("count", help="go on counting with the model of lessons/numbers")
+    one.add_argument("said", nargs="+", metavar="WORDS", help='such as "two hundred ninety"')
+    how = one.add_mutually_exclusive_group()
+    how.add_argument("--numbers", type=_count, default=5, help="for so many (default 5)")
+    how.add_argument("--words", type=_count, metavar="N", help="or for so many words")
+    one.add_argument("--model", type=Path, default=Path("models/numbers"), metavar="FOLDER")
+    one.set_defaults(run=lambda args: count_on(args.said, args.numbers, args.words, args.model))
+
+
 def _print_summary(args: argparse.Namespace) -> int:
     from lessonpipe.nets import summary  # loads torch: not before the words are right
 
@@ -151,6 +162,16 @@ def find_rate(stage: str, phase: int) -> int:
         return 2
     words = [sys.executable, "-m", "tasks", stage, "--lr-find", str(phase)]
     return subprocess.run(words, check=False).returncode
+
+
+def count_on(said: Sequence[str], numbers: int, words: int | None, model: Path) -> int:
+    """Knock at the lesson's own door: the core does not know the lessons."""
+    if not Path("lessons", "numbers").is_dir():
+        print("lessonpipe: no lessons are here; run it in the project's folder", file=sys.stderr)
+        return 2
+    how = ["--numbers", str(numbers)] if words is None else ["--words", str(words)]
+    door = [sys.executable, "-m", "lessons.numbers", *how, "--model", str(model), "--", *said]
+    return subprocess.run(door, check=False).returncode
 
 
 def restore_files(

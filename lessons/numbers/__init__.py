@@ -1,0 +1,1 @@
+"""Human numbers: a language model of counting, from three unrolled steps to one that looks back."""

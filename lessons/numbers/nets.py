@@ -1,0 +1,115 @@
+"""The lesson's six networks, each one step on from the one before.
+
+B streams, T words of each, H hidden, V words of the vocabulary.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+HIDDEN = 64
+
+
+class Parts(nn.Module):
+    """What the first four are made of: word to hidden, hidden to hidden, hidden to word."""
+
+    answers_once = False  # or after every word
+
+    def __init__(self, vocabulary: int, hidden: int = HIDDEN) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(vocabulary, hidden)
+        self.step = nn.Linear(hidden, hidden)
+        self.norm = nn.BatchNorm1d(hidden)
+        self.answer = nn.Linear(hidden, vocabulary)
+
+    def nothing(self, x: Tensor) -> Tensor:
+        """The hidden state before the first word."""
+        return self.embed.weight.new_zeros(len(x), self.step.in_features)  # B H
+
+
+class Unrolled(Parts):
+    """Model 0: three steps written out; predicts the fourth word, `B 3 -> B V`.
+
+    The lesson's left `step` out for the first word, so that its loop was not quite the same thing
+    (the later book has it); without it one seed in three or so stays well below the others.
+    """
+
+    answers_once = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, second, third = self.embed(x).unbind(1)  # B H each
+        h = self.norm(F.relu(self.step(first)))
+        h = self.norm(F.relu(self.step(h + second)))
+        h = self.norm(F.relu(self.step(h + third)))
+        return self.answer(h)
+
+
+class Looped(Parts):
+    """Model 1: the same for any number of words, `B T -> B V`."""
+
+    answers_once = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.nothing(x)
+        for word in self.embed(x).unbind(1):
+            h = self.norm(F.relu(self.step(h + word)))
+        return self.answer(h)
+
+
+class EveryWord(Parts):
+    """Model 2: predicts after every word, so that each of them teaches, `B T -> B T V`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        h, after = self.nothing(x), []
+        for word in self.embed(x).unbind(1):
+            h = self.norm(F.relu(self.step(h + word)))
+            after.append(h)
+        return self.answer(torch.stack(after, 1))
+
+
+class Stateful(nn.Module):
+    """Goes on where the last batch ended; starts anew when training or validation starts."""
+
+    state: Tensor | None = None
+
+    def train(self, mode: bool = True) -> "Stateful":
+        """Before an epoch and before validation: forget the streams that were read."""
+        self.state = None
+        return super().train(mode)
+
+
+class KeptState(Stateful, Parts):
+    """Model 3: the state is kept from batch to batch, without its gradient, `B T -> B T V`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        h, after = self.nothing(x) if self.state is None else self.state, []
+        for word in self.embed(x).unbind(1):
+            h = F.relu(self.step(h + word))
+            after.append(h)
+        self.state = h.detach()
+        return self.answer(normed(self.norm, torch.stack(after, 1)))
+
+
+class Framework(Stateful):
+    """Models 4 and 5: the framework's cells in place of the loop, `B T -> B T V`.
+
+    `nn.RNN` has a tanh where the loop has a ReLU, and one matrix for the word and one for the
+    state; with ReLU and both equal it is model 3.
+    """
+
+    def __init__(self, vocabulary: int, cell: nn.RNNBase) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(vocabulary, cell.input_size)
+        self.cell = cell
+        self.norm = nn.BatchNorm1d(cell.hidden_size)
+        self.answer = nn.Linear(cell.hidden_size, vocabulary)
+
+    def forward(self, x: Tensor) -> Tensor:
+        after, state = self.cell(self.embed(x), self.state)  # B T H, layers B H
+        self.state = state.detach()
+        return self.answer(normed(self.norm, after))
+
+
+def normed(norm: nn.BatchNorm1d, h: Tensor) -> Tensor:
+    """Batch norm over streams and words alike: `B T H -> B T H`."""
+    return norm(h.flatten(0, 1)).view_as(h)

@@ -1,0 +1,53 @@
+"""What there is to see of counting: accuracies, and which words are wrong."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from torch import Tensor
+
+from lessonpipe.report.curves import as_svg, pyplot
+
+
+def accuracies(systems: Sequence[tuple[str, Sequence[float], float | None]]) -> str:
+    """An SVG: a bar for each system's mean, a dot for each seed, a line where the lesson was."""
+    figure, panel = pyplot().subplots(figsize=(6.4, 0.36 * len(systems) + 0.9))
+    for row, (_, values, lesson) in enumerate(systems):
+        panel.barh(row, sum(values) / len(values), color="#9db8d9", height=0.7)
+        panel.plot(values, [row] * len(values), "k.", markersize=4)
+        if lesson is not None:
+            label = "the lesson's" if row == 0 else None
+            panel.plot([lesson] * 2, [row - 0.4, row + 0.4], color="#c0392b", label=label)
+    panel.set_yticks(range(len(systems)), [name for name, _, _ in systems])
+    panel.invert_yaxis()
+    panel.set_xlim(0, 1)
+    panel.set_xlabel("accuracy")
+    panel.spines[["top", "right"]].set_visible(False)
+    if any(lesson is not None for _, _, lesson in systems):
+        panel.legend(fontsize=8, frameon=False, loc="lower right")
+    return as_svg(figure)
+
+
+def kinds(systems: Mapping[str, Mapping[str, float]]) -> str:
+    """An SVG of accuracy by kind of word, a row each system that predicts every word."""
+    columns = list(dict.fromkeys(kind for by in systems.values() for kind in by))
+    figure, panel = pyplot().subplots(figsize=(7.2, 0.4 * len(systems) + 1.4))
+    table = np.array([[by[kind] for kind in columns] for by in systems.values()])
+    panel.imshow(table, cmap="RdYlGn", vmin=0, vmax=1, aspect="auto")
+    for row, column in np.ndindex(*table.shape):
+        panel.text(column, row, f"{table[row, column]:.2f}", ha="center", va="center", fontsize=8)
+    panel.set_xticks(range(len(columns)), columns, rotation=30, ha="right")
+    panel.set_yticks(range(len(systems)), list(systems))
+    return as_svg(figure)
+
+
+def places(systems: Mapping[str, Tensor], first: int = 40) -> str:
+    """An SVG of accuracy over the first words of a stream, a line each system."""
+    figure, panel = pyplot().subplots(figsize=(6.4, 3.2))
+    for name, by_place in systems.items():
+        panel.plot(range(1, len(by_place[:first]) + 1), by_place[:first], label=name, linewidth=1.2)
+    panel.set_ylim(0, 1.02)
+    panel.set_xlabel("word of the stream")
+    panel.set_ylabel("accuracy")
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    return as_svg(figure)

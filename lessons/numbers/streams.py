@@ -1,0 +1,82 @@
+"""Streams of words that go on from batch to batch, and what should come next in each.
+
+S streams of L words. The lesson's fastai drew the length of each batch at random around 20 (of 3
+it did not); here it is fixed.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pydantic import Field
+from torch import Tensor
+
+from lessonpipe.data.pairs import share_of
+from lessonpipe.train.fit import Schedule
+from lessonpipe.train.place import Place
+
+Item = tuple[Tensor, Tensor, float]
+
+
+class Reading(Schedule):
+    """A schedule for `batch` streams, of which `words` are read at a time."""
+
+    words: int = Field(ge=1)
+
+
+def cut(ids: Tensor, streams: int) -> Tensor:
+    """A text in so many equal parts, one below the other: `S L`; what is left over is left out."""
+    length = len(ids) // streams
+    return ids[: streams * length].view(streams, length)
+
+
+@dataclass
+class StreamBatches:
+    """Training batches: every stream's next words, and the same moved on by one."""
+
+    streams: Tensor
+    words: int
+    place: Place
+    rest: bool = False  # whether what is left over makes a last, shorter batch
+
+    @property
+    def steps(self) -> int:
+        """Steps an epoch."""
+        whole, rest = divmod(self.streams.shape[1] - 1, self.words)
+        return whole + (self.rest and rest > 0)
+
+    def epoch(self, epoch: int) -> Iterator[Item]:
+        """What goes in and what should come out, and the share of the global batch they are."""
+        share, count = share_of(len(self.streams), self.place.rank, self.place.world)
+        for step in range(self.steps):
+            some = slice(step * self.words, (step + 1) * self.words)
+            x, y = self.streams[share, :-1][:, some], self.streams[share, 1:][:, some]
+            yield x, y, count / len(self.streams)
+
+
+@dataclass
+class StreamData:
+    """Both sides of the text, as word numbers.
+
+    `rest` is whether a shorter last batch is of use in validation: not for networks that need so
+    many words to predict one.
+    """
+
+    train_side: Tensor
+    valid_side: Tensor
+    place: Place
+    rest: bool = True
+
+    def train(self, phase: Reading) -> StreamBatches:
+        """The training side, `phase.batch` streams over all workers."""
+        return StreamBatches(self.cut(self.train_side, phase), phase.words, self.place)
+
+    def valid(self, phase: Reading) -> Iterator[Item]:
+        """The validation side once, in as many streams; every prediction counts alike."""
+        streams = self.cut(self.valid_side, phase)
+        batches = StreamBatches(streams, phase.words, self.place, self.rest)
+        for x, y, _ in batches.epoch(0):
+            yield x, y, y.numel()
+
+    def cut(self, ids: Tensor, phase: Reading) -> Tensor:
+        """A side as streams on the device."""
+        return cut(ids, phase.batch).to(self.place.device)

@@ -1,0 +1,26 @@
+"""The numbers in words, one after the other: -> data/numbers.
+
+python -m tasks numbers_data
+"""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from lessonpipe.files import whole_folder
+from lessonpipe.settings import Strict
+from lessons.numbers import data, words
+
+
+class Params(Strict):
+    """One ... `until` is read; what comes after is for validation."""
+
+    until: int = Field(ge=1, lt=words.LARGEST)
+
+
+def run(p: Params, out: Path = Path("data/numbers")) -> None:
+    """Write two files."""
+    sides = data.made(p.until)
+    with whole_folder(out) as draft:
+        data.save(sides, draft)
+    print(f"{len(sides['train'])} words to learn from, {len(sides['valid'])} to test, in {out}")
