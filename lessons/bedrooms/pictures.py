@@ -1,0 +1,51 @@
+"""What there is to see of bedrooms: sheets of samples, how they came to be, the critic's word."""
+
+import io
+from collections.abc import Sequence
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from lessonpipe.data.pictures import grid, to_picture
+from lessonpipe.report.curves import as_svg, pyplot
+from lessonpipe.train.fit import History
+
+
+def sheet(pictures: Tensor, columns: int = 8) -> Image.Image:
+    """Pictures `N 3 H W`, bytes, edge to edge in rows."""
+    rows = [torch.cat(list(row), 2) for row in pictures.split(columns) if len(row) == columns]
+    return to_picture(torch.cat(rows, 1) / 255)
+
+
+def beside(made: Image.Image, photos: Image.Image) -> Image.Image:
+    """Two sheets of one size."""
+    return grid([[made, photos]], ["made of noise", "photos"])
+
+
+def film(frames: Sequence[Image.Image], *, each: int = 250, last: int = 3000) -> bytes:
+    """An animated WebP that runs for ever: `each` frame's milliseconds, and the `last` one's."""
+    buffer = io.BytesIO()
+    times = [each] * (len(frames) - 1) + [last]
+    frames[0].save(
+        buffer, "WEBP", save_all=True, append_images=frames[1:], duration=times, loop=0, quality=75
+    )
+    return buffer.getvalue()
+
+
+def estimates(history: History) -> str:
+    """An SVG of what the critic makes of the distance between photos and fakes, by epoch."""
+    figure, panel = pyplot().subplots(figsize=(5, 3))
+    epochs = [row["epoch"] for row in history]
+    for name, values in {
+        "photos it learns from": [-row["train_critic_loss"] for row in history],
+        "photos it never saw": [row["valid_estimate"] for row in history],
+    }.items():
+        panel.plot(epochs, values, marker=".", label=name)
+    panel.set_xlabel("epoch")
+    panel.set_ylabel("the critic's estimate")
+    panel.set_ylim(bottom=0)
+    panel.xaxis.get_major_locator().set_params(integer=True)
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.legend(fontsize=8, frameon=False)
+    return as_svg(figure)
