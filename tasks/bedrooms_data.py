@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from lessonpipe.data.fetch import fetch
+from lessonpipe.data.manifest import Side
 from lessonpipe.data.photos import split
 from lessonpipe.files import whole_folder
 from lessonpipe.settings import Strict
@@ -45,7 +46,7 @@ def run(p: Params, out: Path = Path("data/bedrooms")) -> None:
         files = ((path.name, path.read_bytes()) for path in photos)
         names = [path.name for path in photos]
         side = split(names, series=p.series, valid_share=p.valid_share, seed=p.seed).__getitem__
-    counts = {"train": p.train, "valid": p.valid}
+    counts: dict[Side, int] = {"train": p.train, "valid": p.valid}
     with whole_folder(out) as draft:
         rooms, failed = data.crops(
             islice(files, p.photos), side, counts, px=p.px, zoom=p.zoom, seed=p.seed

@@ -1,5 +1,7 @@
 """How far made pictures are from photos, and whether they are all the same."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -10,29 +12,31 @@ from lessonpipe.train.place import Place
 
 
 class Eyes:
-    """What a pretrained network sees in pictures, meaned over places: `N 3 H W -> N C`.
+    """What a pretrained network sees in pictures, meaned over places, at each of `taps`:
+    `N 3 H W -> [N C]`.
 
-    Bytes go in, enlarged to `px`. Fréchet distances are only comparable with the same eyes; the
-    usual ones (Inception-v3 at 299) are others.
+    Tap 0 is at 1/2 of the picture, 4 at 1/32: early taps know colours, edges and textures, late
+    ones things. Bytes go in, enlarged to `px`. Fréchet distances are only comparable with the same
+    eyes; the usual ones (Inception-v3 at 299) are others.
     """
 
-    def __init__(self, encoder: str, place: Place, *, px: int = 128) -> None:
+    def __init__(self, encoder: str, taps: Sequence[int], place: Place, *, px: int = 128) -> None:
         net = Encoder(encoder, pretrained=True)
         self.normalise = place.ready(Normalise(net.mean, net.std))
         self.net = place.ready(frozen(net.net))
-        self.px, self.place = px, place
+        self.taps, self.px, self.place = taps, px, place
 
     @torch.no_grad()
-    def __call__(self, pictures: Tensor, batch: int = 64) -> Tensor:
+    def __call__(self, pictures: Tensor, batch: int = 64) -> list[Tensor]:
         """Features of bytes, in float64."""
         found = []
         for part in pictures.split(batch):
             x = self.place.put(part).float() / 255
             x = F.interpolate(x, (self.px, self.px), mode="bilinear", align_corners=False)
             with self.place.autocast():
-                seen = self.net(self.normalise(x))[-1]  # B C px/32 px/32
-            found.append(seen.float().mean((2, 3)).double().cpu())
-        return torch.cat(found)
+                seen = self.net(self.normalise(x))
+            found.append([seen[tap].float().mean((2, 3)).double().cpu() for tap in self.taps])
+        return [torch.cat(parts) for parts in zip(*found, strict=True)]
 
 
 def frechet(a: Tensor, b: Tensor) -> float:
@@ -49,9 +53,7 @@ def frechet(a: Tensor, b: Tensor) -> float:
 
 
 def _gaussian(cloud: Tensor) -> tuple[Tensor, Tensor]:
-    return cloud.mean(0), torch.cov(cloud.T) if len(cloud) > 1 else cloud.new_zeros(
-        cloud.shape[1], cloud.shape[1]
-    )
+    return cloud.mean(0), torch.cov(cloud.T)
 
 
 def apart(pictures: Tensor, most: int = 512) -> float:

@@ -23,12 +23,26 @@ def beside(made: Image.Image, photos: Image.Image) -> Image.Image:
     return grid([[made, photos]], ["made of noise", "photos"])
 
 
-def film(frames: Sequence[Image.Image], *, each: int = 250, last: int = 3000) -> bytes:
-    """An animated WebP that runs for ever: `each` frame's milliseconds, and the `last` one's."""
+def film(
+    frames: Sequence[Image.Image], *, most: int = 33, each: int = 250, last: int = 3000
+) -> bytes:
+    """An animated WebP of the frames' upper halves that runs for ever.
+
+    Of more than `most` frames so many are shown, first and last among them; `each` frame's
+    milliseconds, and the `last` one's.
+    """
+    count = min(most, len(frames))
+    shown = [frames[i * (len(frames) - 1) // max(1, count - 1)] for i in range(count)]
+    halves = [frame.crop((0, 0, frame.width, frame.height // 2)) for frame in shown]
     buffer = io.BytesIO()
-    times = [each] * (len(frames) - 1) + [last]
-    frames[0].save(
-        buffer, "WEBP", save_all=True, append_images=frames[1:], duration=times, loop=0, quality=75
+    halves[0].save(
+        buffer,
+        "WEBP",
+        save_all=True,
+        append_images=halves[1:],
+        duration=[each] * (count - 1) + [last],
+        loop=0,
+        quality=60,
     )
     return buffer.getvalue()
 
@@ -44,7 +58,8 @@ def estimates(history: History) -> str:
         panel.plot(epochs, values, marker=".", label=name)
     panel.set_xlabel("epoch")
     panel.set_ylabel("the critic's estimate")
-    panel.set_ylim(bottom=0)
+    panel.axhline(0, color="grey", linewidth=0.5)
+    panel.set_yscale("symlog", linthresh=1)  # the first epoch's is far above all others
     panel.xaxis.get_major_locator().set_params(integer=True)
     panel.spines[["top", "right"]].set_visible(False)
     panel.legend(fontsize=8, frameon=False)

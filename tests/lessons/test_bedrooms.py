@@ -508,10 +508,15 @@ def test_without_data_the_stage_names_the_one_that_makes_them(tmp_path):
 # --- pictures, and the whole -------------------------------------------------------------------
 
 
-def test_a_film_shows_every_sheet_and_runs_for_ever():
-    frames = [make_picture(64, 32, seed=i) for i in range(4)]
-    film = Image.open(io.BytesIO(pictures.film(frames)))
-    assert (film.n_frames, film.size, film.info["loop"]) == (4, (64, 32), 0)
+@pytest.mark.parametrize(("count", "shown"), [(1, 1), (4, 4), (9, 5)])
+def test_a_film_shows_sheets_from_the_first_to_the_last_and_runs_for_ever(count, shown):
+    frames = [make_picture(64, 64, seed=i) for i in range(count)]
+    film = Image.open(io.BytesIO(pictures.film(frames, most=5)))
+    assert (getattr(film, "n_frames", 1), film.size) == (shown, (64, 32))
+    for at, frame in ((0, frames[0]), (shown - 1, frames[-1])):
+        film.seek(at)
+        off = np.asarray(film.convert("RGB")).astype(int) - np.asarray(frame)[:32]
+        assert np.abs(off).mean() < 12
 
 
 def test_a_sheet_has_the_pictures_in_rows():
@@ -524,10 +529,10 @@ def test_a_sheet_has_the_pictures_in_rows():
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
-        ("critic_limit", {"kind": "clap", "at": 1}, ["bedrooms.critic_limit", "clip", "penalty"]),
-        ("critic_limit", {"kind": "clip", "at": 0}, ["bedrooms.critic_limit", "greater than 0"]),
+        ("penalty", None, ["bedrooms", "nothing holds the critic"]),
+        ("clip", 0, ["bedrooms.clip = 0", "greater than 0"]),
         ("batch", 1, ["bedrooms.batch = 1"]),
-        ("epoch", 1, ["bedrooms.epoch is unknown", "critic_limit"]),
+        ("epoch", 1, ["bedrooms.epoch is unknown", "critic_times"]),
     ],
 )
 def test_wrong_params_are_told_in_a_sentence(key, value, words, tmp_path):
@@ -554,11 +559,13 @@ def cut_short(tmp_path):
     for side in ("train", "valid"):
         walls = rng.integers(90, 255, (256, 3, 1, 1)).repeat(32, 2).repeat(32, 3)
         walls[:, :, 20:] = rng.integers(0, 90, (256, 3, 1, 1))  # a floor
-        rooms[side] = torch.from_numpy(walls.astype(np.uint8))
+        grainy = walls + rng.normal(0, 40, walls.shape)
+        rooms[side] = torch.from_numpy(grainy.clip(0, 255).astype(np.uint8))
     (tmp_path / "data/bedrooms").mkdir(parents=True)
     data.save(rooms, tmp_path / "data/bedrooms")
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["bedrooms"] |= {"features": 8, "batch": 16, "pictures": 960, "epochs": 4}
+    params["bedrooms"] |= {"max_lr": 2e-3, "ema": 0.9, "taps": [1], "measured": 64}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
 
 
@@ -571,8 +578,8 @@ def test_the_stage_cut_short_makes_samples_that_vary_and_come_nearer_to_photos(
     assert done.returncode == 0, done.stderr
     out = tmp_path / "models/bedrooms"
     figures = {(f.system, f.measure): f.mean for f in Shown.read(out).figures}
-    distance = {system: v for (system, what), v in figures.items() if what == "Fréchet distance"}
-    assert distance["WGAN"] < 0.8 * distance["untrained generator"]
+    distance = {system: v for (system, what), v in figures.items() if what.startswith("Fréchet")}
+    assert distance["WGAN"] < 0.5 * distance["untrained generator"]
     (share,) = (v for (_, what), v in figures.items() if what.startswith("pairwise"))
     assert share > 0.3
     assert Image.open(out / "film.webp").n_frames == 5  # before, and after each of four epochs
