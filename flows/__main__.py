@@ -22,8 +22,6 @@ from typing import Any
 from flows import leash, server, stages
 from lessonpipe.errors import LessonpipeError, UserError
 
-DEPLOYMENT = "here"
-
 
 def main(argv: list[str] | None = None) -> int:
     """Do what the words say; answers with the exit code."""
@@ -167,13 +165,19 @@ def serve(args: argparse.Namespace) -> int:
 
     if args.notify:
         notify.when_a_run_fails(args.notify)
-    how: Any = {"name": DEPLOYMENT, "entrypoint_type": EntrypointType.MODULE_PATH}
     served: list[Any] = [
-        restorer.to_deployment(**how, schedule=schedule),
-        nightly.to_deployment(**how, concurrency_limit=1),
-        sweep.to_deployment(**how, concurrency_limit=1),
-        restore_folder.to_deployment(**how, concurrency_limit=1),
+        flow.to_deployment(  # a name that `prefect deploy` gives to none
+            f"{flow.name}-here",
+            entrypoint_type=EntrypointType.MODULE_PATH,
+            schedule=schedule if flow is restorer else None,
+            concurrency_limit=None if flow is restorer else 1,
+        )
+        for flow in (restorer, nightly, sweep, restore_folder)
     ]
+    for deployment in served:
+        asked = deployment._parameter_openapi_schema.properties
+        if "stages" in asked:  # the page offers them to choose from
+            asked["stages"]["items"]["enum"] = list(stages.read())
     prefect.serve(*served, limit=4, print_starting_message=False)
     return 0
 

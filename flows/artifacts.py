@@ -1,20 +1,68 @@
-"""What a stage leaves to look at, shown in Prefect: pictures and tables of measures."""
+"""What there is to see of a stage in Prefect: how far it is, its pictures and its measures."""
 
 import base64
 import io
 import json
+import logging
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from prefect.artifacts import Artifact, create_markdown_artifact, create_table_artifact
+from prefect.artifacts import (
+    Artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
 
 from flows.stages import Stage
 from lessonpipe.files import read_json
 
 MOST_BYTES = 300_000  # an artifact is a row of a database
+EVERY = 2.0  # seconds between two looks at how far a stage is
+AFTER_TROUBLE = 60.0
+BAR = re.compile(r"(?P<part>.+?): +(?P<percent>\d+)%\|.*\| (?P<count>.*)")  # of lessonpipe.progress
+
+
+class Progress:
+    """How far a stage's part is, live, as an artifact; a part is what has a bar: an epoch, say.
+
+    It costs little, and no run fails of it: what cannot be told now is told later.
+    """
+
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
+        self._artifact: Any = None
+        self._not_before = 0.0
+
+    def hear(self, line: str) -> None:
+        """Show the percent if the line is a bar."""
+        bar = BAR.fullmatch(line)
+        if bar and time.monotonic() >= self._not_before:
+            self._show(float(bar["percent"]), f"{self.stage}, {bar['part']}: {bar['count']}")
+
+    def done(self) -> None:
+        """The stage has ended well."""
+        if self._artifact:
+            self._show(100.0, f"{self.stage}: done")
+
+    def _show(self, percent: float, words: str) -> None:
+        wait = EVERY
+        try:
+            if self._artifact:
+                update_progress_artifact(self._artifact, percent, words)
+            else:
+                self._artifact = create_progress_artifact(
+                    percent, key_of(self.stage, Path("progress")), words
+                )
+        except Exception as error:  # whatever a server in trouble answers
+            logging.getLogger(__name__).debug("%s: its progress is not shown: %r", words, error)
+            wait = AFTER_TROUBLE
+        self._not_before = time.monotonic() + wait
 
 
 def publish(stage: Stage) -> None:

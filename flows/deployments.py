@@ -9,6 +9,7 @@ work pool. See docs/service.md.
 """
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,14 +26,14 @@ Name = Annotated[str, Field(min_length=1)]
 
 @flow(name="nightly")
 def nightly(
-    stages: list[str] | None = None,
+    stages: Sequence[str] = (),
     side_by_side: Annotated[int, Field(ge=1)] = 1,
     promote: bool = True,
 ) -> None:
     """Retrain on what is new, and put the model into service if it is better.
 
     Args:
-        stages: Which to bring up to date, with all they depend on; none named: every stage.
+        stages: Which to bring up to date, with all they depend on; none named: all of the restorer.
         side_by_side: How many stages may run at the same time; 1 suits one processor or GPU.
         promote: Judge the new model against the one in service afterwards.
     """

@@ -6,7 +6,7 @@
 A stage that did not have to run ends as "Cached". Keeps no cache and no graph of its own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -15,11 +15,11 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, as_completed
-from prefect.states import Completed
+from prefect.states import Cancelled, Completed
 from pydantic import Field
 
 from flows import stages as dvc
-from flows.artifacts import publish
+from flows.artifacts import Progress, publish
 from tasks.guard import STATE
 
 TRIES_AFTER_CRASH = 1
@@ -44,7 +44,17 @@ def worth_another_try(_: Any, run: Any, state: State[Any]) -> bool:
 def bring_up_to_date(stage: dvc.Stage, runs: dvc.Runs) -> State[None]:
     """Run one stage if DVC finds it changed. Raises `StageError`."""
     log = get_run_logger()
-    unchanged = runs.run(stage.target, log.info)
+    progress = Progress(stage.name)
+
+    def tell(line: str) -> None:
+        log.info(line)
+        progress.hear(line)
+
+    try:
+        unchanged = runs.run(stage.target, tell)
+    except dvc.StoppedError as error:
+        return Cancelled(message=str(error))
+    progress.done()
     try:
         publish(stage)
     except (OSError, ValueError) as error:
@@ -70,13 +80,11 @@ def alone_here(log: Any) -> Iterator[None]:
 
 
 @flow(name="restorer")
-def restorer(
-    stages: list[str] | None = None, side_by_side: Annotated[int, Field(ge=1)] = 1
-) -> None:
-    """Bring the stages up to date. Raises `StageError` when one fails.
+def restorer(stages: Sequence[str] = (), side_by_side: Annotated[int, Field(ge=1)] = 1) -> None:
+    """Bring the stages up to date; what is done already shows as *Cached*.
 
     Args:
-        stages: Which to bring up to date, with all they depend on; none named: every stage.
+        stages: Which to bring up to date, with all they depend on; none named: all of the restorer.
         side_by_side: How many stages may run at the same time; 1 suits one processor or GPU.
     """
     todo = dvc.wanted(dvc.read(), stages)

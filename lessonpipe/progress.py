@@ -7,10 +7,19 @@ from typing import Any
 from tqdm import tqdm
 
 
+class Lines(tqdm):
+    """A bar of whole lines: one that ends with the next one's start is read a turn late."""
+
+    @staticmethod
+    def status_printer(file: Any) -> Any:
+        """What prints the bar."""
+        return lambda bar: bar.strip() and print(bar.rstrip(), file=file, flush=True)
+
+
 def bar(items: Iterable[Any], title: str, *, total: int | None = None, unit: str = "it") -> Any:
     """Wrap `items`: shows how far, how fast, and how long it will still take."""
     live = sys.stderr.isatty()
-    return tqdm(
+    return (tqdm if live else Lines)(
         items,
         title,
         total,

@@ -62,6 +62,12 @@ def running(workers: int, *, told: bool = False) -> Iterator[int]:
             if "version" not in str(error).lower():
                 raise
             raise UserError(f"the cluster at RAY_ADDRESS={address()} differs: {error}") from error
+        except Exception as error:
+            if "timed out during startup" not in str(error):
+                raise
+            raise LessonpipeError(
+                "Ray did not start in time; this machine is busy otherwise: run it again"
+            ) from error
         try:
             yield cpus()
         finally:

@@ -30,8 +30,8 @@ class Augment(Strict):
     p_affine: float = Field(0.75, ge=0, le=1)
     p_light: float = Field(0.75, ge=0, le=1)
 
-    def draw(self, count: int, rng: torch.Generator) -> "View":
-        """Draw `count` views from `rng`."""
+    def draw(self, count: int, rng: torch.Generator, *, aspect: float = 1.0) -> "View":
+        """Draw `count` views from `rng`, of pictures whose height is `aspect` times their width."""
 
         def even(low: float, high: float, *shape: int) -> Tensor:
             return torch.rand(count, *shape, generator=rng) * (high - low) + low
@@ -52,7 +52,7 @@ class Augment(Strict):
         more = even(-self.warp, self.warp, 2) if self.warp > 0 else warp
         warp = torch.cat([warp, more], dim=1) * warped
         moves = self.rotate > 0 or self.zoom > 1 or self.warp > 0
-        matrix = _matrix(angle, zoom, centre, warp) if moves else None
+        matrix = _matrix(angle, zoom, centre, warp, aspect) if moves else None
         lights = (bright, contrast) if self.light > 0 else None
         return View(flip, matrix, lights)
 
@@ -61,8 +61,7 @@ class Augment(Strict):
 class View:
     """Drawn views of a batch: which are flipped, how they are moved, how they are lit.
 
-    Places are -1...1 from the middle of the first pixel to that of the last. Pictures are square;
-    a turn would shear others.
+    Places are -1...1 from the middle of the first pixel to that of the last, on both sides.
     """
 
     flip: Tensor  # B
@@ -87,11 +86,24 @@ class View:
             x = torch.sigmoid((torch.logit(x, 1e-7) + bright) * contrast)
         return x
 
+    def labels(self, y: Tensor) -> Tensor:
+        """The same views of classes, `B H W`: moved, never mixed, and no light falls on them."""
+        if self.flip.any():
+            y = torch.where(self.flip.to(y.device)[:, None, None], y.flip(-1), y)
+        if self.matrix is None:
+            return y
+        grid = _grid(self.matrix.to(y.device), *y.shape[-2:])
+        moved = F.grid_sample(
+            y[:, None].float(), grid, "nearest", padding_mode="reflection", align_corners=True
+        )
+        return moved[:, 0].to(y.dtype)
 
-def _matrix(angle: Tensor, zoom: Tensor, centre: Tensor, warp: Tensor) -> Tensor:
+
+def _matrix(angle: Tensor, zoom: Tensor, centre: Tensor, warp: Tensor, aspect: float) -> Tensor:
     one, zero = torch.ones_like(angle), torch.zeros_like(angle)
     cos, sin = angle.cos(), angle.sin()
-    turn = torch.stack([cos, -sin, zero, sin, cos, zero, zero, zero, one], -1).view(-1, 3, 3)
+    across, down = -sin * aspect, sin / aspect  # a turn of a picture that is not square
+    turn = torch.stack([cos, across, zero, down, cos, zero, zero, zero, one], -1).view(-1, 3, 3)
     scale = torch.stack(
         [1 / zoom, zero, centre[:, 0], zero, 1 / zoom, centre[:, 1], zero, zero, one], -1
     ).view(-1, 3, 3)

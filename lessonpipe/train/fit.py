@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Protocol, TypeVar
@@ -117,8 +118,10 @@ def fit(
     """Run the phases one after the other on the same weights; returns one row an epoch.
 
     Goes on from the checkpoint if there is one, and ends with the same bytes as if it had never
-    stopped. Raises `UserError` when the loss is no number any more.
+    stopped. The checkpoint's `seconds` are those of all its epochs, whenever they were run. Raises
+    `UserError` when the loss is no number any more.
     """
+    start = time.perf_counter()
     net = place.settle(learner.net)
     state = checkpoint.load() or {"phase": 0, "epoch": 0, "history": []}
     if "net" in state:
@@ -126,6 +129,7 @@ def fit(
         if place.rank == 0:
             print(f"going on after epoch {len(state['history'])}", flush=True)
     history: History = state["history"]
+    start -= state.get("seconds", 0.0)
     for number, phase in enumerate(phases):
         if number < state["phase"] or phase.epochs == 0:
             continue
@@ -157,6 +161,7 @@ def fit(
                         "net": net.state_dict(),
                         "optimizer": optimizer.state_dict(),
                         "history": history,
+                        "seconds": time.perf_counter() - start,
                     }
                 )
                 print(describe(row), flush=True)

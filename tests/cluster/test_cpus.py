@@ -1,8 +1,10 @@
-"""How many CPUs each worker gets."""
+"""How many CPUs each worker gets; a Ray that does not start."""
 
 import pytest
 
+from lessonpipe.cluster.start import running
 from lessonpipe.cluster.train import cpus_for
+from lessonpipe.errors import LessonpipeError
 
 
 @pytest.mark.parametrize(
@@ -19,3 +21,15 @@ from lessonpipe.cluster.train import cpus_for
 )
 def test_workers_take_all_that_their_nodes_have(workers: int, nodes: list[int], cpus: int) -> None:
     assert cpus_for(workers, nodes) == cpus
+
+
+def test_a_ray_that_does_not_start_in_time_is_told_in_a_sentence(monkeypatch):
+    import ray
+
+    def slow(*args, **options):
+        raise Exception("The current node timed out during startup. This could happen because")
+
+    monkeypatch.setattr(ray, "init", slow)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(LessonpipeError, match="busy otherwise: run it again"), running(1):
+        pass

@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -105,6 +106,7 @@ class Project:
 
     folder: Path
     url: str = ""
+    ui: "subprocess.Popen[str] | None" = None
 
     def slow(self, **seconds: float) -> None:
         """Let stages take their time."""
@@ -135,6 +137,37 @@ class Project:
         said, _ = process.communicate(timeout=60)
         assert process.returncode == 0, said
         return said
+
+    def open(self, *words: str) -> None:
+        """Open the page, `python -m flows ui WORDS`, and wait until it takes runs."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.ui = self.command("-m", "flows", "ui", "--port", str(port), *words)
+        self.url = f"http://127.0.0.1:{port}"
+        self.until(lambda: self.deployment("restore-folder").get("status") == "READY", 60)
+
+    def deployment(self, name: str) -> dict[str, Any]:
+        """What the page serves by this name; nothing while it does not."""
+        with contextlib.suppress(httpx.HTTPError):
+            return self.api("GET", f"deployments/name/{name}/{name}-here")
+        return {}
+
+    def start(self, name: str, **parameters: Any) -> str:
+        """Ask the page for a run, as its button does; answers with Prefect's id."""
+        body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
+        path = f"deployments/{self.deployment(name)['id']}/create_flow_run"
+        return self.api("POST", path, body)["id"]
+
+    def ended(self, run: str) -> str | None:
+        """The state a run has ended in, if it has."""
+        state = self.api("GET", f"flow_runs/{run}")["state"]["type"]
+        return state if state in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") else None
+
+    def artifacts(self, key: str) -> list[dict[str, Any]]:
+        """The artifacts of this name, the oldest first."""
+        asked = {"artifacts": {"key": {"any_": [key]}}, "sort": "CREATED_DESC"}
+        return self.api("POST", "artifacts/filter", asked)[::-1]
 
     def api(self, method: str, path: str, body: Any = None) -> Any:
         """Ask the server."""

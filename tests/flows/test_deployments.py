@@ -3,12 +3,10 @@
 import http.server
 import json
 import os
-import socket
 import subprocess
 import threading
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.conftest import make_picture
@@ -37,39 +35,8 @@ def listener():
 @pytest.fixture
 def page(settled, listener):
     """`python -m flows ui`, which tells the listener when a run fails."""
-    desk = settled
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    told = f"http://127.0.0.1:{listener.server_port}/hook"
-    desk.ui = desk.command("-m", "flows", "ui", "--port", str(port), "--notify", told)
-    desk.url = f"http://127.0.0.1:{port}"
-    desk.until(lambda: ready(desk), 60)
-    return desk
-
-
-def ready(desk):
-    try:
-        return desk.api("GET", "deployments/name/restore-folder/here")["status"] == "READY"
-    except httpx.HTTPError:  # not there yet
-        return False
-
-
-def start(desk, name, **parameters):
-    found = desk.api("GET", f"deployments/name/{name}/here")
-    body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
-    return desk.api("POST", f"deployments/{found['id']}/create_flow_run", body)["id"]
-
-
-def ended(desk, run):
-    state = desk.api("GET", f"flow_runs/{run}")["state"]
-    done = state["type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
-    return state["type"] if done else None
-
-
-def artifact(desk, key):
-    found = desk.api("POST", "artifacts/filter", {"artifacts": {"key": {"any_": [key]}}})
-    return found[-1]["data"] if found else None
+    settled.open("--notify", f"http://127.0.0.1:{listener.server_port}/hook")
+    return settled
 
 
 @pytest.mark.slow
@@ -80,21 +47,21 @@ def test_the_page_restores_a_folder_sweeps_and_tells_of_a_failure(page, listener
     (inbox / "bad.png").write_text("no picture")
     for path in inbox.iterdir():
         os.utime(path, (1, 1))  # not just being written
-    run = start(page, "restore-folder", model=str(model))
-    second = start(page, "restore-folder", model=str(model))
-    assert page.until(lambda: ended(page, run), 90) == "COMPLETED"
-    assert page.until(lambda: ended(page, second), 90) == "COMPLETED"
+    run = page.start("restore-folder", model=str(model))
+    second = page.start("restore-folder", model=str(model))
+    assert page.until(lambda: page.ended(run), 90) == "COMPLETED"
+    assert page.until(lambda: page.ended(second), 90) == "COMPLETED"
     assert (page.folder / "restored" / "a.png").is_file()
     lines = (page.folder / "restored" / ".restored.jsonl").read_text().splitlines()
     assert len(lines) == 2  # not four
-    assert "bad.png" in json.dumps(artifact(page, "not-restored"))
+    assert "bad.png" in json.dumps(page.artifacts("not-restored"))
 
-    told = page.api("GET", "deployments/name/sweep/here")["parameter_openapi_schema"]["properties"]
+    told = page.deployment("sweep")["parameter_openapi_schema"]["properties"]
     assert "Values by key of params.yaml" in told["grid"]["description"]
 
     (page.folder / "b.trouble").write_text(json.dumps([2, "b: the disk is full", False]))
-    failing = start(page, "nightly", stages=["b"], promote=False)
-    assert page.until(lambda: ended(page, failing), 90) == "FAILED"
+    failing = page.start("nightly", stages=["b"], promote=False)
+    assert page.until(lambda: page.ended(failing), 90) == "FAILED"
     page.until(lambda: listener.posted, 60)
     words = json.loads(listener.posted[0])
     assert words["state"] == "Failed" and "the disk is full" in words["message"]
@@ -104,10 +71,10 @@ def test_the_page_restores_a_folder_sweeps_and_tells_of_a_failure(page, listener
 @pytest.mark.slow
 def test_two_retrains_never_run_at_once_in_one_folder(page):
     page.slow(a=3)
-    runs = [start(page, "restorer", stages=["a"])]
-    runs += [start(page, "nightly", stages=["a"], promote=False)]
-    assert page.until(lambda: all(ended(page, run) for run in runs), 120)
-    assert {ended(page, run) for run in runs} == {"COMPLETED"}
+    runs = [page.start("restorer", stages=["a"])]
+    runs += [page.start("nightly", stages=["a"], promote=False)]
+    assert page.until(lambda: all(page.ended(run) for run in runs), 120)
+    assert {page.ended(run) for run in runs} == {"COMPLETED"}
     logs = page.api("POST", "logs/filter", {"logs": {}, "limit": 200})
     assert any("another run is at work in this folder" in log["message"] for log in logs)
     ran = [log for log in logs if log["message"] == "a: step 3"]
@@ -119,9 +86,9 @@ def test_a_sweep_runs_every_combination_and_tables_its_measures(page):
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org"]
     for words in (["add", "-A"], ["commit", "-qm", "start"]):
         subprocess.run([*git, *words], cwd=page.folder, check=True)
-    run = start(page, "sweep", grid={"seconds.b": [0, 0.1], "seconds.c": [0.2]}, stage="evaluate")
-    assert page.until(lambda: ended(page, run), 180) == "COMPLETED"
-    rows = json.loads(artifact(page, "sweep"))
+    run = page.start("sweep", grid={"seconds.b": [0, 0.1], "seconds.c": [0.2]}, stage="evaluate")
+    assert page.until(lambda: page.ended(run), 180) == "COMPLETED"
+    rows = json.loads(page.artifacts("sweep")[-1]["data"])
     assert [row["params"] for row in rows] == [
         "seconds.b=0 seconds.c=0.2",
         "seconds.b=0.1 seconds.c=0.2",

@@ -8,48 +8,24 @@ import pytest
 @pytest.fixture
 def page(settled):
     """`python -m flows ui`, ready to take runs."""
-    desk = settled
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    desk.ui = desk.command("-m", "flows", "ui", "--port", str(port), "--cron", "0 3 * * *")
-    desk.url = f"http://127.0.0.1:{port}"
-    desk.until(lambda: deployment(desk)["status"] == "READY", 60)
-    return desk
-
-
-def deployment(desk) -> dict:
-    try:
-        return desk.api("GET", "deployments/name/restorer/here")
-    except httpx.HTTPError:
-        return {"status": "not there yet"}
-
-
-def start(desk, **parameters) -> str:
-    path = f"deployments/{deployment(desk)['id']}/create_flow_run"
-    return desk.api("POST", path, {"parameters": parameters, "state": {"type": "SCHEDULED"}})["id"]
-
-
-def ended(desk, run: str) -> str | None:
-    state = desk.api("GET", f"flow_runs/{run}")["state"]
-    return (
-        state["type"] if state["type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") else None
-    )
+    settled.open("--cron", "0 3 * * *")
+    return settled
 
 
 @pytest.mark.slow
 def test_the_page_takes_runs_cancels_them_and_ends_with_everything_it_started(page):
-    served = deployment(page)
+    served = page.deployment("restorer")
     assert served["schedules"][0]["schedule"]["cron"] == "0 3 * * *"
     told = served["parameter_openapi_schema"]["properties"]
     assert "with all they depend on" in told["stages"]["description"]
+    assert told["stages"]["items"]["enum"] == ["a", "c", "b", "evaluate"]
     assert told["side_by_side"]["minimum"] == 1
 
     assert page.api("GET", "admin/settings")["server"]["analytics_enabled"] is False
     assert "<html" in httpx.get(page.url, follow_redirects=True).text
 
-    run = start(page, stages=["b"])
-    assert page.until(lambda: ended(page, run), 60) == "COMPLETED"
+    run = page.start("restorer", stages=["b"])
+    assert page.until(lambda: page.ended(run), 60) == "COMPLETED"
     assert (page.folder / "b.txt").exists()
     assert not (page.folder / "c.txt").exists()
 
@@ -58,17 +34,20 @@ def test_the_page_takes_runs_cancels_them_and_ends_with_everything_it_started(pa
     page.url = url
 
     page.slow(b=60)
-    run = start(page, stages=["b"])
+    run = page.start("restorer", stages=["b"])
     page.until(lambda: page.stage_runs("b"), 60)
     page.api("POST", f"flow_runs/{run}/set_state", {"state": {"type": "CANCELLING"}})
-    assert page.until(lambda: ended(page, run), 40) == "CANCELLED"
+    assert page.until(lambda: page.ended(run), 40) == "CANCELLED"
     assert not page.stage_runs("b")
+    asked = {"flow_runs": {"id": {"any_": [run]}}}
+    tasks = page.api("POST", "task_runs/filter", asked)
+    assert {t["name"]: t["state_name"] for t in tasks} == {"a": "Cached", "b": "Cancelled"}
 
     second = page.command("-m", "flows", "ui", "--port", "1")
     assert f"the page of this folder is open already: {page.url}" in second.communicate()[0]
     assert second.returncode == 2
 
-    start(page, stages=["c"])  # and ctrl-C while a stage is at work
+    page.start("restorer", stages=["c"])  # and ctrl-C while a stage is at work
     page.slow(c=60)
     page.until(lambda: page.stage_runs("c"), 60)
     page.ui.send_signal(signal.SIGINT)
@@ -79,9 +58,18 @@ def test_the_page_takes_runs_cancels_them_and_ends_with_everything_it_started(pa
 
 
 @pytest.mark.slow
+def test_a_schedule_starts_a_run_by_itself(settled):
+    settled.open("--cron", "* * * * * */20")  # every twenty seconds
+    settled.until((settled.folder / "evaluate.txt").exists, 90)
+    done = {"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
+    run, *_ = settled.until(lambda: settled.api("POST", "flow_runs/filter", done), 30)
+    assert run["auto_scheduled"]
+
+
+@pytest.mark.slow
 def test_a_page_that_is_killed_takes_server_and_runs_along(page):
     page.slow(a=60)
-    start(page)
+    page.start("restorer")
     page.until(lambda: page.stage_runs("a"), 60)
     page.ui.kill()
     page.until(lambda: not page.processes(), 40)

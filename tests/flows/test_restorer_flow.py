@@ -99,6 +99,18 @@ def test_a_run_waits_for_a_dvc_command_at_the_desk(project):
     assert run.tasks()["a"]["state_name"] == "Cached"  # the desk had done it
 
 
+def test_one_stage_is_tried_again_by_its_name_and_no_other(project):
+    trouble(project, "b", 2, "b: the disk is full", once=True)
+    assert project.run().code == 1
+    made = (project.folder / "c.txt").read_text()
+    again = project.run("b")
+    assert again.code == 0, again.said
+    states = {name: task["state_name"] for name, task in again.tasks().items()}
+    assert states == {"a": "Cached", "b": "Completed"}
+    assert (project.folder / "c.txt").read_text() == made
+    assert not (project.folder / "evaluate.txt").exists()
+
+
 def test_independent_stages_run_side_by_side_when_asked(project):
     project.slow(b=2, c=2)
     run = project.run("--side-by-side", "2", "b", "c")

@@ -1,0 +1,164 @@
+"""Photos and their classes in a folder, and batches of them at any size.
+
+`SIDE/NAME.png` (or .jpg) and `SIDE_labels/NAME.png`, a grey picture of class numbers, for the
+sides train, valid and, where a data set has one, test.
+"""
+
+import io
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from pydantic import Field
+from torch import Tensor
+
+from lessonpipe.data.augment import Augment
+from lessonpipe.data.pairs import share_of, shuffled
+from lessonpipe.data.photos import find, open_photo
+from lessonpipe.data.pictures import to_tensor
+from lessonpipe.errors import MissingError, UserError
+from lessonpipe.train.fit import Schedule
+from lessonpipe.train.place import Place
+from lessons.streets.classes import NAMES, VOID
+
+Side = Annotated[int, Field(ge=64, le=4096)]
+Pair = tuple[Tensor, Tensor]  # N 3 H W and N H W, both bytes
+
+
+class Sized(Schedule):
+    """Some epochs at one size, height and width."""
+
+    size: tuple[Side, Side]
+
+    @property
+    def told(self) -> dict[str, int]:
+        """The height, in pixels."""
+        return {"height": self.size[0]}
+
+
+def read_labels(content: bytes | Path, name: str) -> np.ndarray:
+    """Class numbers `H W`. Raises `UserError` for a picture of anything else."""
+    try:
+        with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as picture:
+            if picture.mode not in ("L", "P"):
+                raise UserError(f"{name}: labels are grey pictures of class numbers, not a photo")
+            labels = np.array(picture, dtype=np.uint8)
+    except (OSError, SyntaxError) as error:
+        raise UserError(f"{name}: cannot be read ({error})") from error
+    if labels.max(initial=0) >= len(NAMES):
+        raise UserError(f"{name}: there is no class {labels.max()}; they are 0...{len(NAMES) - 1}")
+    return labels
+
+
+def save_labels(labels: np.ndarray) -> bytes:
+    """Class numbers as a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(labels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def read_side(folder: Path, side: str) -> Pair:
+    """All photos of a side with their classes. Raises `MissingError` when there are none."""
+    if not (folder / side).is_dir():
+        raise MissingError(f"{folder} has no {side}; run `dvc repro lessons/dvc.yaml:streets_data`")
+    photos = find([folder / side])
+
+    def read(path: Path) -> Pair:
+        labels = folder / f"{side}_labels" / f"{path.stem}.png"
+        y = torch.from_numpy(read_labels(labels, str(labels)))
+        return to_tensor(open_photo(path)), y
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        xs, ys = zip(*pool.map(read, photos), strict=True)
+    if len({x.shape[1:] for x in xs} | {y.shape for y in ys}) > 1:
+        raise UserError(f"{folder / side} holds pictures of several sizes")
+    return torch.stack(xs), torch.stack(ys)
+
+
+def resized(pair: Pair, size: tuple[int, int]) -> Pair:
+    """Photos smoothly and classes by the nearest pixel to `size`, height and width."""
+    x, y = pair
+    if tuple(x.shape[-2:]) == tuple(size):
+        return pair
+    parts = [
+        F.interpolate(part.float(), size, mode="bilinear", antialias=True) for part in x.split(32)
+    ]
+    small = torch.cat([part.round().clamp(0, 255).to(torch.uint8) for part in parts])
+    return small, F.interpolate(y[:, None], size, mode="nearest-exact")[:, 0]
+
+
+@dataclass
+class Streets:
+    """Batches of both sides at the size that a phase asks for."""
+
+    folder: Path
+    augment: Augment
+    seed: int
+    place: Place
+    _read: dict[str, Pair] = field(default_factory=dict)
+    _sized: dict[tuple[str, tuple[int, int]], Pair] = field(default_factory=dict)
+
+    def side(self, side: str, size: tuple[int, int]) -> Pair:
+        """A side at a size; what was read is kept, one size at a time."""
+        if side not in self._read:
+            self._read[side] = read_side(self.folder, side)
+        key = (side, (size[0], size[1]))
+        if key not in self._sized:
+            self._sized = {k: v for k, v in self._sized.items() if k[1] == key[1]}
+            self._sized[key] = resized(self._read[side], key[1])
+        return self._sized[key]
+
+    def train(self, phase: Sized) -> "Batches":
+        """Random views of the training side."""
+        x, y = self.side("train", phase.size)
+        return Batches(x, y, phase.batch, self.seed, self.augment, self.place, phase.pictures)
+
+    def valid(self, phase: Sized) -> Iterator[tuple[Tensor, Tensor, float]]:
+        """The validation side as it is; what counts are pixels that have a class."""
+        return in_order(self.side("valid", phase.size), phase.batch, self.place)
+
+
+def in_order(pair: Pair, batch: int, place: Place) -> Iterator[tuple[Tensor, Tensor, float]]:
+    """Photos in 0...1, their classes, and how many pixels have one."""
+    for x, y in zip(*(part.split(batch) for part in pair), strict=True):
+        share, _ = share_of(len(x), place.rank, place.world)
+        yield x[share].float() / 255, y[share].long(), float((y[share] != VOID).sum())
+
+
+@dataclass
+class Batches:
+    """Training batches whose order and views come from `seed`, for any number of workers."""
+
+    x: Tensor
+    y: Tensor
+    batch: int
+    seed: int
+    augment: Augment
+    place: Place
+    examples: int | None = None
+
+    @property
+    def steps(self) -> int:
+        """Steps an epoch."""
+        return -(-(self.examples or len(self.x)) // self.batch)
+
+    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, float]]:
+        """Photos in 0...1, their classes, and the share of the batch's pixels that they are."""
+        rng = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch + 500_009)
+        wanted = self.examples or len(self.x)
+        aspect = self.x.shape[-2] / self.x.shape[-1]
+        for indices in shuffled(len(self.x), wanted, self.batch, self.seed, epoch):
+            view = self.augment.draw(len(indices), rng, aspect=aspect)
+            share, _ = share_of(len(indices), self.place.rank, self.place.world)
+            mine = view.part(share)
+            x, y = self.x[indices[share]].float() / 255, self.y[indices].long()
+            pixels = max(1, int((y != VOID).sum()))
+            part = int((y[share] != VOID).sum()) / pixels
+            yield mine(x), mine.labels(y[share]), part

@@ -1,0 +1,94 @@
+"""What it means to fit a segmenter: cross-entropy and accuracy over the pixels with a class."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lessonpipe.train.fit import Terms
+from lessonpipe.train.place import Place
+from lessons.streets.classes import NAMES, VOID
+from lessons.streets.data import Pair, in_order
+from lessons.streets.nets import Segmenter
+
+
+@dataclass
+class SegmenterLearner:
+    """A segmenter, and whether the batch norms of its encoder train while it is frozen."""
+
+    net: Segmenter
+    train_bn: bool = False
+
+    def terms(self, x: Tensor, y: Tensor) -> Terms:
+        """Cross-entropy for photos `B 3 H W` and classes `B H W`, void pixels left out."""
+        return {"entropy": entropy(self.net(x), y)}
+
+    def tested(self, x: Tensor, y: Tensor) -> tuple[Terms, Terms]:
+        """The term, and the accuracy over pixels with a class."""
+        scores = self.net(x)
+        return {"entropy": entropy(scores, y)}, {"accuracy": accuracy(confusion(answer(scores), y))}
+
+    def groups(self) -> list[list[nn.Parameter]]:
+        """Early encoder, late encoder, decoder."""
+        return self.net.unet.groups()
+
+    def freeze(self, frozen: bool) -> None:
+        """Freeze or free the encoder; free, all of it learns."""
+        if frozen:
+            self.net.unet.encoder.freeze(train_bn=self.train_bn)
+        else:
+            self.net.unet.encoder.unfreeze()
+
+
+def entropy(scores: Tensor, y: Tensor) -> Tensor:
+    """Mean over the pixels that are not void: `B 12 H W`, `B H W`; 0 where there are none."""
+    total = F.cross_entropy(scores.float(), y, ignore_index=VOID, reduction="sum")
+    return total / (y != VOID).sum().clamp(min=1)
+
+
+def answer(scores: Tensor) -> Tensor:
+    """The likeliest class of every pixel, which is never void: `B 12 H W -> B H W`."""
+    return scores[:, :VOID].argmax(1)
+
+
+def confusion(made: Tensor, y: Tensor) -> Tensor:
+    """How many pixels of each class (rows) were taken for which (columns), void ones left out."""
+    counted = y != VOID
+    pairs = y[counted] * len(NAMES) + made[counted]
+    return torch.bincount(pairs, minlength=len(NAMES) ** 2).view(len(NAMES), len(NAMES))
+
+
+def accuracy(counts: Tensor) -> Tensor:
+    """The share of pixels with a class that got the right one."""
+    return counts.diagonal().sum().double() / counts.sum().clamp(min=1)
+
+
+def ious(counts: Tensor) -> Tensor:
+    """Intersection over union of every class but void; no number where a class is nowhere."""
+    hits = counts.diagonal()[:VOID].double()
+    union = (counts.sum(0) + counts.sum(1))[:VOID].double() - hits
+    return hits / union
+
+
+@torch.inference_mode()
+def judged(net: Segmenter, pair: Pair, batch: int, place: Place) -> Tensor:
+    """The confusion over a whole side."""
+    net.eval()
+    counts = torch.zeros(len(NAMES), len(NAMES), dtype=torch.long)
+    alone = Place(place.device, place.dtype)
+    for x, y, _ in in_order(pair, batch, alone):
+        with alone.autocast():
+            scores = net(alone.put(x))
+        counts += confusion(answer(scores), alone.put(y)).cpu()
+    return counts
+
+
+@torch.inference_mode()
+def seen(net: Segmenter, photos: Tensor, place: Place) -> Iterator[Tensor]:
+    """The classes, `H W` bytes, of photos `N 3 H W` bytes, one after the other."""
+    net.eval()
+    for x in photos:
+        with place.autocast():
+            yield answer(net(place.put(x[None].float() / 255)))[0].to(torch.uint8).cpu()

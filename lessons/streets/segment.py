@@ -1,0 +1,43 @@
+"""A model folder and a photo of any size -> its classes."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+
+from lessonpipe.data.photos import to_rgb
+from lessonpipe.data.pictures import to_tensor
+from lessonpipe.errors import UserError
+from lessonpipe.nets.folder import fill_in, read_about
+from lessonpipe.restorer import pad_to_grid
+from lessonpipe.train.place import Place, Precision
+from lessons.streets.learn import answer
+from lessons.streets.nets import Segmenter
+
+MODEL = Path("models/streets")
+KIND = "segmenter"
+
+
+def load_segmenter(folder: Path = MODEL) -> Segmenter:
+    """Build the network of a model folder and fill in its weights."""
+    about = read_about(folder)
+    if about["kind"] != KIND:
+        raise UserError(f"{folder} holds a {about['kind']}, but a {KIND} is needed here")
+    return fill_in(folder, Segmenter(pretrained=False, **about["build"]))
+
+
+@torch.inference_mode()
+def segment(
+    picture: Image.Image, net: Segmenter | Path = MODEL, *, precision: Precision = "auto"
+) -> np.ndarray:
+    """The classes of a photo, `H W` bytes, as numbers of `classes.NAMES`."""
+    place = Place.here(precision)
+    net = load_segmenter(net) if isinstance(net, Path) else net
+    net = place.ready(net).eval()
+    photo = to_rgb(ImageOps.exif_transpose(picture))
+    x = to_tensor(photo)[None].float() / 255
+    with place.autocast():
+        scores = net(place.put(pad_to_grid(x, net.grid)))
+    labels: np.ndarray = answer(scores)[0, : photo.height, : photo.width].cpu().numpy()
+    return labels.astype(np.uint8)

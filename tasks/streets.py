@@ -1,0 +1,192 @@
+"""Teach a U-Net to name every pixel of street photos: data/streets -> models/streets.
+
+    python -m tasks streets
+
+Twice: on a pretrained encoder, and from random weights with as many steps.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from lessonpipe import cluster
+from lessonpipe.data.augment import Augment
+from lessonpipe.data.pictures import as_jpeg, to_picture
+from lessonpipe.files import read_json, write_whole
+from lessonpipe.nets.blocks import Norm
+from lessonpipe.nets.folder import write_model
+from lessonpipe.settings import Strict
+from lessonpipe.storage import Storage
+from lessonpipe.train.checkpoint import Checkpoint
+from lessonpipe.train.fit import as_csv, fit
+from lessonpipe.train.place import Place, Precision
+from lessons.shown import Figure, Picture, Shown
+from lessons.streets import learn, pictures
+from lessons.streets.data import Sized, Streets
+from lessons.streets.nets import Segmenter
+from lessons.streets.segment import KIND
+from tasks import work
+
+SYSTEMS = {"pretrained": "U-Net, pretrained encoder", "random": "U-Net, random weights"}
+LESSON = 0.941  # CamVid, accuracy over the pixels that are not void
+PAPER = 0.915  # the 100-layer Tiramisu's, on the test side
+SAID = (
+    "Every pixel gets one of eleven classes; what is void counts nowhere. The same network learns "
+    "twice, with equal steps: on an encoder that has seen ImageNet, and from random weights."
+)
+DRAWN = (
+    " The streets are generated, a stand-in for CamVid: these figures say that the network and "
+    "its training work, and nothing of real streets."
+)
+
+
+class Params(Strict):
+    """The network and its schedule; `rows` of the comparison picture."""
+
+    seed: int
+    precision: Precision
+    encoder: str
+    widths: list[int] | None
+    head: int | None
+    blur: bool
+    norm: Norm
+    attention: bool
+    bottleneck: bool
+    train_bn: bool
+    weight_decay: float = Field(ge=0)
+    augment: Augment
+    phases: list[Sized] = Field(min_length=1)
+    random_max_lr: float = Field(gt=0)
+    goal: float | None = Field(ge=0, le=1)
+    rows: int = Field(ge=1)
+
+
+def run(p: Params, data: Path = Path("data/streets"), out: Path = Path("models/streets")) -> None:
+    """Train both and leave the pretrained one, with figures and pictures."""
+    work.train(teach, p, {"data": data}, out)
+
+
+def network(p: Params, *, pretrained: bool) -> Segmenter:
+    """The network that the params describe."""
+    return Segmenter(
+        p.encoder,
+        pretrained=pretrained,
+        widths=p.widths,
+        head=p.head,
+        blur=p.blur,
+        norm=p.norm,
+        attention=p.attention,
+        bottleneck=p.bottleneck,
+    )
+
+
+def schedule(p: Params, system: str) -> list[Sized]:
+    """The phases; with random weights the same steps, in which everything learns."""
+    if system == "pretrained":
+        return p.phases
+    return [
+        phase.model_copy(update={"frozen": False, "max_lr": p.random_max_lr}) for phase in p.phases
+    ]
+
+
+def teach(config: dict[str, Any]) -> None:
+    """The training function, run once a worker: one system after the other."""
+    p = Params(**config["params"])
+    place = Place.here(p.precision)
+    data = Streets(Path(config["data"]), p.augment, p.seed, place)
+    nets, histories, seconds = {}, {}, {}
+    for system, title in SYSTEMS.items():
+        torch.manual_seed(p.seed)
+        net = network(p, pretrained=system == "pretrained")
+        checkpoint = Checkpoint(Storage.at(config["scratch"]) / system)
+        if place.rank == 0:
+            print(title, flush=True)
+        histories[system] = fit(
+            learn.SegmenterLearner(net, p.train_bn),
+            schedule(p, system),
+            data,
+            place,
+            weight_decay=p.weight_decay,
+            seed=p.seed,
+            checkpoint=checkpoint,
+            report=cluster.report,
+        )
+        nets[system] = net
+        seconds[system] = (checkpoint.load() or {}).get("seconds", 0.0)
+    if place.rank == 0:
+        out = Path(config["out"])
+        for name, history in histories.items():
+            suffix = "" if name == "pretrained" else f"_{name}"
+            write_whole(out / f"history{suffix}.csv", as_csv(history))
+        show(p, data, nets, seconds, out)
+
+
+def show(
+    p: Params, data: Streets, nets: dict[str, Segmenter], seconds: dict[str, float], out: Path
+) -> None:
+    """Judge both at the last phase's size; leave the model, figures and pictures."""
+    last = p.phases[-1]
+    source = read_json(data.folder / "streets.json")["source"]
+    valid = data.side("valid", last.size)
+    figures: list[Figure] = []
+    found: dict[str, list[float]] = {}
+    about: dict[str, Any] = {}
+    for system, title in SYSTEMS.items():
+        counts = learn.judged(nets[system], valid, last.batch, data.place)
+        ious = learn.ious(counts)
+        found[title] = ious.tolist()
+        values = {"accuracy": float(learn.accuracy(counts)), "mean IoU": float(ious.nanmean())}
+        if (data.folder / "test").is_dir():
+            test = data.side("test", last.size)
+            counts = learn.judged(nets[system], test, last.batch, data.place)
+            values["accuracy, test side"] = float(learn.accuracy(counts))
+        about = about or {"stage": "streets", "source": source, **values}
+        for measure, value in values.items():
+            figures.append(
+                figure(title, measure, value, seconds[system], source == "camvid", p.goal)
+            )
+    write_model(out, nets["pretrained"], KIND, nets["pretrained"].config, about)
+    write_whole(out / "classes.jpg", drawn(p, data, valid, nets))
+    write_whole(out / "iou.svg", pictures.bars(found))
+    Shown(
+        title="Streets",
+        text=SAID + (DRAWN if source == "scenes" else ""),
+        figures=figures,
+        pictures=[
+            Picture(file="classes.jpg", words="Validation photos, and their classes over them"),
+            Picture(file="iou.svg", words="Intersection over union of every class"),
+        ],
+    ).write(out)
+
+
+def figure(
+    system: str, measure: str, value: float, seconds: float, camvid: bool, goal: float | None
+) -> Figure:
+    """A figure, beside the lesson's on CamVid, and beside the goal on other data."""
+    pretrained = system == SYSTEMS["pretrained"]
+    reached = {"accuracy": LESSON, "accuracy, test side": PAPER}
+    return Figure(
+        system=system,
+        measure=measure,
+        values=[value],
+        seconds=[seconds],
+        lesson=reached.get(measure) if camvid and pretrained else None,
+        goal=goal if measure == "accuracy" and pretrained else None,
+    )
+
+
+def drawn(
+    p: Params, data: Streets, valid: tuple[Tensor, Tensor], nets: dict[str, Segmenter]
+) -> bytes:
+    """Photos from all over the validation side with truth and answers, as a JPEG file."""
+    count = len(valid[0])
+    rows = torch.linspace(0, count - 1, min(p.rows, count)).long()
+    photos = valid[0][rows]
+    said = {
+        SYSTEMS[system]: list(learn.seen(net, photos, data.place)) for system, net in nets.items()
+    }
+    seen = [to_picture(x.float() / 255) for x in photos]
+    return as_jpeg(pictures.comparison(seen, valid[1][rows], said))

