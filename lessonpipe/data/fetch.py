@@ -22,17 +22,28 @@ from lessonpipe.progress import bar
 class Archive:
     """A file at an address, and what its bytes must hash to, or what the hash begins with.
 
-    `cure` is what somebody can do who has no network.
+    `cure` is what somebody can do who has no network. Of large files fastai tells the `size` and
+    the hash of the first `head` bytes alone.
     """
 
     url: str
     algorithm: str
     digest: str
     cure: str = "use `source: sample` or `source: folder`"
+    size: int | None = None
+    head: int | None = None
 
     def is_whole(self, path: Path) -> bool:
         """Whether the bytes at `path` are those meant."""
-        return _digest(path, self.algorithm).startswith(self.digest)
+        right = self.size is None or path.stat().st_size == self.size
+        return right and self.digest_of(path).startswith(self.digest)
+
+    def digest_of(self, path: Path) -> str:
+        """What the bytes at `path` hash to."""
+        with open(path, "rb") as stream:
+            if self.head is not None:
+                return hashlib.new(self.algorithm, stream.read(self.head)).hexdigest()
+            return hashlib.file_digest(stream, self.algorithm).hexdigest()
 
 
 def fetch(archive: Archive, folder: Path, *, tries: int = 5, pause: float = 1.0) -> Path:
@@ -54,12 +65,13 @@ def fetch(archive: Archive, folder: Path, *, tries: int = 5, pause: float = 1.0)
             if archive.is_whole(part):
                 os.replace(part, whole)
                 return whole
-            found = _digest(part, archive.algorithm)
+            found, size = archive.digest_of(part), part.stat().st_size
             part.unlink()
             wrong += 1
             if wrong == 2:
+                many = "" if archive.size is None else f"{size} of {archive.size} "
                 raise UserError(
-                    f"{archive.url} gave bytes with {archive.algorithm} {found}, not "
+                    f"{archive.url} gave {many}bytes with {archive.algorithm} {found}, not "
                     f"{archive.digest}, twice; the file there is not the one meant, or something "
                     "on the way changes it"
                 )
@@ -101,11 +113,6 @@ def _download(url: str, part: Path) -> str | None:
             raise  # the disk's fault, not the network's
         return str(getattr(error, "reason", error)).strip() or type(error).__name__
     return None
-
-
-def _digest(path: Path, algorithm: str) -> str:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, algorithm).hexdigest()
 
 
 def unpack_pictures(archive: Path, out: Path, *, most_bytes: int = 20_000_000_000) -> int:

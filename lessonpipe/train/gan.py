@@ -125,15 +125,17 @@ def fit_turns(
     ema: float,
     seed: int,
     checkpoint: Checkpoint,
+    eps: float = 1e-5,
     after_epoch: Callable[[int, nn.Module], None] = lambda epoch, net: None,
     report: Callable[[dict[str, float]], None] = lambda row: None,
 ) -> History:
     """Train both for the epochs of `phase`, each step one's or the other's as `switch` says.
 
     The rate stays as it is from start to end. Adam with betas (`momentum`, 0.99), in the lesson
-    without momentum, which hurts when turns alternate; the critic's rate is `critic_times` the
-    generator's. With `ema` above 0 the generator that comes out is the exponential mean of its
-    steps. `after_epoch` gets the epoch's number and that generator. Resumes like `fit`.
+    without momentum, which hurts when turns alternate, and `eps`, which must be small beside the
+    gradients; the critic's rate is `critic_times` the generator's. With `ema` above 0 the generator
+    that comes out is the exponential mean of its steps. `after_epoch` gets the epoch's number and
+    that generator. Resumes like `fit`.
 
     As in fastai v1 each network has its optimizer; v2's one for both goes on decaying the network
     whose turn it is not. Other than there, the critic learns from pictures clamped to 0...1.
@@ -142,10 +144,11 @@ def fit_turns(
     learner.freeze(phase.frozen)
     betas, rate = (momentum, 0.99), spread(phase.max_lr, 1)[0]
     optimizers = {
-        "generator": adamw([_learning(generator)], rate, weight_decay=weight_decay, betas=betas),
-        "critic": adamw(
-            [_learning(critic)], rate * critic_times, weight_decay=weight_decay, betas=betas
-        ),
+        name: adamw([_learning(net)], r, weight_decay=weight_decay, betas=betas, eps=eps)
+        for name, net, r in (
+            ("generator", generator, rate),
+            ("critic", critic, rate * critic_times),
+        )
     }
     mean = Mean(generator, ema)
     parts: dict[str, Any] = {"generator": generator, "critic": critic, "mean": mean}

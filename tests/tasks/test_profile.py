@@ -47,7 +47,7 @@ def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_the_profiles_are_those_the_readme_names() -> None:
-    assert set(PROFILES) == {"camvid", "lesson", "rehearsal", "short"}
+    assert set(PROFILES) == {"camvid", "lesson", "lsun", "rehearsal", "short"}
 
 
 @pytest.mark.parametrize("name", PROFILES)
@@ -81,7 +81,7 @@ def test_what_dvc_makes_of_a_profile_is_right_for_every_stage(
 def test_a_wrong_profile_lists_the_right_ones(said: Any) -> None:
     assert said("tiny") == (
         2,
-        "profile: no profile is called 'tiny'; choose one of: camvid, lesson, rehearsal, short\n",
+        "profile: no profile is called 'tiny'; choose one of: camvid, lesson, lsun, rehearsal, short\n",
     )
 
 

@@ -1,0 +1,127 @@
+"""The two players and what each wants: scores far apart, or fakes that score like photos."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from lessonpipe.train.fit import Terms
+from lessonpipe.train.held import HeldData
+from lessonpipe.train.place import Place
+from lessonpipe.train.turns import Turn
+
+
+def signed(pictures: Tensor) -> Tensor:
+    """Bytes as the networks want them: in -1...1."""
+    return pictures.float() / 127.5 - 1
+
+
+def as_bytes(pictures: Tensor) -> Tensor:
+    """The way back."""
+    return ((pictures + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+@dataclass
+class Wgan:
+    """A Wasserstein GAN. The critic is kept from growing steep by clipping its weights to
+    -`clip`...`clip` (Arjovsky et al. 2017, as in the lesson), by a gradient penalty of weight
+    `penalty` (Gulrajani et al. 2017), or both; `None` leaves one out.
+
+    Low scores are for photos, as in the lesson: the critic's loss is mean(real) - mean(fake).
+    """
+
+    generator: nn.Module
+    critic: nn.Module
+    clip: float | None = 0.01
+    penalty: float | None = None
+
+    def __post_init__(self) -> None:
+        self.after_turn("critic")  # the lesson clips before a step: the first one, too
+
+    @property
+    def net(self) -> nn.Module:
+        """What validation looks at."""
+        return self.generator
+
+    def terms(self, x: Tensor, y: Tensor) -> Terms:
+        """The generator's loss on noise `B Z`: what it makes should score low."""
+        return {"fake": self.critic(self.generator(x)).mean()}
+
+    def critic_terms(self, x: Tensor, y: Tensor) -> Terms:
+        """The critic's: photos `B 3 H W`, bytes, should score lower than what is made of noise."""
+        real = signed(y)
+        with torch.no_grad():
+            fake = self.generator(x)
+        terms = {"real": self.critic(real).mean(), "fake": -self.critic(fake).mean()}
+        if self.penalty is not None:
+            terms["penalty"] = self.penalty * steepness(self.critic, real, fake)
+        return terms
+
+    @torch.no_grad()
+    def after_turn(self, turn: Turn) -> None:
+        """Clip the critic's weights after its step."""
+        if turn == "critic" and self.clip is not None:
+            for weight in self.critic.parameters():
+                weight.clamp_(-self.clip, self.clip)
+
+    def tested(self, x: Tensor, y: Tensor) -> tuple[Terms, Terms]:
+        """The generator's loss, and the critic's estimate of the distance to photos it never saw.
+
+        That is how far apart the scores are; it is of the Wasserstein distance times the critic's
+        steepness, which nobody knows when weights are clipped.
+        """
+        fake = self.critic(self.generator(x)).mean()
+        return {"fake": fake}, {"estimate": fake - self.critic(signed(y)).mean()}
+
+    def freeze(self, frozen: bool) -> None:
+        """Nothing was learnt before that could be kept."""
+
+
+def steepness(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+    """How far the critic's slope is from 1: the mean of (|gradient| - 1)² over one point between
+    each photo and each fake (Gulrajani et al. 2017)."""
+    share = torch.rand(len(real), 1, 1, 1, device=real.device)
+    between = torch.lerp(fake, real, share).requires_grad_()
+    (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    return (slope.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+@dataclass(frozen=True)
+class NoiseAndFlips:
+    """Random views: new noise for every picture, half of the pictures mirrored."""
+
+    noise: int
+
+    def __call__(self, x: Tensor, y: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """`B 0`, `B 3 H W -> B Z`, `B 3 H W`."""
+        mirrored = (torch.rand(len(y), generator=rng) < 0.5).to(y.device)
+        flipped = torch.where(mirrored[:, None, None, None], y.flip(-1), y)
+        return torch.randn(len(y), self.noise, generator=rng).to(y.device), flipped
+
+
+def held(train: Tensor, valid: Tensor, noise: int, seed: int, place: Place) -> HeldData:
+    """Pictures `N 3 H W` on the device; those of the validation side have noise of their own."""
+    nothing = torch.empty(len(train), 0)
+    return HeldData(
+        (nothing, train),
+        (drawn(len(valid), noise, seed), valid),
+        seed,
+        place,
+        NoiseAndFlips(noise),
+    )
+
+
+def drawn(count: int, noise: int, seed: int) -> Tensor:
+    """Noise from a seed: `count noise`."""
+    return torch.randn(count, noise, generator=torch.Generator().manual_seed(seed))
+
+
+@torch.no_grad()
+def samples(generator: nn.Module, noise: Tensor, batch: int = 64) -> Tensor:
+    """Pictures of noise `N Z`, by the generator as it is used: `N 3 H W` bytes."""
+    learning = generator.training
+    generator.eval()
+    device = next(generator.parameters()).device
+    made = torch.cat([as_bytes(generator(part.to(device))).cpu() for part in noise.split(batch)])
+    generator.train(learning)
+    return made

@@ -1,0 +1,59 @@
+"""Rooms at 64x64, cut from the sample photos, or LSUN's bedrooms: -> data/bedrooms.
+
+python -m tasks bedrooms_data
+"""
+
+import os
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from lessonpipe.data.fetch import fetch
+from lessonpipe.data.manifest import Side
+from lessonpipe.data.photos import split
+from lessonpipe.files import whole_folder
+from lessonpipe.settings import Strict
+from lessons.bedrooms import data
+from tasks.download import sample_photos
+from tasks.guard import STATE
+
+
+class Params(Strict):
+    """Where rooms come from, how many crops of a photo, and which photos are not learnt from."""
+
+    seed: int
+    source: Literal["rooms", "lsun"]
+    photos: int | None = Field(ge=1)
+    series: str | None
+    valid_share: float = Field(gt=0, lt=1)
+    px: Literal[32, 64, 128]
+    zoom: float = Field(ge=1, le=8)
+    train: int = Field(ge=1)
+    valid: int = Field(ge=1)
+
+
+def run(p: Params, out: Path = Path("data/bedrooms")) -> None:
+    """Collect, cut, write one file."""
+    if p.source == "lsun":
+        url = os.environ.get("LESSONPIPE_BEDROOMS_URL", data.LSUN.url)
+        files = data.pictures_in(fetch(replace(data.LSUN, url=url), STATE / "downloads"))
+        side = data.by_name(p.seed, p.valid_share)
+    else:
+        photos = sample_photos()
+        files = ((path.name, path.read_bytes()) for path in photos)
+        names = [path.name for path in photos]
+        side = split(names, series=p.series, valid_share=p.valid_share, seed=p.seed).__getitem__
+    counts: dict[Side, int] = {"train": p.train, "valid": p.valid}
+    with whole_folder(out) as draft:
+        rooms, failed = data.crops(
+            islice(files, p.photos), side, counts, px=p.px, zoom=p.zoom, seed=p.seed
+        )
+        data.save(rooms, draft)
+    for name, reason in failed.items():
+        print(f"set aside {name}: {reason}")
+    print(
+        f"{len(rooms['train'])} pictures to learn from, {len(rooms['valid'])} to measure, in {out}"
+    )

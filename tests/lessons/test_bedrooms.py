@@ -1,0 +1,593 @@
+"""Bedrooms from noise: data, networks, what the players want, and how samples are measured."""
+
+import hashlib
+import io
+import tarfile
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+import yaml
+from fastai.callback.core import Callback
+from fastai.data.core import DataLoaders
+from fastai.data.load import DataLoader
+from fastai.layers import NormType
+from fastai.optimizer import Adam
+from fastai.vision.gan import GANLearner, basic_critic, basic_generator
+from PIL import Image
+from torch import nn
+
+from lessonpipe.errors import MissingError, UserError
+from lessonpipe.storage import Storage
+from lessonpipe.train.checkpoint import Checkpoint
+from lessonpipe.train.fit import Schedule
+from lessonpipe.train.gan import fit_turns
+from lessonpipe.train.place import Place
+from lessonpipe.train.turns import FixedSwitch
+from lessons.bedrooms import __main__ as draw
+from lessons.bedrooms import data, measure, pictures, wgan
+from lessons.bedrooms.nets import NoiseGenerator, ScoreCritic
+from lessons.shown import Shown
+from tests.conftest import ROOT, make_picture
+from tests.fastai import peer
+
+AS_V1 = {"bn_1st": False}  # activation before batch norm
+CPU = Place(torch.device("cpu"), torch.float32)
+
+
+def numbers(net):
+    return sum(p.numel() for p in net.parameters())
+
+
+# --- networks ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("px", "noise", "features", "extra"), [(64, 100, 64, 1), (32, 7, 8, 0)])
+def test_both_networks_have_fastais_parameters_and_shapes(px, noise, features, extra):
+    theirs = basic_generator(px, 3, noise, features, extra)
+    ours = NoiseGenerator(px, noise=noise, features=features, extra=extra)
+    assert [p.shape for p in ours.parameters()] == [p.shape for p in theirs.parameters()]
+    assert ours(torch.randn(2, noise)).shape == theirs(torch.randn(2, noise)).shape
+    for norm, kind in (("batch", NormType.Batch), ("none", None)):
+        theirs = basic_critic(px, 3, features, extra, norm_type=kind)
+        ours = ScoreCritic(px, features=features, extra=extra, norm=norm)
+        assert [p.shape for p in ours.parameters()] == [p.shape for p in theirs.parameters()]
+
+
+def test_the_lessons_networks_have_so_many_parameters():
+    assert numbers(NoiseGenerator()) == numbers(basic_generator(64, 3, 100, 64, 1)) == 3_613_696
+    assert numbers(ScoreCritic()) == numbers(basic_critic(64, 3, 64, 1)) == 2_802_625
+
+
+def test_with_the_same_weights_both_networks_do_what_fastais_do():
+    torch.manual_seed(0)
+    theirs = peer.shake(basic_generator(64, 3, 100, 8, 1, **AS_V1))
+    ours = NoiseGenerator(features=8)
+    peer.give(theirs, ours)
+    peer.same(ours, theirs, torch.randn(4, 100))
+    leaky = partial(nn.LeakyReLU, negative_slope=0.2)
+    theirs = peer.shake(basic_critic(64, 3, 8, 1, act_cls=leaky, **AS_V1))
+    critic = ScoreCritic(features=8)
+    peer.give(theirs, critic)
+    ours = nn.Sequential(critic, nn.Unflatten(0, (-1, 1)))
+    peer.same(ours, theirs, torch.rand(4, 3, 64, 64) * 2 - 1)
+
+
+# --- what the players want ---------------------------------------------------------------------
+
+
+class Linear(nn.Module):
+    """A critic whose slope everybody knows: its weights."""
+
+    def __init__(self, slope):
+        super().__init__()
+        self.weight = nn.Parameter(slope)
+
+    def forward(self, x):
+        return x.flatten(1) @ self.weight
+
+
+class Same(nn.Module):
+    """Makes every picture the same, of the number it has."""
+
+    def __init__(self, value=0.5):
+        super().__init__()
+        self.value = nn.Parameter(torch.tensor(value))
+
+    def forward(self, noise):
+        return self.value.expand(len(noise), 3, 4, 4)
+
+
+def test_the_critics_loss_is_the_photos_score_minus_the_fakes_and_the_generators_the_fakes():
+    torch.manual_seed(0)
+    slope = torch.randn(48)
+    learner = wgan.Wgan(Same(), Linear(slope), clip=None)
+    photos = torch.randint(0, 256, (5, 3, 4, 4), dtype=torch.uint8)
+    terms = learner.critic_terms(torch.randn(5, 2), photos)
+    real = ((photos.float() / 255 * 2 - 1).flatten(1) @ slope).mean()
+    fake = 0.5 * slope.sum()
+    torch.testing.assert_close(sum(terms.values()), real - fake)
+    loss = sum(learner.terms(torch.randn(5, 2), photos).values())
+    torch.testing.assert_close(loss, fake)
+    loss.backward()
+    torch.testing.assert_close(learner.generator.value.grad, slope.sum())
+    _, measures = learner.tested(torch.randn(5, 2), photos)
+    torch.testing.assert_close(measures["estimate"], fake - real)
+
+
+def test_the_penalty_and_its_gradient_are_the_formulas_on_a_linear_critic():
+    torch.manual_seed(1)
+    critic = Linear(torch.randn(48))
+    real, fake = torch.randn(2, 6, 3, 4, 4)
+    loss = wgan.steepness(critic, real, fake)
+    w = critic.weight.detach()
+    torch.testing.assert_close(loss.detach(), (w.norm() - 1) ** 2)
+    loss.backward()
+    torch.testing.assert_close(critic.weight.grad, 2 * (w.norm() - 1) * w / w.norm())
+
+
+def test_the_penalty_is_measured_between_photos_and_fakes():
+    class Square(nn.Module):  # its slope at x is 2x: of length 2c√n where all pixels are c
+        def forward(self, x):
+            seen.append(x.detach())
+            return x.square().flatten(1).sum(1)
+
+    seen = []
+    real, fake = torch.ones(50, 3, 4, 4), torch.full((50, 3, 4, 4), 3.0)
+    loss = wgan.steepness(Square(), real, fake)
+    at = seen[0][:, 0, 0, 0]
+    assert at.min() > 1 and at.max() < 3 and at.std() > 0.3  # a place of its own for each pair
+    torch.testing.assert_close(loss.detach(), (2 * at * 48**0.5 - 1).square().mean())
+
+
+def small(clip=0.01, penalty=None):
+    torch.manual_seed(0)
+    norm = "batch" if penalty is None else "none"
+    nets = NoiseGenerator(32, noise=6, features=4), ScoreCritic(32, features=4, norm=norm)
+    return wgan.Wgan(*nets, clip=clip, penalty=penalty)
+
+
+def trained(learner, *, epochs=1, switch=None, checkpoint=None, seed=3, **options):
+    rng = torch.Generator().manual_seed(0)
+    photos = torch.randint(0, 256, (24, 3, 32, 32), dtype=torch.uint8, generator=rng)
+    return fit_turns(
+        learner,
+        Schedule(batch=8, epochs=epochs, max_lr=1e-2),
+        wgan.held(photos[:16], photos[16:], 6, seed, CPU),
+        CPU,
+        critic_times=1,
+        momentum=0.0,
+        weight_decay=0,
+        switch=switch or FixedSwitch(5, 1),
+        switch_eval=False,
+        ema=0,
+        seed=seed,
+        checkpoint=checkpoint or Checkpoint(None),
+        **options,
+    )
+
+
+def test_after_every_critic_turn_its_weights_lie_within_the_clip(monkeypatch):
+    learner, seen = small(), []
+    original = learner.after_turn
+
+    def look(turn):
+        original(turn)
+        seen.append((turn, max(float(p.detach().abs().max()) for p in learner.critic.parameters())))
+
+    monkeypatch.setattr(learner, "after_turn", look)
+    trained(learner, epochs=4)
+    assert [turn for turn, _ in seen] == (["critic"] * 5 + ["generator"]) * 1 + ["critic"] * 2
+    assert all(largest <= 0.01 + 1e-9 for _, largest in seen)
+    assert max(float(p.detach().abs().max()) for p in learner.generator.parameters()) > 0.01
+
+
+def test_a_penalty_instead_of_clipping_leaves_weights_large_and_moves_them():
+    learner = small(clip=None, penalty=10.0)
+    before = [p.detach().clone() for p in learner.critic.parameters()]
+    row = trained(learner, epochs=3)[-1]
+    assert max(float(p.detach().abs().max()) for p in learner.critic.parameters()) > 0.1
+    moved = [not p.equal(b) for p, b in zip(learner.critic.parameters(), before, strict=True)]
+    assert sum(moved) >= len(moved) - 1  # the last bias is in no difference of scores
+    assert np.isfinite(row["valid_estimate"])
+
+
+class Batches:
+    """Batches that were made before, as the trainer wants them."""
+
+    def __init__(self, batches):
+        self.batches, self.steps = batches, len(batches)
+
+    def train(self, phase):
+        return self
+
+    def valid(self, phase):
+        yield (*self.batches[0], 4)
+
+    def epoch(self, epoch):
+        for x, y in self.batches:
+            yield x, y, 1.0
+
+
+class OneOptimizerEach(Callback):
+    """v2 has one for both, which would forget what it knows of the network that waits."""
+
+    order = 100
+
+    def after_batch(self):
+        for parameter in self.model.parameters():
+            parameter.grad = None
+
+
+def test_twelve_turns_end_with_the_weights_of_fastais_wgan():
+    torch.manual_seed(0)
+    rng = torch.Generator().manual_seed(1)
+    batches = [
+        (
+            torch.randn(4, 6, generator=rng),
+            torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8, generator=rng),
+        )
+        for _ in range(12)
+    ]
+    leaky = partial(nn.LeakyReLU, negative_slope=0.2)
+    theirs = (
+        basic_generator(32, 3, 6, 4, 1, **AS_V1),
+        basic_critic(32, 3, 4, 1, act_cls=leaky, **AS_V1),
+    )
+    ours = small()
+    for their, our in zip(theirs, (ours.generator, ours.critic), strict=True):
+        peer.give(their, our)
+    pairs = [(a, b) for x, y in batches for a, b in zip(x, wgan.signed(y), strict=True)]
+    loader = DataLoader(pairs, bs=4, num_workers=0)
+    learn = GANLearner.wgan(
+        DataLoaders(loader, loader, device=torch.device("cpu")),
+        *theirs,
+        clip=0.01,
+        show_img=False,
+        cbs=OneOptimizerEach(),
+        opt_func=partial(Adam, mom=0.0, sqr_mom=0.99, eps=1e-5),
+        wd=0.0,
+    )
+    with learn.no_bar(), learn.no_logging():
+        learn.fit(1, 1e-3)
+    ours = wgan.Wgan(ours.generator, ours.critic, clip=0.01)
+    row = fit_turns(
+        ours,
+        Schedule(batch=4, epochs=1, max_lr=1e-3),
+        Batches(batches),
+        CPU,
+        critic_times=1,
+        momentum=0.0,
+        weight_decay=0,
+        switch=FixedSwitch(5, 1),
+        switch_eval=False,
+        ema=0,
+        seed=1,
+        checkpoint=Checkpoint(None),
+    )[0]
+    assert (row["critic_steps"], row["generator_steps"]) == (10, 2)
+    for their, our in zip(theirs, (ours.generator, ours.critic), strict=True):
+        for a, b in zip(our.parameters(), their.parameters(), strict=True):
+            assert peer.close(a, b, 1e-3)
+
+
+def test_a_run_that_was_cut_goes_on_to_the_same_bytes(tmp_path):
+    whole, cut = small(), small()
+    trained(whole, epochs=4)
+    kept = Checkpoint(Storage.at(tmp_path))
+    trained(cut, epochs=2, checkpoint=kept)
+    again = small()
+    trained(again, epochs=4, checkpoint=kept)
+    for a, b in ((whole.generator, again.generator), (whole.critic, again.critic)):
+        assert all(v.equal(b.state_dict()[k]) for k, v in a.state_dict().items())
+
+
+# --- noise and flips ---------------------------------------------------------------------------
+
+
+def test_noise_and_flips_are_drawn_from_the_seed_and_anew_each_step():
+    photos = torch.arange(2 * 3 * 2 * 2, dtype=torch.uint8).view(2, 3, 2, 2).repeat(32, 1, 1, 1)
+
+    def epoch(number, seed=1):
+        data = wgan.held(photos, photos, 5, seed, CPU)
+        return list(data.train(Schedule(batch=32, epochs=1, max_lr=1)).epoch(number))
+
+    for (x, y, _), (again, same, _) in zip(epoch(0), epoch(0), strict=True):
+        assert x.equal(again) and y.equal(same) and x.shape == (32, 5)
+    assert not epoch(0)[0][0].equal(epoch(0)[1][0])
+    assert not epoch(0)[0][0].equal(epoch(1)[0][0])
+    assert not epoch(0)[0][0].equal(epoch(0, seed=2)[0][0])
+    mirrored = sum(int(p[0, 0, 0] > p[0, 0, 1]) for _, y, _ in epoch(0) for p in y)
+    assert 16 < mirrored < 48
+    assert wgan.drawn(3, 5, 1).equal(wgan.drawn(3, 5, 1))
+
+
+def test_bytes_and_what_the_networks_see_are_one_to_one():
+    values = torch.arange(256, dtype=torch.uint8)
+    seen = wgan.signed(values)
+    assert float(seen.min()) == -1 and float(seen.max()) == 1
+    assert wgan.as_bytes(seen).equal(values)
+
+
+def test_samples_leave_the_generator_in_the_mode_it_was_in():
+    net = NoiseGenerator(32, noise=6, features=4).train()
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    made = wgan.samples(net, wgan.drawn(5, 6, 0), batch=2)
+    assert made.shape == (5, 3, 32, 32) and made.dtype == torch.uint8 and net.training
+    assert all(v.equal(before[k]) for k, v in net.state_dict().items())
+
+
+# --- measures ----------------------------------------------------------------------------------
+
+
+def test_the_frechet_distance_of_gaussians_is_the_formula_and_scipys():
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(400, 6)) @ rng.normal(size=(6, 6)) + 1
+    b = rng.normal(size=(300, 6)) @ rng.normal(size=(6, 6))
+    s, t = np.cov(a.T), np.cov(b.T)
+    root = scipy.linalg.sqrtm(s @ t).real
+    expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(s + t - 2 * root)
+    found = measure.frechet(torch.from_numpy(a), torch.from_numpy(b))
+    assert found == pytest.approx(expected, rel=1e-8)
+    assert measure.frechet(torch.from_numpy(b), torch.from_numpy(a)) == pytest.approx(found)
+    assert measure.frechet(torch.from_numpy(a), torch.from_numpy(a)) == pytest.approx(0, abs=1e-8)
+
+
+def test_the_frechet_distance_of_known_gaussians_is_what_a_person_works_out():
+    def cloud(mean, deviation):  # two points a direction: exactly this mean and covariance
+        points = torch.tensor(deviation).double().diag() * (2 * len(mean) - 1) ** 0.5 / 2**0.5
+        return torch.tensor(mean).double() + torch.cat([points, -points])
+
+    # covariances that commute: |m - n|² + the sum of the squared differences of the deviations
+    a, b = cloud([0.0, 0.0], [1.0, 2.0]), cloud([3.0, 4.0], [2.0, 5.0])
+    assert measure.frechet(a, b) == pytest.approx(25 + 1 + 9)
+    # of one point repeated, the distance and all the spread are left
+    assert measure.frechet(a, torch.ones(7, 2).double()) == pytest.approx(2 + 1 + 4)
+
+
+def test_the_pairwise_measure_notices_collapse():
+    rng = torch.Generator().manual_seed(0)
+    photos = torch.randint(0, 256, (20, 3, 8, 8), dtype=torch.uint8, generator=rng)
+    assert measure.apart(photos) == pytest.approx((1 / 6) ** 0.5, rel=0.05)  # of even draws
+    assert measure.apart(photos[:1].repeat(20, 1, 1, 1)) == 0
+    two = photos[:2].repeat(10, 1, 1, 1)
+    assert measure.apart(two) < 0.6 * measure.apart(photos)
+
+
+# --- data --------------------------------------------------------------------------------------
+
+
+def jpeg(seed, size=(96, 64)):
+    stream = io.BytesIO()
+    make_picture(*size, seed=seed).save(stream, "JPEG", quality=95)
+    return stream.getvalue()
+
+
+def bedrooms(count=12):
+    """An archive like LSUN's at fastai: pictures in folders in folders."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as tar:
+        for i in range(count):
+            content = jpeg(i)
+            member = tarfile.TarInfo(f"bedroom/{i % 3}/{i % 2}/0/{i:040x}.jpg")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+        link = tarfile.TarInfo("bedroom/0/evil.jpg")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+        tar.addfile(tarfile.TarInfo("bedroom/notes.txt"))
+    return stream.getvalue()
+
+
+def test_crops_are_of_the_photos_middle_scales_and_the_same_each_time():
+    photo = make_picture(300, 200, seed=1)
+    made = data.cut(photo, "a.jpg", px=64, zoom=2, count=20, seed=1)
+    assert made.shape == (20, 3, 64, 64) and made.dtype == torch.uint8
+    assert made.equal(data.cut(photo, "a.jpg", px=64, zoom=2, count=20, seed=1))
+    assert not made.equal(data.cut(photo, "b.jpg", px=64, zoom=2, count=20, seed=1))
+    whole = data.cut(make_picture(100, 100, seed=1), "a.jpg", px=64, zoom=1, count=1, seed=1)[0]
+    small = np.asarray(make_picture(100, 100, seed=1).resize((64, 64), Image.Resampling.LANCZOS))
+    assert np.abs(whole.permute(1, 2, 0).numpy().astype(int) - small).max() <= 2
+
+
+def test_no_photo_is_on_both_sides_and_each_gives_its_crops():
+    files = [(f"{i}.jpg", jpeg(i)) for i in range(8)]
+    side = data.by_name(1, 0.3)
+    sides = [side(name) for name, _ in files]
+    assert {"train", "valid"} == set(sides)
+    counts = {"train": 3, "valid": 5}
+    rooms, failed = data.crops([*files, ("x.jpg", b"none")], side, counts, px=32, zoom=1.5, seed=1)
+    assert list(failed) == ["x.jpg"]
+    assert {k: len(v) for k, v in rooms.items()} == {
+        name: counts[name] * sides.count(name) for name in counts
+    }
+
+
+def test_a_side_without_pictures_is_told():
+    with pytest.raises(UserError, match=r"no pictures are on the train side.*not a picture"):
+        data.crops([("a.jpg", b"x")], lambda _: "train", {"train": 1}, px=32, zoom=1, seed=1)
+
+
+@pytest.fixture
+def lsun(serve, monkeypatch, tmp_path):
+    """Serves an archive as LSUN's, of the size and hash that are asked for."""
+
+    def start(body, manner="well"):
+        server = serve(manner, body)
+        head = data.LSUN.head
+        digest = hashlib.md5(body[:head]).hexdigest()
+        monkeypatch.setattr(data, "LSUN", replace(data.LSUN, size=len(body), digest=digest))
+        monkeypatch.setenv("LESSONPIPE_BEDROOMS_URL", server.url)
+        monkeypatch.chdir(tmp_path)
+        return server
+
+    return start
+
+
+def collect(**changes):
+    from tasks import bedrooms_data
+    from tasks.params import load
+
+    p = load(bedrooms_data.Params, "bedrooms_data", ROOT / "params.yaml")
+    profile = yaml.safe_load((ROOT / "profiles/lsun.yaml").read_text())["bedrooms_data"]
+    bedrooms_data.run(p.model_copy(update={**profile, **changes}))
+
+
+def test_lsun_comes_from_its_address_with_nothing_unpacked(lsun, tmp_path):
+    lsun(bedrooms(), "breaks")
+    collect(valid_share=0.3)
+    rooms = data.load(tmp_path / "data/bedrooms")
+    assert len(rooms["train"]) + len(rooms["valid"]) == 12
+    assert rooms["train"].shape[1:] == (3, 64, 64)
+    assert not list(tmp_path.rglob("*.jpg"))
+    collect(valid_share=0.5, photos=8)
+    rooms = data.load(tmp_path / "data/bedrooms")
+    assert len(rooms["train"]) + len(rooms["valid"]) == 8
+
+
+def test_the_real_lsun_has_fastais_address_size_and_hash():
+    from fastai.data.external import URLs
+
+    assert data.LSUN.url == URLs.LSUN_BEDROOMS
+    assert (data.LSUN.size, data.LSUN.digest, data.LSUN.head) == (
+        4579163978, "35d84f38f8a15fe47e66e460c8800d68", 2**20
+    )  # fmt: skip
+
+
+def test_bytes_of_another_size_or_hash_are_refused(lsun, monkeypatch, tmp_path):
+    lsun(bedrooms())
+    right = data.LSUN
+    for wrong in (replace(right, size=right.size + 1), replace(right, digest="0" * 32)):
+        monkeypatch.setattr(data, "LSUN", wrong)
+        with pytest.raises(UserError, match=r"gave \d+ of \d+ bytes with md5 .* twice"):
+            collect()
+    assert not (tmp_path / "data/bedrooms").exists()
+
+
+def flipped(body):
+    middle = len(body) // 2
+    return body[:middle] + bytes([body[middle] ^ 255]) + body[middle + 1 :]
+
+
+@pytest.mark.parametrize(
+    "broken", [lambda b: b[: len(b) // 2], lambda b: b"no archive" * 500, flipped, lambda b: b[:-4]]
+)
+def test_a_broken_archive_is_told_in_a_sentence(broken, lsun, tmp_path):
+    lsun(broken(bedrooms()))
+    with pytest.raises(UserError, match="is not a whole tar"):
+        collect(valid_share=0.3)
+    assert not (tmp_path / "data/bedrooms").exists()
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(lsun, monkeypatch):
+    lsun(bedrooms())
+    monkeypatch.setattr(data, "MOST_BYTES", 2000)
+    with pytest.raises(UserError, match="too much to unpack"):
+        collect(valid_share=0.3)
+
+
+def test_without_a_network_the_cure_is_told(monkeypatch, tmp_path):
+    from tasks import bedrooms_data
+
+    monkeypatch.setenv("LESSONPIPE_BEDROOMS_URL", "http://127.0.0.1:9/bedroom.tgz")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(bedrooms_data, "fetch", partial(bedrooms_data.fetch, tries=1))
+    with pytest.raises(UserError, match="use `source: rooms`"):
+        collect()
+
+
+def test_without_data_the_stage_names_the_one_that_makes_them(tmp_path):
+    with pytest.raises(MissingError, match="bedrooms_data"):
+        data.load(tmp_path)
+
+
+# --- pictures, and the whole -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("count", "shown"), [(1, 1), (4, 4), (9, 5)])
+def test_a_film_shows_sheets_from_the_first_to_the_last_and_runs_for_ever(count, shown):
+    frames = [make_picture(64, 64, seed=i) for i in range(count)]
+    film = Image.open(io.BytesIO(pictures.film(frames, most=5)))
+    assert (getattr(film, "n_frames", 1), film.size) == (shown, (64, 32))
+    for at, frame in ((0, frames[0]), (shown - 1, frames[-1])):
+        film.seek(at)
+        off = np.asarray(film.convert("RGB")).astype(int) - np.asarray(frame)[:32]
+        assert np.abs(off).mean() < 12
+
+
+def test_a_sheet_has_the_pictures_in_rows():
+    made = torch.arange(16, dtype=torch.uint8).view(16, 1, 1, 1).expand(16, 3, 4, 4)
+    sheet = np.asarray(pictures.sheet(made))
+    assert sheet.shape == (8, 32, 3)
+    assert sheet[0, ::4, 0].tolist() == list(range(8)) and sheet[4, 0, 0] == 8
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("penalty", None, ["bedrooms", "nothing holds the critic"]),
+        ("clip", 0, ["bedrooms.clip = 0", "greater than 0"]),
+        ("batch", 1, ["bedrooms.batch = 1"]),
+        ("epoch", 1, ["bedrooms.epoch is unknown", "critic_times"]),
+    ],
+)
+def test_wrong_params_are_told_in_a_sentence(key, value, words, tmp_path):
+    from tasks import bedrooms
+    from tasks.params import load
+
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["bedrooms"][key] = value
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    with pytest.raises(UserError) as told:
+        load(bedrooms.Params, "bedrooms", tmp_path / "params.yaml")
+    assert all(word in str(told.value) for word in words)
+
+
+def test_drawing_without_a_model_says_what_to_run(tmp_path, capsys):
+    assert draw.main(["--model", str(tmp_path)]) == 2
+    assert "dvc repro" in capsys.readouterr().err
+
+
+def cut_short(tmp_path):
+    """A folder with little data, and params for seconds."""
+    rng = np.random.default_rng(0)
+    rooms = {}
+    for side in ("train", "valid"):
+        walls = rng.integers(90, 255, (256, 3, 1, 1)).repeat(32, 2).repeat(32, 3)
+        walls[:, :, 20:] = rng.integers(0, 90, (256, 3, 1, 1))  # a floor
+        grainy = walls + rng.normal(0, 40, walls.shape)
+        rooms[side] = torch.from_numpy(grainy.clip(0, 255).astype(np.uint8))
+    (tmp_path / "data/bedrooms").mkdir(parents=True)
+    data.save(rooms, tmp_path / "data/bedrooms")
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["bedrooms"] |= {"features": 8, "batch": 16, "pictures": 960, "epochs": 4}
+    params["bedrooms"] |= {"max_lr": 2e-3, "ema": 0.9, "taps": [1], "measured": 64}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+
+
+@pytest.mark.slow
+def test_the_stage_cut_short_makes_samples_that_vary_and_come_nearer_to_photos(
+    tmp_path, door, monkeypatch
+):
+    cut_short(tmp_path)
+    done = door("tasks", "bedrooms")
+    assert done.returncode == 0, done.stderr
+    out = tmp_path / "models/bedrooms"
+    figures = {(f.system, f.measure): f.mean for f in Shown.read(out).figures}
+    distance = {system: v for (system, what), v in figures.items() if what.startswith("Fréchet")}
+    assert distance["WGAN"] < 0.5 * distance["untrained generator"]
+    (share,) = (v for (_, what), v in figures.items() if what.startswith("pairwise"))
+    assert share > 0.3
+    assert Image.open(out / "film.webp").n_frames == 5  # before, and after each of four epochs
+    assert len(list((out / "samples").glob("*.jpg"))) == 4
+    monkeypatch.chdir(tmp_path)
+    drawings = {}
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        assert draw.main(["-o", f"{name}.jpg", "--seed", str(seed), "--rows", "2"]) == 0
+        drawings[name] = Path(f"{name}.jpg").read_bytes()
+    assert drawings["a"] == drawings["b"] != drawings["c"]
+    assert not list((tmp_path / ".lessonpipe/checkpoints").glob("*"))
