@@ -81,7 +81,8 @@ def test_what_dvc_makes_of_a_profile_is_right_for_every_stage(
 def test_a_wrong_profile_lists_the_right_ones(said: Any) -> None:
     assert said("tiny") == (
         2,
-        "profile: no profile is called 'tiny'; choose one of: camvid, lesson, lsun, rehearsal, short\n",
+        "profile: no profile is called 'tiny'; "
+        "choose one of: camvid, lesson, lsun, rehearsal, short\n",
     )
 
 
