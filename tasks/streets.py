@@ -130,7 +130,7 @@ def show(
     """Judge both at the last phase's size; leave the model, figures and pictures."""
     last = p.phases[-1]
     source = read_json(data.folder / "streets.json")["source"]
-    valid = data.side("valid", last.size)
+    valid = data.side("valid", last.image_px)
     figures: list[Figure] = []
     found: dict[str, list[float]] = {}
     about: dict[str, Any] = {}
@@ -140,7 +140,7 @@ def show(
         found[title] = ious.tolist()
         values = {"accuracy": float(learn.accuracy(counts)), "mean IoU": float(ious.nanmean())}
         if (data.folder / "test").is_dir():
-            test = data.side("test", last.size)
+            test = data.side("test", last.image_px)
             counts = learn.judged(nets[system], test, last.batch, data.place)
             values["accuracy, test side"] = float(learn.accuracy(counts))
         about = about or {"stage": "streets", "source": source, **values}

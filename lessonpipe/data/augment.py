@@ -99,7 +99,9 @@ class View:
         return moved[:, 0].to(y.dtype)
 
 
-def _matrix(angle: Tensor, zoom: Tensor, centre: Tensor, warp: Tensor, aspect: float) -> Tensor:
+def _matrix(
+    angle: Tensor, zoom: Tensor, centre: Tensor, warp: Tensor, aspect: float = 1.0
+) -> Tensor:
     one, zero = torch.ones_like(angle), torch.zeros_like(angle)
     cos, sin = angle.cos(), angle.sin()
     across, down = -sin * aspect, sin / aspect  # a turn of a picture that is not square

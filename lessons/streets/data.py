@@ -35,12 +35,12 @@ Pair = tuple[Tensor, Tensor]  # N 3 H W and N H W, both bytes
 class Sized(Schedule):
     """Some epochs at one size, height and width."""
 
-    size: tuple[Side, Side]
+    image_px: tuple[Side, Side]
 
     @property
     def told(self) -> dict[str, int]:
         """The height, in pixels."""
-        return {"height": self.size[0]}
+        return {"height": self.image_px[0]}
 
 
 def read_labels(content: bytes | Path, name: str) -> np.ndarray:
@@ -117,12 +117,12 @@ class Streets:
 
     def train(self, phase: Sized) -> "Batches":
         """Random views of the training side."""
-        x, y = self.side("train", phase.size)
+        x, y = self.side("train", phase.image_px)
         return Batches(x, y, phase.batch, self.seed, self.augment, self.place, phase.pictures)
 
     def valid(self, phase: Sized) -> Iterator[tuple[Tensor, Tensor, float]]:
         """The validation side as it is; what counts are pixels that have a class."""
-        return in_order(self.side("valid", phase.size), phase.batch, self.place)
+        return in_order(self.side("valid", phase.image_px), phase.batch, self.place)
 
 
 def in_order(pair: Pair, batch: int, place: Place) -> Iterator[tuple[Tensor, Tensor, float]]:

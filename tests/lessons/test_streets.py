@@ -64,7 +64,7 @@ def test_the_lessons_network_has_the_lessons_parameters() -> None:
 
 def test_the_profile_asks_for_ten_epochs_at_full_size_and_its_figure_is_the_lessons() -> None:
     p = params(PROFILES["camvid"])
-    assert p.phases[-1].size == (360, 480) and p.phases[-1].epochs == 10
+    assert p.phases[-1].image_px == (360, 480) and p.phases[-1].epochs == 10
     told = streets.figure(streets.SYSTEMS["pretrained"], "accuracy", 0.9, 1.0, True, p.goal)
     assert (told.lesson, told.goal) == (0.941, None)
     told = streets.figure(streets.SYSTEMS["pretrained"], "accuracy", 0.9, 1.0, False, params().goal)
@@ -73,8 +73,8 @@ def test_the_profile_asks_for_ten_epochs_at_full_size_and_its_figure_is_the_less
 
 def test_random_weights_get_as_many_steps_and_all_of_them_learn() -> None:
     ours, theirs = (streets.schedule(params(), system) for system in streets.SYSTEMS)
-    assert [(a.pictures, a.batch, a.size) for a in ours] == [
-        (b.pictures, b.batch, b.size) for b in theirs
+    assert [(a.pictures, a.batch, a.image_px) for a in ours] == [
+        (b.pictures, b.batch, b.image_px) for b in theirs
     ]
     assert any(a.frozen for a in ours) and not any(b.frozen for b in theirs)
 
@@ -373,7 +373,7 @@ def test_a_short_training_learns_more_than_the_commonest_class(tmp_path: Path) -
     commonest = torch.bincount(y[y != VOID]).max().item() / (y != VOID).sum().item()
     p = params().model_copy(
         update={
-            "phases": [Sized(size=(96, 128), batch=4, epochs=2, max_lr=3e-3, frozen=True)],
+            "phases": [Sized(image_px=(96, 128), batch=4, epochs=2, max_lr=3e-3, frozen=True)],
             "rows": 2,
         }
     )
