@@ -52,9 +52,7 @@ def test_a_pickle_that_would_call_something_is_refused():
         data.Arrays(io.BytesIO(pickle.dumps(Evil()))).load()
 
 
-def test_the_usual_address_gives_the_same_digits_as_their_idx_files(
-    serve, tmp_path, monkeypatch, door
-):
+def test_the_usual_address_gives_the_same_digits_as_their_idx_files(serve, tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     arrays = {
         "train_x": rng.integers(0, 256, (9, 28, 28), dtype=np.uint8),
