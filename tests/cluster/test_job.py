@@ -61,3 +61,7 @@ def test_a_job_runs_what_is_missing_and_a_desk_pulls_what_it_made(cluster, tmp_p
 
     said = command(*job, "pretrain_generator")  # a second job finds all of it done
     assert "epoch" not in said
+
+    assert "numbers_data: pushed" in command(*job, "numbers_data")  # a lesson's stage goes alike
+    command("dvc", "repro", "--pull", "lessons/dvc.yaml:numbers_data")
+    assert (project / "data/numbers/valid.txt").read_text().startswith("xxbos eight thousand one")
