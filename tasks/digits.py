@@ -47,7 +47,7 @@ class Run(Schedule):
     lesson: float | None = None
 
     @property
-    def title(self) -> str:
+    def system(self) -> str:
         """Which system of the table it is."""
         return f"{TITLES[self.net]}, {self.epochs} epochs"
 
@@ -97,7 +97,7 @@ def run(p: Params, digits: Path = Path("data/digits"), out: Path = Path("models/
         answer = done[name(best, p.seeds[0])]
         net = DigitNet(**answer["build"])
         net.load_state_dict(answer["net"])
-        about = {"stage": "digits", "system": best.title, "accuracy": answer["accuracy"]}
+        about = {"stage": "digits", "system": best.system, "accuracy": answer["accuracy"]}
         write_model(draft, net, "digits", net.config, about)
         write_whole(draft / "history.csv", as_csv(answer["history"]))
         shown = Shown(
@@ -123,7 +123,7 @@ def jobs(p: Params) -> dict[str, Job]:
 
 def name(one: Run, seed: int) -> str:
     """A training by its name."""
-    return f"{one.title}, seed {seed}"
+    return f"{one.system}, seed {seed}"
 
 
 def depth(blocks: int) -> int:
@@ -143,7 +143,7 @@ def train_one(job: Job, digits: data.Digits, weight_decay: float) -> dict[str, A
         )
         return {"surface": losses}
     return {
-        "history": learn.as_numbers(history),
+        "history": history,
         "net": net.state_dict(),
         "build": net.config,
         "accuracy": last(history).get("valid_accuracy", 0.0),
@@ -155,7 +155,7 @@ def figure(one: Run, p: Params, done: dict[str, dict[str, Any]]) -> Figure:
     """A run's line of the table."""
     answers = [done[name(one, seed)] for seed in p.seeds]
     return Figure(
-        system=one.title,
+        system=one.system,
         measure="accuracy",
         values=[a["accuracy"] for a in answers],
         seconds=[a["seconds"] for a in answers],

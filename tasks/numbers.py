@@ -111,7 +111,7 @@ def train_one(job: Job, corpus: data.Corpus, weight_decay: float) -> dict[str, A
     net = build(**how)
     history, seconds = learn.taught(net, corpus, job.run, decay=weight_decay, seed=job.seed)
     answer = {
-        "history": [dict(row) for row in history],
+        "history": history,
         "net": net.state_dict(),
         "build": how,
         "accuracy": last(history).get("valid_accuracy", 0.0),

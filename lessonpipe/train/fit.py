@@ -44,6 +44,10 @@ class Schedule(Strict):
         """What a row of the history says of it."""
         return {}
 
+    def title(self, words: str) -> str:
+        """These words, and of what size it is if it has one: for a progress bar."""
+        return " at ".join([words, *map(str, self.told.values())])
+
 
 class Phase(Schedule):
     """Some epochs at one size with one schedule; progressive resize is a list of these."""
@@ -144,9 +148,7 @@ def fit(
         batches = data.train(phase)
         cycle = OneCycle(batches.steps * phase.epochs, phase.warmup)
         for epoch in range(first, phase.epochs):
-            title = " ".join(
-                [f"phase {number + 1} epoch {epoch + 1}", *(f"at {v}" for v in phase.told.values())]
-            )
+            title = phase.title(f"phase {number + 1} epoch {epoch + 1}")
             trained = _train_epoch(
                 learner, optimizer, cycle, batches, number, epoch, place, seed, title
             )

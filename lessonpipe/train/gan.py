@@ -165,7 +165,7 @@ def fit_turns(
     batches = data.train(phase)
     for epoch in range(first, phase.epochs):
         row: dict[str, float] = {"epoch": epoch + 1}
-        title = " ".join([f"epoch {epoch + 1}", *(f"at {v}" for v in phase.told.values())])
+        title = phase.title(f"epoch {epoch + 1}")
         row |= _train_epoch(
             learner, optimizers, mean, switch, batches, epoch, place, switch_eval, seed, title
         )

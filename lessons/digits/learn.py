@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -118,8 +117,3 @@ def answers(net: nn.Module, x: Tensor, batch: int = 1000) -> Tensor:
     """What the network says of each digit: probabilities `N 10`."""
     net.eval()
     return torch.cat([net(part).float().softmax(1) for part in x.split(batch)])
-
-
-def as_numbers(history: History) -> list[dict[str, Any]]:
-    """A history as a checkpoint holds it."""
-    return [dict(row) for row in history]
