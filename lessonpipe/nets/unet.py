@@ -133,7 +133,7 @@ class Unet(nn.Module):
         self.up = PixelShuffleUp(n, n_head, blur=False, norm=norm, icnr=icnr)
         n_cross = n_head + encoder.in_channels * last_cross
         self.last = ResBlock(n_cross, bottleneck=bottleneck, norm=norm)
-        answer_norm: Norm = "none" if output == "correction" else norm
+        answer_norm: Norm = norm if output == "range" else "none"
         self.answer = conv(n_cross, out_channels, 1, norm=answer_norm, act=False)
         if output == "correction":
             nn.init.zeros_(self.answer[0].weight)  # type: ignore[arg-type]

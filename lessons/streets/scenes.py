@@ -46,12 +46,12 @@ def weather(rng: np.random.Generator) -> Weather:
         zenith=zenith,
         skyline=skyline,
         clouds=rng.uniform(0, 0.6),
-        haze_m=float(np.exp(rng.uniform(np.log(70), np.log(900)))),
-        exposure=rng.uniform(0.6, 1.25),
+        haze_m=float(np.exp(rng.uniform(np.log(100), np.log(900)))),
+        exposure=rng.uniform(0.75, 1.25),
         gains=(1 + warm, 1.0, 1 - warm),
-        gamma=rng.uniform(0.75, 1.35),
-        blur=rng.uniform(0.45, 1.0),
-        noise=rng.uniform(1.5, 8),
+        gamma=rng.uniform(0.75, 1.2),
+        blur=rng.uniform(0.4, 0.8),
+        noise=rng.uniform(1.5, 6),
     )
 
 
@@ -179,16 +179,14 @@ class Street:
             def beside(kerb: float = kerb, walk: float = walk, side: int = side) -> float:
                 return kerb + side * rng.uniform(0.5, walk)
 
-            step = rng.uniform(9, 18)
-            todo += [
-                (z, "pole", kerb + side * 0.4) for z in np.arange(rng.uniform(5, 15), 60, step)
-            ]
+            step, first = rng.uniform(14, 28), rng.uniform(5, 20)
+            todo += [(z, "pole", kerb + side * 0.4) for z in np.arange(first, 45, step)]
             for _ in range(int(rng.integers(0, 3))):
                 todo.append((rng.uniform(6, 24), "sign", kerb + side * 0.5))
             if rng.random() < 0.4:
                 step = rng.uniform(7, 14)
                 todo += [
-                    (z, "tree", kerb + side * 0.8) for z in np.arange(rng.uniform(7, 16), 60, step)
+                    (z, "tree", kerb + side * 0.8) for z in np.arange(rng.uniform(7, 16), 45, step)
                 ]
             for _ in range(int(rng.integers(0, 5))):
                 todo.append((rng.uniform(5, 26), "pedestrian", beside()))

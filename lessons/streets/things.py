@@ -79,8 +79,9 @@ def building(c: Canvas, rng: Draws, x: float, z: Point, height: float) -> None:
 
 def tree(c: Canvas, rng: Draws, x: float, z: float, height: float) -> None:
     """A trunk and a ragged crown; in winter a thin one."""
-    leaf = one(rng, LEAVES)
-    trunk = c.paint(TREE, one(rng, [(0.25, 0.2, 0.16), (0.38, 0.34, 0.3)]), "slats", 0.15, z)
+    leaf = one(rng, LEAVES, 0.03)
+    bark = one(rng, [(0.25, 0.2, 0.16), (0.38, 0.33, 0.27)], 0.02)
+    trunk = c.paint(TREE, bark, "leaves", 0.2, z)
     px = c.camera.focal / z
     foot, top = c.camera.see((x, 0, z)), c.camera.see((x, height * 0.6, z))
     c.stroke([foot, top], max(2.0, rng.uniform(0.2, 0.45) * px), trunk)
@@ -90,15 +91,15 @@ def tree(c: Canvas, rng: Draws, x: float, z: float, height: float) -> None:
     ]
     wide = height * rng.uniform(0.22, 0.36)
     for i in range(int(rng.integers(18, 34))):
-        angle, far = rng.uniform(0, 2 * np.pi), rng.uniform(0, 1) ** 0.6
+        angle, far = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.9) ** 0.6
         at = (x + np.cos(angle) * far * wide, height * 0.66 + np.sin(angle) * far * wide * 1.05, z)
-        size = rng.uniform(0.2, 0.45) * wide * px
+        size = rng.uniform(0.28, 0.5) * wide * px
         c.ellipse(c.camera.see(at), (size, size * rng.uniform(0.6, 1)), paints[i % 4])
 
 
 def hedge(c: Canvas, rng: Draws, x: float, z: Point, height: float) -> None:
     """Bushes along the street, with an uneven top."""
-    rgb = one(rng, LEAVES)
+    rgb = one(rng, LEAVES, 0.03)
     paint = c.paint(TREE, rgb, "leaves", 0.25, z[0])
     c.wall(x, (0, height), z, paint)
     c.front((x, x + np.sign(x) * 14), (0, height), z[0], paint)
@@ -123,7 +124,7 @@ def fence(c: Canvas, rng: Draws, x: float, z: Point, height: float) -> None:
 
 def pole(c: Canvas, rng: Draws, x: float, z: float, height: float) -> None:
     """A lamp post, with an arm over the road or without, or a plain one."""
-    paint = c.paint(POLE, one(rng, POSTS), "grain", 0.05, z)
+    paint = c.paint(POLE, one(rng, POSTS, 0.03), "grain", 0.05, z)
     px = c.camera.focal / z
     thick = max(2.0, rng.uniform(0.13, 0.22) * px)
     foot, top = c.camera.see((x, 0, z)), c.camera.see((x, height, z))
