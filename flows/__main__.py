@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     once = commands.add_parser("run", help="bring stages up to date now")
-    once.add_argument("stages", nargs="*", metavar="STAGE", help="default: every stage")
+    once.add_argument("stages", nargs="*", metavar="STAGE", help="default: all of the restorer")
     once.add_argument("--side-by-side", type=int, default=1, metavar="N", help="stages at a time")
     once.set_defaults(do=run)
 
@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     tried.set_defaults(do=recipes)
 
     batch = commands.add_parser("job", help="in a submitted Ray job: pull, run, push")
-    batch.add_argument("stages", nargs="*", metavar="STAGE", help="default: every stage")
+    batch.add_argument("stages", nargs="*", metavar="STAGE", help="default: all of the restorer")
     batch.set_defaults(do=job)
 
     gate = commands.add_parser("promote", help="put the new model into service if it is better")

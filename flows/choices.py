@@ -35,10 +35,10 @@ the first row, paired, by a bootstrap over photos and seeds; **bold** where it l
 where nothing is bold, no difference was to be seen. Seconds are those of the training stage; where
 experiments ran side by side or beside other work they compare only roughly.
 
-So short a training is a lottery: the same first arm of the generator's questions reached 1.39 dB
-on one machine and 1.02 dB on another, whose processor sums in another order, by its three seeds.
-What is bold below is a lead, no more, until the whole run shows it too; the blur's half a decibel
-did not.
+So short a training is a lottery: the same first arm of the generator's questions, with the same
+three seeds, reached 1.39 dB when some of these were answered and 1.02 dB when others were, on
+another day and perhaps another processor; why was not looked into. What is bold below is a lead,
+no more, until the whole run shows it too; the blur's half a decibel did not.
 
 This page is made by `python -m flows choices`, which runs what is asked in
 `flows/choices.yaml`; the raw figures are in `choices.json`.

@@ -1,7 +1,7 @@
 """An epoch of the residual digit network: digits held in memory against fastai's PNG files."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from PIL import Image
@@ -36,7 +36,7 @@ def digits(rounds: int, count: int = 12_800, clock: str = "wall") -> Iterator[Ro
         yield contest("digits", title, {OURS: ours, **peers}, rounds, clock)
 
 
-def _peer(held: data.Digits, folder: Path, loaders: int):  # type: ignore[no-untyped-def]
+def _peer(held: data.Digits, folder: Path, loaders: int) -> Callable[[], None]:
     import fastai.callback.progress
     import fastai.callback.schedule  # noqa: F401
     from fastai.basics import Learner, accuracy
