@@ -129,7 +129,7 @@ def test_dvc_shows_metrics_plots_and_changed_params(project):
     try:
         params.write_text(text.replace("pixel_weight: 100", "pixel_weight: 110"))
         assert "fit_gan.pixel_weight" in dvc(project, "params", "diff")
-        status = json.loads(dvc(project, "status", "--json"))
+        status = json.loads(dvc(project, "status", "--json", "dvc.yaml"))
         assert set(status) == {"fit_gan"}  # nothing else is made of that number
     finally:
         params.write_text(text)
