@@ -41,9 +41,10 @@ TEXT = (
 
 
 class Run(Schedule):
-    """One network and its schedule; `lesson` is what the lesson reached."""
+    """One network and its schedule; `ema` is as `fit`'s, `lesson` what the lesson reached."""
 
     net: Kind
+    ema: float = Field(0.0, ge=0, lt=1)
     lesson: float | None = None
 
     @property
@@ -80,6 +81,7 @@ class Job:
     schedule: Schedule
     seed: int
     blocks: int = 1
+    ema: float = 0.0
     surface: Surface | None = None
 
 
@@ -113,10 +115,11 @@ def run(p: Params, digits: Path = Path("data/digits"), out: Path = Path("models/
 
 def jobs(p: Params) -> dict[str, Job]:
     """Every training, the longest first."""
-    runs = {name(r, seed): Job(r.net, r, seed) for r in p.runs for seed in p.seeds}
+    runs = {name(r, seed): Job(r.net, r, seed, ema=r.ema) for r in p.runs for seed in p.seeds}
     look = p.surface
     around = {
-        f"surface {net}": Job(net, look.train, p.seeds[0], look.blocks, look) for net in look.nets
+        f"surface {net}": Job(net, look.train, p.seeds[0], look.blocks, surface=look)
+        for net in look.nets
     }
     return dict(sorted({**around, **runs}.items(), key=lambda item: -item[1].schedule.epochs))
 
@@ -134,7 +137,13 @@ def depth(blocks: int) -> int:
 def train_one(job: Job, digits: data.Digits, weight_decay: float) -> dict[str, Any]:
     """What a training leaves: history, weights, accuracy and seconds, or a surface."""
     net, history, seconds = learn.taught(
-        job.net, digits, job.schedule, blocks=job.blocks, decay=weight_decay, seed=job.seed
+        job.net,
+        digits,
+        job.schedule,
+        blocks=job.blocks,
+        decay=weight_decay,
+        ema=job.ema,
+        seed=job.seed,
     )
     if job.surface is not None:
         x, y = (digits[f"train_{side}"][: job.surface.digits] for side in "xy")

@@ -16,6 +16,7 @@ from lessonpipe.errors import UserError
 from lessonpipe.progress import bar
 from lessonpipe.settings import Strict
 from lessonpipe.train.checkpoint import Checkpoint
+from lessonpipe.train.mean import Mean
 from lessonpipe.train.place import Place
 from lessonpipe.train.schedule import OneCycle, adamw, seed_step
 
@@ -117,9 +118,13 @@ def fit(
     weight_decay: float,
     seed: int,
     checkpoint: Checkpoint,
+    ema: float = 0.0,
     report: Callable[[dict[str, float]], None] = lambda row: None,
 ) -> History:
     """Run the phases one after the other on the same weights; returns one row an epoch.
+
+    With `ema` above 0 what is validated and comes out is the exponential mean of the weights of the
+    last 1 / (1 - ema) steps or so.
 
     Goes on from the checkpoint if there is one, and ends with the same bytes as if it had never
     stopped. The checkpoint's `seconds` are those of all its epochs, whenever they were run. Raises
@@ -132,6 +137,9 @@ def fit(
         net.load_state_dict(state["net"])
         if place.rank == 0:
             print(f"going on after epoch {len(state['history'])}", flush=True)
+    mean = Mean(net, ema)
+    if "mean" in state:
+        mean.load_state_dict(state["mean"])
     history: History = state["history"]
     start -= state.get("seconds", 0.0)
     for number, phase in enumerate(phases):
@@ -150,9 +158,10 @@ def fit(
         for epoch in range(first, phase.epochs):
             title = phase.title(f"phase {number + 1} epoch {epoch + 1}")
             trained = _train_epoch(
-                learner, optimizer, cycle, batches, number, epoch, place, seed, title
+                learner, optimizer, mean, cycle, batches, number, epoch, place, seed, title
             )
-            tested = validate(learner, data.valid(phase), place)
+            with mean.inside(net):
+                tested = validate(learner, data.valid(phase), place)
             row = {"epoch": len(history) + 1, **phase.told, **trained, **tested}
             history.append(row)
             if place.rank == 0:  # kept before it is told: what was told is not lost
@@ -161,6 +170,7 @@ def fit(
                         "phase": number,
                         "epoch": epoch + 1,
                         "net": net.state_dict(),
+                        "mean": mean.state_dict(),
                         "optimizer": optimizer.state_dict(),
                         "history": history,
                         "seconds": time.perf_counter() - start,
@@ -168,6 +178,7 @@ def fit(
                 )
                 print(describe(row), flush=True)
             report(row)
+    mean.put_into(net)
     net.eval()
     return history
 
@@ -175,6 +186,7 @@ def fit(
 def _train_epoch(
     learner: Learner,
     optimizer: torch.optim.Optimizer,
+    mean: Mean,
     cycle: OneCycle,
     batches: Batches,
     phase: int,
@@ -191,6 +203,7 @@ def _train_epoch(
         cycle.apply(optimizer, step)
         seed_step(seed, phase * 1_000_000 + step, place.rank)
         terms = take_step(learner, optimizer, x, y, share, place)
+        mean.update(learner.net, step if phase == 0 else None)
         for name, value in terms.items():
             sums[name] += value.detach().double().cpu() * share
         step += 1

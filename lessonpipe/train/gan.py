@@ -25,6 +25,7 @@ from lessonpipe.train.fit import (
     stop_at_nan,
     validate,
 )
+from lessonpipe.train.mean import Mean
 from lessonpipe.train.place import Place
 from lessonpipe.train.schedule import adamw, seed_step, spread
 from lessonpipe.train.turns import Switch, Turn
@@ -189,7 +190,7 @@ def fit_turns(
 def _train_epoch(
     learner: Rivals,
     optimizers: dict[str, torch.optim.AdamW],
-    mean: "Mean",
+    mean: Mean,
     switch: Switch,
     batches: Batches,
     epoch: int,
@@ -271,48 +272,3 @@ class untrained:
 
 def _learning(net: nn.Module) -> list[nn.Parameter]:
     return [p for p in net.parameters() if p.requires_grad]
-
-
-class Mean:
-    """The exponential mean of a network's weights; with `decay` 0 the weights themselves."""
-
-    def __init__(self, net: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.weights = {k: v.detach().clone() for k, v in net.state_dict().items()}
-
-    @torch.no_grad()
-    def update(self, net: nn.Module) -> None:
-        """Move a step towards the network as it is now."""
-        for name, value in net.state_dict().items():
-            if value.is_floating_point():
-                self.weights[name].lerp_(value, 1 - self.decay)
-            else:
-                self.weights[name].copy_(value)
-
-    def put_into(self, net: nn.Module) -> None:
-        """Give the mean weights to the network."""
-        net.load_state_dict(self.weights)
-
-    def inside(self, net: nn.Module) -> "_Borrowed":
-        """Within the block the network has the mean weights."""
-        return _Borrowed(self, net)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """What a resumed run needs."""
-        return self.weights
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on from `state`."""
-        self.weights = {k: v.to(self.weights[k].device) for k, v in state.items()}
-
-
-class _Borrowed:
-    def __init__(self, mean: Mean, net: nn.Module) -> None:
-        self.mean, self.net = mean, net
-
-    def __enter__(self) -> None:
-        self.own = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
-        self.mean.put_into(self.net)
-
-    def __exit__(self, *_: object) -> None:
-        self.net.load_state_dict(self.own)

@@ -57,9 +57,19 @@ def statistics(digits: Digits, batch: int) -> tuple[float, float]:
 
 
 def taught(
-    kind: Kind, digits: Digits, schedule: Schedule, *, blocks: int, decay: float, seed: int
+    kind: Kind,
+    digits: Digits,
+    schedule: Schedule,
+    *,
+    blocks: int,
+    decay: float,
+    ema: float,
+    seed: int,
 ) -> tuple[DigitNet, History, float]:
-    """A network that went through `schedule`, its history, and the seconds it took."""
+    """A network that went through `schedule`, its history, and the seconds it took.
+
+    `decay` is of the weights, `ema` of their mean over the last steps.
+    """
     torch.manual_seed(seed)
     mean, std = statistics(digits, schedule.batch)
     net = DigitNet(kind, blocks=blocks, mean=mean, std=std)
@@ -73,6 +83,7 @@ def taught(
         weight_decay=decay,
         seed=seed,
         checkpoint=Checkpoint(None),
+        ema=ema,
     )
     return net, history, time.perf_counter() - start
 

@@ -11,7 +11,7 @@ from lessonpipe.nets import Critic, Generator
 from lessonpipe.train import gan
 from lessonpipe.train.checkpoint import Checkpoint
 from lessonpipe.train.fit import Phase
-from lessonpipe.train.gan import GanLearner, Mean, critic_loss, fit_turns
+from lessonpipe.train.gan import GanLearner, critic_loss, fit_turns
 from lessonpipe.train.place import Place
 from lessonpipe.train.turns import FixedSwitch
 
@@ -118,14 +118,3 @@ def test_the_generator_pays_for_pixels_and_for_what_the_critic_says(learner):
     made = learner.generator(x)
     assert torch.allclose(terms["pixel"], 50 * ((made - y) / 0.5).square().mean())
     assert torch.allclose(terms["critic"], judge(learner.critic(made), real=True))
-
-
-def test_averaged_weights_follow_the_formula():
-    net = nn.Linear(1, 1, bias=False)
-    nn.init.constant_(net.weight, 1.0)
-    mean = Mean(net, 0.9)
-    nn.init.constant_(net.weight, 2.0)
-    mean.update(net)
-    with mean.inside(net):
-        assert float(net.weight.detach()) == pytest.approx(0.9 * 1 + 0.1 * 2)
-    assert float(net.weight.detach()) == 2.0
