@@ -3,7 +3,6 @@
 python -m tasks fit_gan
 """
 
-import shutil
 from pathlib import Path
 from typing import Any, Literal
 
@@ -78,7 +77,7 @@ def run(
     critic: Path = Path("models/pretrain_critic"),
     out: Path = Path("models/fit_gan"),
 ) -> None:
-    """Train and save. `samples/` has a picture an epoch, `samples.jpg` is the last of them."""
+    """Train and save. `samples/` has a picture an epoch."""
     work.train(teach, p, {"pairs": pairs, "generator": generator, "critic": critic}, out)
 
 
@@ -134,7 +133,6 @@ def teach(config: dict[str, Any]) -> None:
         write_whole(out / "history.csv", as_csv(history))
         for name, content in checkpoint.kept().items():
             write_whole(out / "samples" / name, content)
-        shutil.copyfile(out / "samples" / f"epoch_{p.epochs:02d}.jpg", out / "samples.jpg")
 
 
 def _switch(p: Adaptive | Fixed) -> AdaptiveSwitch | FixedSwitch:

@@ -46,13 +46,16 @@ def project(tmp_path_factory):
     return clone(tmp_path_factory.mktemp("clone") / "project", cut_short)
 
 
-def clone(folder, change):
-    """The project's tracked files as they are now, in a git and DVC of their own."""
+def clone(folder, change, lock=False):
+    """The project's tracked files as they are now, in a git and DVC of their own.
+
+    With `lock` it says what was made elsewhere, as any clone does; none of it is in the cache.
+    """
     listed = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file() and name != "dvc.lock":
+        if (ROOT / name).is_file() and (lock or name != "dvc.lock"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes((ROOT / name).read_bytes())
     params = change(yaml.safe_load((folder / "params.yaml").read_text()))
@@ -133,3 +136,11 @@ def test_dvc_shows_metrics_plots_and_changed_params(project):
         assert set(status) == {"fit_gan"}  # nothing else is made of that number
     finally:
         params.write_text(text)
+
+
+@pytest.mark.slow
+def test_an_experiment_ends_well_in_a_clone_that_lacks_what_was_made_elsewhere(tmp_path):
+    folder = clone(tmp_path / "project", lambda params: params, lock=True)
+    asked = ("exp", "run", "-S", "numbers_data.until=7900", "lessons/dvc.yaml:numbers_data")
+    assert "have been applied" in dvc(folder, *asked)
+    assert (folder / "data/numbers").is_dir()
