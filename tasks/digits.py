@@ -44,13 +44,15 @@ class Run(Schedule):
     """One network and its schedule; `ema` is as `fit`'s, `lesson` what the lesson reached."""
 
     net: Kind
+    width: int = Field(1, ge=1)
     ema: float = Field(0.0, ge=0, lt=1)
     lesson: float | None = None
 
     @property
     def system(self) -> str:
         """Which system of the table it is."""
-        return f"{TITLES[self.net]}, {self.epochs} epochs"
+        wide = f" {self.width} times as wide" if self.width > 1 else ""
+        return f"{TITLES[self.net]}{wide}, {self.epochs} epochs"
 
 
 class Surface(Strict):
@@ -81,6 +83,7 @@ class Job:
     schedule: Schedule
     seed: int
     blocks: int = 1
+    width: int = 1
     ema: float = 0.0
     surface: Surface | None = None
 
@@ -115,7 +118,11 @@ def run(p: Params, digits: Path = Path("data/digits"), out: Path = Path("models/
 
 def jobs(p: Params) -> dict[str, Job]:
     """Every training, the longest first."""
-    runs = {name(r, seed): Job(r.net, r, seed, ema=r.ema) for r in p.runs for seed in p.seeds}
+    runs = {
+        name(r, seed): Job(r.net, r, seed, width=r.width, ema=r.ema)
+        for r in p.runs
+        for seed in p.seeds
+    }
     look = p.surface
     around = {
         f"surface {net}": Job(net, look.train, p.seeds[0], look.blocks, surface=look)
@@ -141,6 +148,7 @@ def train_one(job: Job, digits: data.Digits, weight_decay: float) -> dict[str, A
         digits,
         job.schedule,
         blocks=job.blocks,
+        width=job.width,
         decay=weight_decay,
         ema=job.ema,
         seed=job.seed,

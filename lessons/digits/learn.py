@@ -61,7 +61,8 @@ def taught(
     digits: Digits,
     schedule: Schedule,
     *,
-    blocks: int,
+    blocks: int = 1,
+    width: int = 1,
     decay: float,
     ema: float,
     seed: int,
@@ -72,7 +73,7 @@ def taught(
     """
     torch.manual_seed(seed)
     mean, std = statistics(digits, schedule.batch)
-    net = DigitNet(kind, blocks=blocks, mean=mean, std=std)
+    net = DigitNet(kind, blocks=blocks, width=width, mean=mean, std=std)
     place = Place.here("fp32")  # so small a network gains nothing by less
     start = time.perf_counter()
     history = fit(

@@ -24,7 +24,7 @@ def digits(rounds: int, count: int = 12_800, clock: str = "wall") -> Iterator[Ro
     schedule = Schedule(batch=128, epochs=1, max_lr=RATE)
 
     def ours() -> None:
-        learn.taught("residual", held, schedule, blocks=1, decay=0.01, ema=0, seed=1)
+        learn.taught("residual", held, schedule, decay=0.01, ema=0, seed=1)
 
     with tempfile.TemporaryDirectory() as folder:
         names = ("fastai", "fastai, 2 loaders")

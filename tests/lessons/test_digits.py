@@ -95,13 +95,17 @@ def test_a_dense_block_hands_on_both_what_came_and_what_it_made():
     widths = {}
     for kind in ("residual", "dense", "no shortcut"):
         net = nets.DigitNet(kind).eval()
-        widths[kind] = [
-            m.in_channels for m in net.layers.modules()
-            if isinstance(m, nn.Conv2d) and m.stride == (2, 2)
-        ]  # fmt: skip
+        widths[kind] = _goes_in(net)
         assert net(x).shape == (2, 10)
     assert widths["residual"] == widths["no shortcut"] == [1, 8, 16, 32, 16]
     assert widths["dense"] == [1, 16, 32, 64, 32]
+    assert _goes_in(nets.DigitNet("residual", width=2)) == [1, 16, 32, 64, 32]
+
+
+def _goes_in(net):
+    """The channels that each convolution of stride 2 gets."""
+    convs = (m for m in net.layers.modules() if isinstance(m, nn.Conv2d))
+    return [m.in_channels for m in convs if m.stride == (2, 2)]
 
 
 def test_a_view_is_the_digit_moved_by_at_most_three_pixels_one_draw_a_picture():
