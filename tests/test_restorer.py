@@ -106,6 +106,14 @@ def test_a_model_folder_gives_back_the_same_network(model: Path, tmp_path: Path)
         assert torch.equal(load_generator(tmp_path / "again")(x), net(x))
 
 
+def test_whoever_may_read_the_folder_may_read_the_model(model: Path, tmp_path: Path) -> None:
+    save_model(tmp_path / "again", load_generator(model), {})
+    beside = tmp_path / "any"
+    beside.touch()
+    modes = {file.stat().st_mode for file in (*(tmp_path / "again").iterdir(), beside)}
+    assert modes == {beside.stat().st_mode}  # as the umask has it
+
+
 def test_building_a_model_leaves_the_random_numbers_alone(model: Path) -> None:
     torch.manual_seed(1)
     expected = torch.rand(3)

