@@ -35,18 +35,20 @@ TITLES = {
 TEXT = (
     "Five convolutions of stride 2 read digits; a block behind each, whose answer is added to what "
     "went in, reads them better. The dense network is the same block, which concatenates instead. "
-    "The landscapes show why shortcuts help: the loss around two trained networks of the same "
-    "depth, one without them."
+    "The landscapes are the loss around two trained networks of the same depth, one without "
+    "shortcuts: the narrower a valley is, the harder it is to find."
 )
 
 
 class Run(Schedule):
-    """One network and its schedule; `ema` is as `fit`'s, `lesson` what the lesson reached."""
+    """One network and its schedule; `ema` is as `fit`'s, `lesson` what the lesson reached, `goal`
+    what is asked of another network."""
 
     net: Kind
     width: int = Field(1, ge=1)
     ema: float = Field(0.0, ge=0, lt=1)
     lesson: float | None = None
+    goal: float | None = None
 
     @property
     def system(self) -> str:
@@ -177,6 +179,7 @@ def figure(one: Run, p: Params, done: dict[str, dict[str, Any]]) -> Figure:
         values=[a["accuracy"] for a in answers],
         seconds=[a["seconds"] for a in answers],
         lesson=one.lesson,
+        goal=one.goal,
     )
 
 
