@@ -1,6 +1,7 @@
 """Draw docs/recipes.jpg, a row a recipe of params.yaml: `python -m docs.recipes`.
 
-Each pair is a sample photo and what `lessonpipe crappify PHOTO -o DIR --recipe NAME` makes of it.
+`superres-256` has none: at this size nothing of it is to be seen. Each pair is a sample photo and
+what `lessonpipe crappify PHOTO -o DIR --recipe NAME` makes of it.
 """
 
 from pathlib import Path

@@ -4,6 +4,7 @@
     python -m flows ui                        a page to start, watch and cancel runs
     python -m flows ui --cron "0 3 * * *"     and a run every night at three
     python -m flows choices [QUESTION ...]    does it help? experiments, and docs/choices.md
+    python -m flows choices NAME --again      the same experiments once more
     python -m flows recipes [NAME ...]        each recipe tried, and docs/recipes.md
     python -m flows promote [--rollback]      a new model into service, if it is better
     python -m flows job [STAGE ...]           in a submitted Ray job: pull, run, push
@@ -73,6 +74,9 @@ def _parser() -> argparse.ArgumentParser:
 
     questions = commands.add_parser("choices", parents=[several], help="answer by experiments")
     questions.add_argument("questions", nargs="*", metavar="QUESTION", help="default: all")
+    questions.add_argument(
+        "--again", action="store_true", help="drop these answers, and run their experiments anew"
+    )
     questions.set_defaults(do=choices)
 
     tried = commands.add_parser("recipes", parents=[several], help="try each recipe")
@@ -93,7 +97,7 @@ def choices(args: argparse.Namespace) -> int:
     """Run the experiments that are missing, and write docs/choices.md."""
     from flows.choices import answer
 
-    return answer(args.questions, args.side_by_side)
+    return answer(args.questions, args.side_by_side, args.again)
 
 
 def recipes(args: argparse.Namespace) -> int:

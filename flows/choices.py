@@ -1,9 +1,10 @@
 """Answer "does it help?" by experiments: every arm of a question, over some seeds, through DVC.
 
-    python -m flows choices [QUESTION ...] [--side-by-side 2]
+    python -m flows choices [QUESTION ...] [--again] [--side-by-side 2]
 
 Reads `flows/choices.yaml`; queues what has not been run yet, runs it, measures the models, and
-writes `docs/choices.json`, `docs/choices.md` and a picture a question. Broken off, it goes on.
+writes `docs/choices.json`, `docs/choices.md` and a picture a question. Broken off, it goes on
+(without `--again`, which drops answers and experiments first, to run them anew).
 The pipeline itself must have run (`dvc repro`): its data are what is measured on.
 """
 
@@ -16,7 +17,7 @@ from typing import Any
 import yaml
 from pydantic import Field
 
-from flows.experiments import Experiment, dvc, run_all
+from flows.experiments import Experiment, dvc, forget, run_all
 from lessonpipe.errors import LessonpipeError, one_of
 from lessonpipe.files import read_json, write_json, write_whole
 from lessonpipe.report.choices import MEASURES, table
@@ -40,8 +41,9 @@ three seeds, reached 1.39 dB when some of these were answered and 1.02 dB when o
 another day and perhaps another processor; why was not looked into. What is bold below is a lead,
 no more, until the whole run shows it too; the blur's half a decibel did not.
 
-This page is made by `python -m flows choices`, which runs what is asked in
-`flows/choices.yaml`; the raw figures are in `choices.json`.
+This page is made by `python -m flows choices`, which runs what is asked in `flows/choices.yaml`
+and has no answer here yet; with `--again` a question's experiments are run once more. The raw
+figures are in `choices.json`.
 """
 
 
@@ -63,10 +65,11 @@ class Questions(Strict):
     questions: dict[str, Question]
 
 
-def answer(names: Iterable[str], side_by_side: int = 1) -> int:
+def answer(names: Iterable[str], side_by_side: int = 1, again: bool = False) -> int:
     """Run what is missing for the named questions, or for all, and write the page.
 
-    `side_by_side` experiments share the machine's cores, unless OMP_NUM_THREADS deals them out.
+    `again` forgets their answers and experiments first. `side_by_side` experiments share the
+    machine's cores, unless OMP_NUM_THREADS deals them out.
     """
     asked = Questions(**yaml.safe_load(QUESTIONS.read_text("utf-8")))
     chosen = list(names) or list(asked.questions)
@@ -74,23 +77,33 @@ def answer(names: Iterable[str], side_by_side: int = 1) -> int:
         if name not in asked.questions:
             raise one_of("question", name, asked.questions)
     results: dict[str, Any] = read_json(RAW) if RAW.is_file() else {}
+    if again:
+        forget(e for name in chosen for arm in arms_of(asked, name).values() for e in arm)
+        results = {name: found for name, found in results.items() if name not in chosen}
+        write_json(RAW, results)
     for name in chosen:
-        question = asked.questions[name]
-        arms = {
-            arm: [experiment(question.stage, {**asked.common, **sets}, s) for s in asked.seeds]
-            for arm, sets in question.arms.items()
-        }
+        question, arms = asked.questions[name], arms_of(asked, name)
         key = {arm: [e.name for e in experiments] for arm, experiments in arms.items()}
         if results.get(name, {}).get("experiments") == key:
-            print(f"{name}: answered already")
+            print(f"{name}: answered already; --again answers it anew")
             continue
-        run_all((e for experiments in arms.values() for e in experiments), side_by_side)
+        missing = (e for experiments in arms.values() for e in experiments)
+        run_all(missing, side_by_side, anew=again)
         results[name] = {"experiments": key, **measure(name, question, arms)}
         write_json(RAW, results)
         write_whole(PAGE, page(asked, results))
     write_whole(PAGE, page(asked, results))
     print(f"look at {PAGE}")
     return 0
+
+
+def arms_of(asked: Questions, name: str) -> dict[str, list[Experiment]]:
+    """The experiments of each arm of a question, one a seed."""
+    question = asked.questions[name]
+    return {
+        arm: [experiment(question.stage, {**asked.common, **sets}, s) for s in asked.seeds]
+        for arm, sets in question.arms.items()
+    }
 
 
 def experiment(stage: str, sets: Mapping[str, Any], seed: int) -> Experiment:
@@ -157,7 +170,7 @@ def page(asked: Questions, results: dict[str, Any]) -> str:
         if name not in results:
             continue
         seconds = {arm: sum(s) / len(s) for arm, s in results[name]["seconds"].items()}
-        parts.append(f"## {question.asks}\n\n`python -m flows choices {name}`")
+        parts.append(f"## {question.asks}\n\n`python -m flows choices {name} --again`")
         for px, arms in results[name]["values"].items():
             parts.append(f"At {px} pixels:\n\n{table(arms, seconds)}")
             picture = PICTURES / f"{name}_{px}.jpg"

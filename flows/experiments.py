@@ -1,6 +1,6 @@
 """Experiments through DVC's queue: named by what they set, run once, found again.
 
-An experiment is found by what it sets, not by the code: `dvc exp remove` it to run it anew.
+An experiment is found by what it sets, not by the code: `forget` it to run it anew.
 """
 
 import hashlib
@@ -29,14 +29,17 @@ class Experiment(Strict):
         return f"try-{digest[:10]}"
 
 
-def run_all(experiments: Iterable[Experiment], side_by_side: int = 1) -> None:
-    """Queue the experiments that have not been run, run the queue, see that all are there."""
+def run_all(
+    experiments: Iterable[Experiment], side_by_side: int = 1, *, anew: bool = False
+) -> None:
+    """Queue the experiments that have not been run, run the queue, see that all are there.
+
+    With `anew` they run even where DVC's cache knows what would come out.
+    """
     missing = {e.name: e for e in experiments}
     for name in known():
         missing.pop(name, None)
-    for name, one in missing.items():
-        sets = [word for text in one.words for word in ("-S", text)]
-        dvc("exp", "run", "--quiet", "--queue", "--name", name, *sets, one.stage)
+    _queue(missing.values(), run_cache=not anew)
     if missing:
         print(f"{len(missing)} experiments", flush=True)
         threads = max(1, (os.cpu_count() or 1) // side_by_side)
@@ -55,6 +58,26 @@ def run_all(experiments: Iterable[Experiment], side_by_side: int = 1) -> None:
         raise LessonpipeError(
             f"{len(lost)} experiments failed; see `dvc queue logs {sorted(lost)[0]}`"
         )
+
+
+def _queue(experiments: Iterable[Experiment], run_cache: bool) -> None:
+    """Through DVC's own API, since `dvc exp run` has no `--no-run-cache`."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo() as repo:
+            for one in experiments:
+                how = {"name": one.name, "params": one.words, "run_cache": run_cache}
+                repo.experiments.run([one.stage], queue=True, **how)
+    except DvcException as error:
+        raise LessonpipeError(f"dvc exp run: {error}") from error
+
+
+def forget(experiments: Iterable[Experiment]) -> None:
+    """Remove those of them that were run."""
+    if names := sorted({e.name for e in experiments} & known()):
+        dvc("exp", "remove", *names)
 
 
 def known() -> set[str]:

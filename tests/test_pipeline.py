@@ -14,6 +14,8 @@ import psutil
 import pytest
 import yaml
 
+from tests.conftest import make_picture
+
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 ENV = {
@@ -136,6 +138,20 @@ def test_dvc_shows_metrics_plots_and_changed_params(project):
         assert set(status) == {"fit_gan"}  # nothing else is made of that number
     finally:
         params.write_text(text)
+
+
+@pytest.mark.slow
+def test_a_new_photo_in_the_folder_that_params_name_is_taken_by_the_next_run(tmp_path):
+    folder = {"source": "folder", "folder": "else where"}
+    project = clone(
+        tmp_path / "project", lambda params: params | {"download": params["download"] | folder}
+    )
+    (project / "else where").mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        make_picture().save(project / "else where" / name)
+        assert "Running stage 'download'" in dvc(project, "repro", "download")
+        assert (project / "data/photos" / name).is_file()
+    assert "didn't change" in dvc(project, "repro", "download")
 
 
 @pytest.mark.slow

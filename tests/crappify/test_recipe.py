@@ -64,13 +64,13 @@ def test_a_recipe_is_a_name_or_its_steps() -> None:
 @pytest.mark.parametrize("name", PARAMS["recipes"])
 def test_every_recipe_that_comes_ready_spoils_each_picture_anew(name: str) -> None:
     recipe = Recipe(PARAMS["recipes"][name])
-    given = make_picture(300, 200)
+    given = make_picture(450, 300)
     made = [recipe.spoil(given, str(i)) for i in range(6)]
     assert all(picture.tobytes() != given.tobytes() for picture in made)
-    same_for_all = name in ("colour", "superres")
+    same_for_all = name in ("colour", "superres", "superres-256")
     assert len({picture.tobytes() for picture in made}) == (1 if same_for_all else 6)
-    if name == "superres":
-        assert made[0].size == (144, 96)
+    sizes = {"lesson": (144, 96), "superres": (144, 96), "superres-256": (384, 256)}
+    assert made[0].size == sizes.get(name, given.size)
 
 
 def test_the_steps_that_leave_spots_are_known() -> None:
@@ -84,6 +84,7 @@ def test_the_steps_that_leave_spots_are_known() -> None:
         "inpaint": ["hole"],
         "jpeg": [],
         "superres": [],
+        "superres-256": [],
     }
     assert Recipe(["tests.crappify.test_recipe.Lighter"]).spots == []
 

@@ -1,4 +1,4 @@
-"""A question is answered by real DVC experiments, once; what was answered is not run again."""
+"""A question is answered by real DVC experiments, once; `--again` runs them anew."""
 
 import json
 from pathlib import Path
@@ -16,8 +16,10 @@ STAGES = {
     for module in (pretrain_generator, pretrain_critic, fit_gan, fit_feature, evaluate)
 }
 STAGE = """
-import json, yaml
+import json, os, yaml
 from pathlib import Path
+with open(os.environ["TALLY"], "a") as tally:
+    tally.write("x")
 p = yaml.safe_load(Path("params.yaml").read_text())["pretrain_critic"]
 out = Path("models/pretrain_critic")
 out.mkdir(parents=True)
@@ -63,8 +65,39 @@ def test_an_unknown_question_is_answered_with_the_right_ones(monkeypatch):
         choices.answer(["residuals"])
 
 
+def test_again_forgets_the_named_answer_and_no_other_and_runs_it_anew(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("flows").mkdir()
+    asked = yaml.safe_load(ASKED)
+    asked["questions"]["depth"] = asked["questions"]["width"] | {"asks": "Deep?"}
+    choices.QUESTIONS.write_text(yaml.safe_dump(asked))
+    old = {"experiments": "old", "seconds": {}, "values": {}}
+    choices.RAW.parent.mkdir()
+    choices.RAW.write_text(json.dumps({"depth": old, "width": old}))
+    forgotten, ran = [], []
+
+    def run_all(experiments, side_by_side, *, anew):
+        assert json.loads(choices.RAW.read_text()) == {"depth": old}  # broken off here, it goes on
+        ran.extend(one.name for one in experiments)
+        assert anew
+
+    monkeypatch.setattr(choices, "forget", lambda all: forgotten.extend(one.name for one in all))
+    monkeypatch.setattr(choices, "run_all", run_all)
+    monkeypatch.setattr(choices, "measure", lambda *_: {"seconds": {}, "values": {}})
+    assert choices.answer(["width"], again=True) == 0
+    found = json.loads(choices.RAW.read_text())
+    assert found["depth"] == old
+    told = [name for arm in found["width"]["experiments"].values() for name in arm]
+    assert told == ran == forgotten and len(set(told)) == 4
+    assert "flows choices width --again`" in choices.PAGE.read_text()
+
+
 @pytest.mark.slow
-def test_a_question_is_answered_by_experiments_and_only_once(dvc_project, capsys):
+def test_a_question_is_answered_by_experiments_once_unless_asked_again(
+    dvc_project, capsys, tmp_path, monkeypatch
+):
+    tally = tmp_path / "tally"
+    monkeypatch.setenv("TALLY", str(tally))
     params = "pretrain_critic: {width: 1, depth: 5}\n"
     dvc_project(
         {
@@ -99,3 +132,8 @@ def test_a_question_is_answered_by_experiments_and_only_once(dvc_project, capsys
     capsys.readouterr()
     assert choices.answer(["width"]) == 0
     assert "answered already" in capsys.readouterr().out
+    assert len(tally.read_text()) == 4
+
+    assert choices.answer(["width"], again=True) == 0
+    assert json.loads(choices.RAW.read_text())["width"] == found
+    assert len(tally.read_text()) == 8  # not what DVC's cache remembers

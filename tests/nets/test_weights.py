@@ -9,29 +9,31 @@ import timm
 import torch
 import torchvision
 from safetensors.torch import save_file
+from torch import nn
 
 from lessonpipe.errors import UserError
+from lessonpipe.losses.feature import FeatureLoss
+from lessonpipe.losses.pixel import PixelLoss
 from lessonpipe.nets import Encoder, weights
 from lessonpipe.nets.weights import HUB, HUB_URL, fill, load_pretrained
 from tests.server import Serve
 
 
 class Hub:
-    """The bytes of a random resnet18 in torchvision's old form, and its state."""
+    """The bytes of random weights in torchvision's old form, and their state."""
 
-    def __init__(self) -> None:
-        torch.manual_seed(1)
-        whole = torchvision.models.resnet18().state_dict()
+    def __init__(self, name: str, whole: dict[str, torch.Tensor]) -> None:
         self.state = {k: v for k, v in whole.items() if not k.endswith("num_batches_tracked")}
         buffer = io.BytesIO()
         torch.save(self.state, buffer, _use_new_zipfile_serialization=False)
         self.body = buffer.getvalue()
-        self.file = f"resnet18-{hashlib.sha256(self.body).hexdigest()[:8]}.pth"
+        self.file = f"{name}-{hashlib.sha256(self.body).hexdigest()[:8]}.pth"
 
 
 @pytest.fixture(scope="module")
 def hub() -> Hub:
-    return Hub()
+    torch.manual_seed(1)
+    return Hub("resnet18", torchvision.models.resnet18().state_dict())
 
 
 @pytest.fixture
@@ -51,10 +53,10 @@ def files(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if not path.name.endswith(".lock")}
 
 
-def holds(encoder: Encoder, state: dict[str, torch.Tensor]) -> bool:
+def holds(encoder: Encoder, state: dict[str, torch.Tensor], count: int = 100) -> bool:
     own = encoder.net.state_dict()
     layers = [k for k in state if not k.startswith("fc.")]
-    return len(layers) == 100 and all(torch.equal(own[k], state[k]) for k in layers)
+    return len(layers) == count and all(torch.equal(own[k], state[k]) for k in layers)
 
 
 def test_weights_are_fetched_once_and_checked(
@@ -150,16 +152,48 @@ def test_the_table_names_the_files_that_torchvision_names() -> None:
         assert list(config.mean) == transform.mean and list(config.std) == transform.std
 
 
-def test_torchvisions_vgg_gives_the_lessons_taps_under_timms_names() -> None:
+def vgg_layers() -> tuple[nn.Sequential, dict[str, torch.Tensor]]:
+    """torchvision's VGG-16 up to its classifier, and a file's state, whose classifier is short."""
     torch.manual_seed(0)
     layers = torchvision.models.vgg.make_layers(torchvision.models.vgg.cfgs["D"], batch_norm=True)
     state = {f"features.{k}": v for k, v in layers.state_dict().items()}
-    state["classifier.6.bias"] = torch.zeros(1000)
+    return layers.eval(), state | {"classifier.6.bias": torch.zeros(1000)}
+
+
+@pytest.mark.slow
+def test_the_lessons_encoder_and_eyes_are_fetched_checked_and_filled(
+    cache: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layers, vgg = vgg_layers()
+    hubs = {
+        "resnet34": Hub("resnet34", torchvision.models.resnet34().state_dict()),
+        "vgg16_bn": Hub("vgg16_bn", vgg),
+    }
+    for name, hub in hubs.items():
+        monkeypatch.setitem(weights.HUB, name, hub.file)
+        from_server(monkeypatch, serve("wrong", hub.body).server_port)
+        with pytest.raises(UserError, match=f"{hub.file} gave bytes with sha256"):
+            Encoder(name, pretrained=True)
+    from_server(monkeypatch, serve(body=hubs["resnet34"].body).server_port)
+    assert holds(Encoder("resnet34", pretrained=True), hubs["resnet34"].state, 180)
+    from_server(monkeypatch, serve(body=hubs["vgg16_bn"].body).server_port)
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    loss = FeatureLoss("vgg16_bn", pixel=PixelLoss("l1", std), taps=[2, 3, 4], weights=[5, 15, 2])
+    good = torch.rand(1, 3, 64, 64)
+    x = (good - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+    theirs = [x := layer(x) for layer in layers]
+    for ours, index in zip(loss.features(good), (22, 32, 42), strict=True):
+        torch.testing.assert_close(ours, theirs[index])
+    assert files(cache) == {hub.file for hub in hubs.values()}
+
+
+def test_torchvisions_vgg_gives_the_lessons_taps_under_timms_names() -> None:
+    layers, state = vgg_layers()
     eyes = Encoder("vgg16_bn", pretrained=False, depth=5)
     fill(eyes.net, state, "vgg16_bn")
     x = torch.rand(1, 3, 64, 64)
     seen, expected = eyes.eval()(x), []
-    for index, layer in enumerate(layers.eval()):
+    for index, layer in enumerate(layers):
         x = layer(x)
         if index in (5, 12, 22, 32, 42):
             expected.append(x)
