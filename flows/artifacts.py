@@ -71,8 +71,7 @@ def publish(stage: Stage) -> None:
     Raises `OSError` or `ValueError` for files that cannot be read.
     """
     for path in stage.pictures:
-        picture = base64.b64encode(small_jpeg(path)).decode()
-        markdown = f"![{path.name}](data:image/jpeg;base64,{picture})"
+        markdown = f"![{path.name}]({inline(path)})"
         key = key_of(stage.name, path)
         if not _shown(key, markdown):
             create_markdown_artifact(markdown, key, f"{path.name} of stage {stage.name}")
@@ -88,9 +87,21 @@ def key_of(stage: str, path: Path) -> str:
     return re.sub(r"[^a-z0-9]+", "-", f"{stage}-{path.stem}".lower()).strip("-")
 
 
+def inline(path: Path) -> str:
+    """An address that holds the whole picture: an SVG as it is, any other as a JPEG."""
+    svg = path.suffix.lower() == ".svg"
+    content = path.read_bytes() if svg else small_jpeg(path)
+    kind = "svg+xml" if svg else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
 def small_jpeg(path: Path, width: int = 1600) -> bytes:
-    """The picture as a JPEG of at most `MOST_BYTES`, narrowed as far as that takes."""
+    """The picture as a JPEG of at most `MOST_BYTES`, narrowed as far as that takes.
+
+    Of a film it is the last picture.
+    """
     with Image.open(path) as file:
+        file.seek(getattr(file, "n_frames", 1) - 1)
         picture = file.convert("RGB")
     while True:
         picture.thumbnail((width, 4 * width))

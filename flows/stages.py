@@ -13,8 +13,10 @@ from pathlib import Path
 
 from flows import leash
 from lessonpipe.errors import LessonpipeError, one_of
+from lessons.shown import FILE, Shown
 
 BUSY = ("Unable to acquire lock", "is busy, it is being blocked by")  # DVC's words
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".svg")
 MENDABLE = 2  # a stage's exit code for what a person has to mend: trying again is no use
 
 
@@ -40,7 +42,7 @@ class StoppedError(StageError):
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage, what must be up to date before it, and what it leaves to look at.
+    """A stage, what must be up to date before it, and what it leaves.
 
     `target` is how DVC calls it: its name, behind its file where that is not dvc.yaml.
     """
@@ -48,8 +50,15 @@ class Stage:
     name: str
     target: str
     needs: tuple[str, ...] = ()
-    pictures: tuple[Path, ...] = ()
+    outs: tuple[Path, ...] = ()
     metrics: tuple[Path, ...] = ()
+
+    @property
+    def pictures(self) -> list[Path]:
+        """Outs that are pictures, and what a lesson's folder among them has to show."""
+        lessons = [out for out in self.outs if (out / FILE).is_file()]
+        inside = [lesson / one.file for lesson in lessons for one in Shown.read(lesson).pictures]
+        return [path for path in (*self.outs, *inside) if path.suffix.lower() in PICTURES]
 
 
 def read() -> dict[str, Stage]:
@@ -65,7 +74,7 @@ def read() -> dict[str, Stage]:
                     s.name,
                     s.addressing,
                     tuple(need.name for need in graph.successors(s) if need.cmd),
-                    tuple(p for o in s.outs if _is_picture(p := Path(o.fs_path))),
+                    tuple(Path(o.fs_path) for o in s.outs),
                     tuple(Path(o.fs_path) for o in s.outs if o.metric),
                 )
                 for s in graph
@@ -74,10 +83,6 @@ def read() -> dict[str, Stage]:
     except DvcException as error:
         raise LessonpipeError(f"DVC cannot read the stages: {error}") from error
     return {name: stages[name] for name in sorter(stages).static_order()}
-
-
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in (".jpg", ".jpeg", ".png")
 
 
 def sorter(stages: dict[str, Stage]) -> "TopologicalSorter[str]":

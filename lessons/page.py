@@ -27,7 +27,7 @@ def page(lessons: dict[str, tuple[Shown, Path]]) -> str:
         '<meta name=viewport content="width=device-width, initial-scale=1">',
         f"<style>{STYLE}</style><h1>The lesson's other systems</h1>",
         f"<p class=soft>commit {html.escape(commit())} · means over the seeds; below, the lowest "
-        "and the highest of them</p>",
+        "and the highest of them, or that there was one run</p>",
         f"<div class=wide><table>{''.join(rows)}</table></div>",
     ]
     for shown, folder in lessons.values():
@@ -43,9 +43,8 @@ def row(figure: Figure) -> str:
     theirs = "–" if figure.lesson is None else f"{figure.lesson:.4g}"
     if figure.goal is not None:
         theirs += f"<small>goal {figure.goal:.4g}</small>"
-    ours = f"{figure.mean:.4g}"
-    if len(figure.values) > 1:
-        ours += f"<small>{min(figure.values):.4g}…{max(figure.values):.4g}</small>"
+    spread = f"{min(figure.values):.4g}…{max(figure.values):.4g}"
+    ours = f"{figure.mean:.4g}<small>{spread if len(figure.values) > 1 else 'one run'}</small>"
     took = figure.seconds
     seconds = f"{sum(took) / len(took):.0f}" if took else "–"
     cells = [html.escape(figure.system), html.escape(figure.measure), theirs, ours, seconds]
@@ -72,5 +71,7 @@ def metrics(shown: Shown) -> dict[str, Any]:
             told["goal"] = figure.goal
         if figure.seconds:
             told["seconds"] = round(sum(figure.seconds) / len(figure.seconds), 1)
+        if figure.parts:
+            told["parts"] = {name: round(value, 5) for name, value in figure.parts.items()}
         found.setdefault(figure.system, {})[figure.measure] = told
     return found

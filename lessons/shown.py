@@ -14,7 +14,7 @@ class Figure(Strict):
     """What one system reached: a value a seed, and the seconds that each training took.
 
     `lesson` is what the lesson reached, if it says; `goal` what is asked here where the data are
-    other ones.
+    other ones; `parts` by name what the value is the mean of, too many for the table.
     """
 
     system: str
@@ -23,6 +23,7 @@ class Figure(Strict):
     seconds: list[float] = Field(default_factory=list)
     lesson: float | None = None
     goal: float | None = None
+    parts: dict[str, float] = Field(default_factory=dict)
 
     @property
     def mean(self) -> float:

@@ -165,7 +165,8 @@ def leave(
         "film.webp": (pictures.film(frames), "The same noise after every epoch"),
         "estimates.svg": (
             pictures.estimates(history),
-            "What the critic takes the distance between photos and samples for: it shrinks",
+            "What the critic takes the distance between photos and samples for: "
+            + pictures.course(history),
         ),
     }
     for file, (content, _) in files.items():

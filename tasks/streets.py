@@ -144,10 +144,10 @@ def show(
             counts = learn.judged(nets[system], test, last.batch, data.place)
             values["accuracy, test side"] = float(learn.accuracy(counts))
         about = about or {"stage": "streets", "source": source, **values}
+        parts = {"mean IoU": learn.by_class(ious)}
         for measure, value in values.items():
-            figures.append(
-                figure(title, measure, value, seconds[system], source == "camvid", p.goal)
-            )
+            one = figure(title, measure, value, seconds[system], source == "camvid", p.goal)
+            figures.append(one.model_copy(update={"parts": parts.get(measure, {})}))
     write_model(out, nets["pretrained"], KIND, nets["pretrained"].config, about)
     write_whole(out / "classes.jpg", drawn(p, data, valid, nets))
     write_whole(out / "iou.svg", pictures.bars(found))

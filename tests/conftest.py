@@ -100,10 +100,10 @@ def door(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Starts servers of `body` that behave well, or in some `manner`."""
+    """Starts servers of `body`, or of bodies by name, that behave well, or in some `manner`."""
     servers: list[Server] = []
 
-    def start(manner: str = "well", body: bytes = BODY) -> Server:
+    def start(manner: str = "well", body: bytes | dict[str, bytes] = BODY) -> Server:
         server = Server(body, manner)
         threading.Thread(target=partial(server.serve_forever, 0.01), daemon=True).start()
         servers.append(server)

@@ -8,9 +8,9 @@ BODY = bytes(range(256)) * 2000
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `body` by `manner`, a generator of answers; remembers the Range of each request."""
+    """Serves `body` by `manner`, or bodies by their names; remembers the Range of each request."""
 
-    def __init__(self, body: bytes, manner: str) -> None:
+    def __init__(self, body: bytes | dict[str, bytes], manner: str) -> None:
         super().__init__(("127.0.0.1", 0), Answer)
         self.body, self.manner, self.seen = body, manner, []
 
@@ -29,6 +29,8 @@ class Answer(BaseHTTPRequestHandler):
         first = len(self.server.seen) == 0
         self.server.seen.append(asked)
         body, manner = self.server.body, self.server.manner
+        if isinstance(body, dict):
+            body = body[self.path.removeprefix("/")]
         if manner == "garbage":
             self.wfile.write(b"what is this\r\n\r\n")
             return

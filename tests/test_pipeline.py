@@ -140,6 +140,42 @@ def test_dvc_shows_metrics_plots_and_changed_params(project):
         params.write_text(text)
 
 
+DOOR = """
+import json, sys, yaml
+from pathlib import Path
+
+(name,) = sys.argv[1:]
+stage = yaml.safe_load(Path("lessons/dvc.yaml").read_text())["stages"][name]
+asked = json.dumps(yaml.safe_load(Path("params.yaml").read_text())[name])
+for out in [*stage["outs"], *(path for metric in stage.get("metrics", []) for path in metric)]:
+    Path(out).parent.mkdir(exist_ok=True)
+    Path(out).write_text(asked)
+"""
+
+
+@pytest.mark.slow
+def test_a_number_changed_in_one_lesson_reruns_that_lesson_alone_and_the_page(tmp_path):
+    folder = clone(tmp_path / "project", lambda params: params)
+    (folder / "tasks/__main__.py").write_text(DOOR)  # which trains nothing
+
+    def rerun():
+        said = dvc(folder, "repro", "lessons/dvc.yaml")
+        return set(re.findall("Running stage 'lessons/dvc.yaml:(.+)'", said))
+
+    lessons = {"digits", "streets", "bedrooms", "numbers"}
+    assert rerun() == lessons | {f"{name}_data" for name in lessons} | {"lessons"}
+    assert rerun() == set()
+    params = folder / "params.yaml"
+    for lesson, number, other in (
+        ("digits", "digits: 1000", "digits: 999"),
+        ("streets", "goal: 0.94", "goal: 0.95"),
+    ):
+        text = params.read_text()
+        assert text.count(number) == 1
+        params.write_text(text.replace(number, other))
+        assert rerun() == {lesson, "lessons"}
+
+
 @pytest.mark.slow
 def test_a_new_photo_in_the_folder_that_params_name_is_taken_by_the_next_run(tmp_path):
     folder = {"source": "folder", "folder": "else where"}

@@ -47,6 +47,13 @@ def film(
     return buffer.getvalue()
 
 
+def course(history: History) -> str:
+    """In words, what becomes of the critic's estimate on the photos it learns from."""
+    first, last = (-row["train_critic_loss"] for row in (history[0], history[-1]))
+    way = "shrinks" if last < first else "does not shrink"
+    return f"it {way}: {first:.3g} in the first epoch, {last:.3g} in the last"
+
+
 def estimates(history: History) -> str:
     """An SVG of what the critic makes of the distance between photos and fakes, by epoch."""
     figure, panel = pyplot().subplots(figsize=(5, 3))

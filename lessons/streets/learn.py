@@ -1,5 +1,6 @@
 """What it means to fit a segmenter: cross-entropy and accuracy over the pixels with a class."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -70,6 +71,12 @@ def ious(counts: Tensor) -> Tensor:
     hits = counts.diagonal()[:VOID].double()
     union = (counts.sum(0) + counts.sum(1))[:VOID].double() - hits
     return hits / union
+
+
+def by_class(ious: Tensor) -> dict[str, float]:
+    """The same by the classes' names, without those that are nowhere."""
+    named = zip(NAMES[:VOID], ious.tolist(), strict=True)
+    return {name: value for name, value in named if not math.isnan(value)}
 
 
 @torch.inference_mode()

@@ -44,16 +44,19 @@ def comparison(
 
 
 def bars(found: Mapping[str, Sequence[float]]) -> str:
-    """An SVG: intersection over union of every class, a bar a network."""
+    """An SVG: intersection over union of every class, a bar and a number a network."""
     plt = pyplot()
     figure, panel = plt.subplots(figsize=(8, 3.2))
     places, wide = np.arange(VOID), 0.8 / len(found)
     for i, (name, values) in enumerate(found.items()):
         heights = np.nan_to_num(np.array(values))
-        panel.bar(places + (i - (len(found) - 1) / 2) * wide, heights, wide, label=name)
+        at = places + (i - (len(found) - 1) / 2) * wide
+        drawn = panel.bar(at, heights, wide, label=name)
+        words = ["–" if np.isnan(value) else f"{value:.2f}" for value in values]
+        panel.bar_label(drawn, words, fontsize=6, padding=1)
     panel.set_xticks(places, NAMES[:VOID], rotation=30, ha="right")
     panel.set_ylabel("intersection over union")
-    panel.set_ylim(0, 1)
+    panel.set_ylim(0, 1.05)
     panel.spines[["top", "right"]].set_visible(False)
-    panel.legend(fontsize=8, frameon=False, loc="lower right")
+    panel.legend(fontsize=8, frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     return as_svg(figure)

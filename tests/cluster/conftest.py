@@ -278,6 +278,7 @@ def small(params: dict[str, Any]) -> dict[str, Any]:
     params["fit_gan"] |= {"image_px": 64, "batch": 4, "epochs": 3, "samples": 1}
     params["fit_feature"]["phases"] = [phase | {"epochs": 2}, phase | {"image_px": 96, "epochs": 1}]
     params["evaluate"]["at"] = [{"image_px": 64, "models": ["generator"]}]
+    params["numbers"] |= {"seeds": [1], "runs": [params["numbers"]["runs"][-1] | {"epochs": 3}]}
     return json.loads(json.dumps(params))
 
 

@@ -1,13 +1,18 @@
 """A submitted job pulls, runs on the nodes, and pushes; a desk gets what it made by a pull."""
 
+import json
 import logging
 import os
 import subprocess
 import zipfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import yaml
 
+from lessons.shown import Shown
 from tests.cluster.conftest import BIN, small
 from tests.test_pipeline import clone
 
@@ -29,15 +34,19 @@ def test_the_upload_is_small_and_holds_no_data(tmp_path):
     assert package.stat().st_size < 1_000_000
 
 
-def test_a_job_runs_what_is_missing_and_a_desk_pulls_what_it_made(cluster, tmp_path):
-    project = clone(tmp_path / "project", small)
-    env = {**cluster.env, "LESSONPIPE_STORAGE": f"s3://lessonpipe/{tmp_path.name}"}
+@dataclass
+class Office:
+    """A project with a remote, whose jobs run on a cluster."""
 
-    def command(*words, at=project, **more):
+    folder: Path
+    env: dict[str, str]
+
+    def command(self, *words: str) -> str:
+        """What a command says there."""
         done = subprocess.run(
             [BIN / words[0], *words[1:]],
-            cwd=at,
-            env={**env, **more},
+            cwd=self.folder,
+            env=self.env,
             capture_output=True,
             text=True,
             timeout=400,
@@ -45,23 +54,47 @@ def test_a_job_runs_what_is_missing_and_a_desk_pulls_what_it_made(cluster, tmp_p
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         return done.stdout
 
-    command("dvc", "remote", "add", "--default", "store", f"s3://lessonpipe/dvc-{tmp_path.name}")
-    job = ["ray", "job", "submit", "--address", cluster.env["DASHBOARD"], "--working-dir", "."]
-    facts = "{env_vars: {LESSONPIPE_STORAGE: '" + env["LESSONPIPE_STORAGE"] + "'}}"
-    (tmp_path / "facts.yaml").write_text(facts)
-    job += ["--runtime-env", str(tmp_path / "facts.yaml"), "--", "python", "-m", "flows", "job"]
-    said = command(*job, "pretrain_generator")
+    def job(self, stage: str) -> str:
+        """What a job says that brings a stage up to date."""
+        facts = {"env_vars": {"LESSONPIPE_STORAGE": self.env["LESSONPIPE_STORAGE"]}}
+        submit = ["ray", "job", "submit", "--address", self.env["DASHBOARD"], "--working-dir", "."]
+        submit += ["--runtime-env-json", json.dumps(facts)]
+        return self.command(*submit, "--", "python", "-m", "flows", "job", stage)
+
+
+@pytest.fixture
+def office(cluster, tmp_path):
+    env = {**cluster.env, "LESSONPIPE_STORAGE": f"s3://lessonpipe/{tmp_path.name}"}
+    made = Office(clone(tmp_path / "project", small), env)
+    remote = f"s3://lessonpipe/dvc-{tmp_path.name}"
+    made.command("dvc", "remote", "add", "--default", "store", remote)
+    return made
+
+
+def test_a_job_runs_what_is_missing_and_a_desk_pulls_what_it_made(office):
+    said = office.job("pretrain_generator")
     assert "pretrain_generator: pushed" in said and "epoch 3" in said
-    assert not (project / "models").exists()
+    assert not (office.folder / "models").exists()
 
-    command("dvc", "repro", "--pull", "pretrain_generator")
-    history = (project / "models/pretrain_generator/history.csv").read_text().splitlines()
+    office.command("dvc", "repro", "--pull", "pretrain_generator")
+    history = (office.folder / "models/pretrain_generator/history.csv").read_text().splitlines()
     assert len(history) == 4
-    assert yaml.safe_load((project / "dvc.lock").read_text())["stages"]["pretrain_generator"]
+    lock = yaml.safe_load((office.folder / "dvc.lock").read_text())
+    assert lock["stages"]["pretrain_generator"]
 
-    said = command(*job, "pretrain_generator")  # a second job finds all of it done
+    said = office.job("pretrain_generator")  # a second job finds all of it done
     assert "epoch" not in said
 
-    assert "numbers_data: pushed" in command(*job, "numbers_data")  # a lesson's stage goes alike
-    command("dvc", "repro", "--pull", "lessons/dvc.yaml:numbers_data")
-    assert (project / "data/numbers/valid.txt").read_text().startswith("xxbos eight thousand one")
+
+def test_a_lesson_trains_in_a_job_and_a_desk_pulls_what_it_learnt(office):
+    said = office.job("numbers")
+    assert "numbers_data: pushed" in said and "numbers: pushed" in said
+    assert not (office.folder / "models").exists()
+
+    said = office.command("dvc", "repro", "--pull", "lessons/dvc.yaml:numbers")
+    assert "Running stage" not in said
+    words = (office.folder / "data/numbers/valid.txt").read_text().split()
+    assert words[:4] == ["xxbos", "eight", "thousand", "one"]
+    learnt = Shown.read(office.folder / "models/numbers").figures[0]
+    (commonest,) = Counter(words).most_common(1)
+    assert learnt.measure == "accuracy" and learnt.mean > commonest[1] / len(words) + 0.2

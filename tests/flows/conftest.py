@@ -42,6 +42,13 @@ if trouble.exists():
 if name == "evaluate":
     from PIL import Image
     Image.effect_noise((2400, 1800), 90).save("grid.jpg", quality=95)
+    Path("lesson").mkdir(exist_ok=True)
+    black, white = Image.new("RGB", (8, 8)), Image.new("RGB", (8, 8), "white")
+    black.save("lesson/film.webp", save_all=True, append_images=[white])
+    Path("lesson/curve.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg' width='40'/>")
+    pictures = [{"file": name, "words": name} for name in ("film.webp", "curve.svg")]
+    shown = {"title": "A lesson", "text": "Learnt.", "figures": [], "pictures": pictures}
+    Path("lesson/shown.json").write_text(json.dumps(shown))
     Path("metrics.json").write_text(json.dumps({"128": {"gan": {"psnr": 31.41592653}}}))
 Path(f".{name}.draft").write_text(f"{start} {time.time()}")
 os.replace(f".{name}.draft", f"{name}.txt")
@@ -53,7 +60,7 @@ stages:
   evaluate:
     cmd: python stage.py evaluate 0
     deps: [b.txt, c.txt, stage.py]
-    outs: [evaluate.txt, grid.jpg]
+    outs: [evaluate.txt, grid.jpg, lesson]
     metrics: [metrics.json: {cache: false}]
   c:
     cmd: python stage.py c ${seconds.c}

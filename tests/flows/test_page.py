@@ -94,3 +94,6 @@ def test_a_person_starts_a_run_watches_it_and_sees_the_grid(settled, page):
     page.see("evaluate-metrics")
     page.click("evaluate-grid")
     assert int(page.get("img[alt='grid.jpg']").get_attribute("naturalWidth")) > 800
+    (curve,) = settled.artifacts("evaluate-curve")
+    page.browser.get(f"{settled.url}/artifacts/artifact/{curve['id']}")
+    assert int(page.get("img[alt='curve.svg']").get_attribute("naturalWidth")) == 40

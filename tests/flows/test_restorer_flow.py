@@ -1,3 +1,5 @@
+import base64
+import io
 import json
 import shutil
 import signal
@@ -5,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 pytestmark = pytest.mark.slow
 
@@ -51,11 +54,25 @@ def test_what_a_stage_says_reaches_its_log_line_by_line(finished):
 def test_pictures_and_measures_show_as_artifacts_once(finished):
     project, run, again = finished
     made = artifacts(project, run)
-    assert set(made) == {"evaluate-grid", "evaluate-metrics"}
+    assert set(made) == {f"evaluate-{name}" for name in ("grid", "metrics", "film", "curve")}
     assert made["evaluate-grid"].startswith("![grid.jpg](data:image/jpeg;base64,")
     assert (project.folder / "grid.jpg").stat().st_size > 500_000 > len(made["evaluate-grid"])
     assert json.loads(made["evaluate-metrics"]) == [{"measure": "128 gan psnr", "value": 31.4159}]
     assert artifacts(project, again) == {}  # the same are shown already
+
+
+def test_what_a_lessons_folder_shows_is_among_them(finished):
+    project, run, _ = finished
+    made = artifacts(project, run)
+    curve = inside(made["evaluate-curve"], "![curve.svg](data:image/svg+xml;base64,")
+    assert curve == (project.folder / "lesson/curve.svg").read_bytes()
+    film = inside(made["evaluate-film"], "![film.webp](data:image/jpeg;base64,")
+    assert Image.open(io.BytesIO(film)).getpixel((4, 4)) == (255, 255, 255)  # as it ends
+
+
+def inside(markdown: str, start: str) -> bytes:
+    assert markdown.startswith(start)
+    return base64.b64decode(markdown.removeprefix(start).removesuffix(")"))
 
 
 def artifacts(project, run) -> dict[str, str]:

@@ -369,6 +369,12 @@ def test_a_film_shows_sheets_from_the_first_to_the_last_and_runs_for_ever(count,
         assert np.abs(off).mean() < 12
 
 
+def test_the_critics_estimate_is_said_to_shrink_only_when_it_does():
+    down, up = ([{"train_critic_loss": -value} for value in course] for course in ((9, 2), (2, 9)))
+    assert pictures.course(down) == "it shrinks: 9 in the first epoch, 2 in the last"
+    assert pictures.course(up) == "it does not shrink: 2 in the first epoch, 9 in the last"
+
+
 def test_a_sheet_has_the_pictures_in_rows():
     made = torch.arange(16, dtype=torch.uint8).view(16, 1, 1, 1).expand(16, 3, 4, 4)
     sheet = np.asarray(pictures.sheet(made))

@@ -17,6 +17,7 @@ from torch import nn
 from lessonpipe.errors import UserError
 from lessons.digits import data, learn, nets, pictures
 from lessons.shown import Shown
+from tasks import digits_data
 from tests.conftest import ROOT
 
 
@@ -52,7 +53,9 @@ def test_a_pickle_that_would_call_something_is_refused():
         data.Arrays(io.BytesIO(pickle.dumps(Evil()))).load()
 
 
-def test_the_usual_address_gives_the_same_digits_as_their_idx_files(serve, tmp_path, monkeypatch):
+@pytest.fixture
+def web(serve, monkeypatch):
+    """Few digits, and an address that has them in the usual four files."""
     rng = np.random.default_rng(0)
     arrays = {
         "train_x": rng.integers(0, 256, (9, 28, 28), dtype=np.uint8),
@@ -60,16 +63,32 @@ def test_the_usual_address_gives_the_same_digits_as_their_idx_files(serve, tmp_p
         "valid_x": rng.integers(0, 256, (4, 28, 28), dtype=np.uint8),
         "valid_y": rng.integers(0, 10, 4, dtype=np.uint8),
     }
-    for part, values in arrays.items():
-        body = idx_bytes(values)
-        server = serve(body=body)
-        name, _ = data.FILES[part]
-        only = {part: (name, hashlib.md5(body).hexdigest())}
-        monkeypatch.setattr(data, "FILES", only)
-        monkeypatch.setenv("LESSONPIPE_MNIST_URL", server.url.rsplit("/", 1)[0])
-        found = data.from_web(tmp_path)
-        assert found[part].numpy().tolist() == values.tolist()
-        monkeypatch.undo()
+    bodies = {data.FILES[part][0]: idx_bytes(values) for part, values in arrays.items()}
+    address = serve(body=bodies).url.rpartition("/")[0]
+    monkeypatch.setenv("LESSONPIPE_MNIST_URL", f"{address}/")
+    return arrays, bodies
+
+
+def test_the_stage_fetches_the_digits_of_the_usual_address(web, tmp_path, monkeypatch):
+    arrays, bodies = web
+    for part, (name, _) in data.FILES.items():
+        monkeypatch.setitem(data.FILES, part, (name, hashlib.md5(bodies[name]).hexdigest()))
+    monkeypatch.chdir(tmp_path)
+    digits_data.run(digits_data.Params(source="web"))
+    found = data.load(Path("data/digits"))
+    assert {part: values.tolist() for part, values in found.items()} == {
+        part: values.tolist() for part, values in arrays.items()
+    }
+    assert {file.name for file in Path(".lessonpipe/downloads").iterdir()} == set(bodies)
+
+
+def test_files_at_that_address_that_are_not_mnists_are_refused_at_the_door(web, tmp_path, door):
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"digits_data": {"source": "web"}}))
+    done = door("tasks", "digits_data")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("digits_data: http://127.0.0.1:")
+    assert "not f68b3c2dcbeaaa9fbdd348bbdeb94873, twice" in done.stderr  # as published
+    assert not (tmp_path / "data/digits").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"no gzip", gzip.compress(b"\0\0\x08"), idx_bytes(

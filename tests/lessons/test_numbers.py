@@ -1,5 +1,6 @@
 """Human numbers: the text, its streams, the networks, and counting on."""
 
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -245,6 +246,26 @@ def test_counting_on_gives_as_many_words_as_asked_for(untaught, door):
     done = door("lessons.numbers", "two hundred ninety", "--words", 7)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.replace(",", " ,").split()) == 7
+
+
+def test_the_command_counts_on_and_says_how_to_train_a_model_that_is_not_there(
+    untaught, door, tmp_path
+):
+    words = ("two hundred", "ninety", "--words", 7)
+    done = door("lessonpipe.cli", "count", *words)
+    assert done.returncode == 0, done.stderr
+    meant = go_on(load(untaught), ["two", "hundred", "ninety"], at_most=7)
+    assert done.stdout.strip() == " ".join(meant).replace(" ,", ",")
+    shutil.rmtree(untaught)
+    untrained = door("lessonpipe.cli", "count", *words)
+    assert (untrained.returncode, untrained.stdout) == (2, "")
+    assert untrained.stderr == (
+        "lessonpipe: models/numbers is not a model folder; "
+        "run `dvc repro lessons/dvc.yaml:numbers`\n"
+    )
+    shutil.rmtree(tmp_path / "lessons")
+    elsewhere = door("lessonpipe.cli", "count", *words)
+    assert elsewhere.returncode == 2 and "run it in the project's folder" in elsewhere.stderr
 
 
 @pytest.mark.parametrize("prompt", ["two hundred and ninety", "zwei", "xxpad one"])

@@ -44,6 +44,15 @@ def test_the_page_has_every_figure_beside_the_lessons_and_every_picture_inside(
     assert told == {"mean": 0.985, "low": 0.98, "high": 0.99, "lesson": 0.9864, "seconds": 8.0}
 
 
+def test_what_a_figure_is_the_mean_of_is_a_metric_and_no_line_of_the_table():
+    parts = {"Sky": 0.123456, "Road": 0.5}
+    figure = Figure(system="a", measure="mean IoU", values=[0.31], parts=parts)
+    shown = Shown(title="Streets", text="", figures=[figure], pictures=[])
+    told = page.metrics(shown)["a"]["mean IoU"]
+    assert told == {"mean": 0.31, "parts": {"Sky": 0.12346, "Road": 0.5}}
+    assert "Sky" not in page.row(figure)
+
+
 def test_a_lesson_that_has_not_run_is_named_with_its_command(left, door, tmp_path):
     (left / "shown.json").unlink()
     done = door("tasks", "lessons")
@@ -52,11 +61,11 @@ def test_a_lesson_that_has_not_run_is_named_with_its_command(left, door, tmp_pat
     assert not (tmp_path / "reports").exists()
 
 
-def test_one_value_has_no_interval_and_no_figure_of_the_lesson_is_a_dash():
+def test_one_value_is_said_to_be_of_one_run_and_no_figure_of_the_lesson_is_a_dash():
     row = page.row(Figure(system="a", measure="b", values=[1.5], goal=2))
-    assert (
-        row == "<tr><td>a</td><td>b</td><td>–<small>goal 2</small></td><td>1.5</td><td>–</td></tr>"
-    )
+    cells = ["a", "b", "–<small>goal 2</small>", "1.5<small>one run</small>", "–"]
+    assert row == "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+    assert "one run" not in page.row(FIGURE)
 
 
 def test_a_number_changed_in_one_lesson_makes_that_lesson_alone_run_again():

@@ -3,6 +3,8 @@
 import hashlib
 import io
 import json
+import re
+import socket
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from lessons.streets.nets import Segmenter
 from lessons.streets.scenes import scene
 from lessons.streets.segment import segment
 from tasks import streets, streets_data
+from tasks.__main__ import main
 from tasks.params import load
 from tests.conftest import ROOT
 from tests.server import Serve
@@ -242,10 +245,23 @@ def test_camvid_is_fetched_from_a_server_checked_and_unpacked(
     assert out.is_dir(), "what was there before stays"
 
 
-def test_without_a_network_the_cure_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LESSONPIPE_STREETS_URL", "http://127.0.0.1:9/a.zip")
-    assert camvid.archive().url.endswith("a.zip") and camvid.archive().digest
-    assert "source: scenes" in camvid.archive().cure and "STREETS_URL" in camvid.archive().cure
+def test_without_a_network_the_cure_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as closed:  # bound, and nobody listens
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/a.zip"
+        monkeypatch.setenv("LESSONPIPE_STREETS_URL", url)
+        monkeypatch.setenv("LESSONPIPE_DETACHED", "1")
+        monkeypatch.setattr("lessonpipe.data.fetch.time.sleep", lambda seconds: None)
+        monkeypatch.chdir(tmp_path)
+        section = PARAMS["streets_data"] | {"source": "camvid"}
+        Path("params.yaml").write_text(yaml.safe_dump({"seed": 1, "streets_data": section}))
+        assert main(["streets_data"]) == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith(f"streets_data: cannot fetch {url} (") and "refused" in told
+    assert "`source: scenes`" in told and "a mirror in LESSONPIPE_STREETS_URL" in told
+    assert not Path("data/streets").exists()
 
 
 @pytest.mark.parametrize(
@@ -322,8 +338,15 @@ def test_colours_differ_and_lie_over_the_photo() -> None:
     photo = Image.new("RGB", (4, 3), (100, 100, 100))
     drawn = np.asarray(pictures.overlay(photo, labels, 0.5)).reshape(12, 3)
     assert np.abs(drawn - (np.array(COLOURS) + 100) / 2).max() <= 1
-    svg = pictures.bars({"a": [0.5] * 11, "b": [float("nan")] * 11})
-    assert svg.startswith("<svg") and svg == pictures.bars({"a": [0.5] * 11, "b": [0.0] * 11})
+
+
+def test_the_bars_have_their_numbers_and_a_class_that_is_nowhere_has_none() -> None:
+    found = {"a": [0.25] * 10 + [1.0], "b": [0.5] * 10 + [float("nan")]}
+    svg = pictures.bars(found)
+    assert svg.startswith("<svg") and svg == pictures.bars(found)
+    said = re.findall("<!-- (.+) -->", svg)  # of each text, before its outlines
+    numbers = [said.count(words) for words in ("0.25", "0.50", "1.00", "–")]
+    assert numbers == [10, 10, 1, 1]
 
 
 def test_any_photo_is_segmented_at_its_own_size(tmp_path: Path, door: Any) -> None:
@@ -387,5 +410,8 @@ def test_a_short_training_learns_more_than_the_commonest_class(tmp_path: Path) -
     assert len(rows) == 9 and "valid_accuracy" in rows[0]
     last = dict(zip(rows[0].split(","), rows[-1].split(","), strict=True))
     assert float(last["valid_accuracy"]) == pytest.approx(ours["values"][0], abs=2e-3)
+    mean = found[streets.SYSTEMS["pretrained"], "mean IoU"]
+    assert set(mean["parts"]) <= set(NAMES[:VOID]) and not ours["parts"]
+    assert np.mean(list(mean["parts"].values())) == pytest.approx(mean["values"][0])
     photo = Image.open(data / "valid/0.png")
     assert segment(photo, tmp_path / "streets").shape == (96, 128)
