@@ -8,6 +8,7 @@ from lessonpipe.files import read_json, write_json
 from lessonpipe.settings import Strict
 
 FILE = "shown.json"
+PIPELINE = "lessons/dvc.yaml:"  # before a lesson's name, for DVC
 
 
 class Figure(Strict):

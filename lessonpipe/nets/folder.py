@@ -38,14 +38,17 @@ def write_model(
     )
 
 
-def read_about(folder: Path) -> dict[str, Any]:
-    """The JSON of a model folder. Raises `MissingError` when there is none."""
+def read_about(folder: Path, pipeline: str = "") -> dict[str, Any]:
+    """The JSON of a model folder, which the stage of its name in `pipeline` makes.
+
+    Raises `MissingError` when there is none.
+    """
     path = Path(folder) / "model.json"
     if not path.is_file():
         stage = Path(folder).name
         raise MissingError(
             f"{folder} is not a model folder (it has no model.json); "
-            f"run `dvc repro {stage}` first, or name another with --model"
+            f"run `dvc repro {pipeline}{stage}` first, or name another with --model"
         )
     try:
         about = read_json(path)

@@ -11,6 +11,7 @@ from lessonpipe.nets.folder import fill_in, read_about
 from lessons.bedrooms.nets import NoiseGenerator
 from lessons.bedrooms.pictures import sheet
 from lessons.bedrooms.wgan import drawn, samples
+from lessons.shown import PIPELINE
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -33,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def load(folder: Path) -> NoiseGenerator:
     """The generator of a model folder. Raises `UserError` when it is of something else."""
-    about = read_about(folder)
+    about = read_about(folder, PIPELINE)
     if about["kind"] != "bedrooms":
         raise UserError(f"{folder} holds a {about['kind']} model, but one of bedrooms is needed")
     return fill_in(folder, NoiseGenerator(**about["build"]))

@@ -7,23 +7,20 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from lessonpipe.errors import MissingError, UserError
+from lessonpipe.errors import UserError
 from lessonpipe.nets.folder import fill_in, read_about
 from lessons.numbers.build import build
 from lessons.numbers.data import as_ids
 from lessons.numbers.learn import answers_once
 from lessons.numbers.words import COMMA, START, WORDS, spell
+from lessons.shown import PIPELINE
 
 LONGEST = 8  # words of a number, and a comma
 
 
 def load(folder: Path) -> nn.Module:
     """The network of a model folder. Raises `UserError` when it holds none of numbers."""
-    if not (folder / "model.json").is_file():
-        raise MissingError(
-            f"{folder} is not a model folder; run `dvc repro lessons/dvc.yaml:numbers`"
-        )
-    about = read_about(folder)
+    about = read_about(folder, PIPELINE)
     if about["kind"] != "numbers":
         raise UserError(f"{folder} holds a {about['kind']}, but a model of numbers is needed here")
     try:

@@ -12,6 +12,7 @@ from lessonpipe.errors import UserError
 from lessonpipe.nets.folder import fill_in, read_about
 from lessonpipe.restorer import pad_to_grid
 from lessonpipe.train.place import Place, Precision
+from lessons.shown import PIPELINE
 from lessons.streets.learn import answer
 from lessons.streets.nets import Segmenter
 
@@ -21,7 +22,7 @@ KIND = "segmenter"
 
 def load_segmenter(folder: Path = MODEL) -> Segmenter:
     """Build the network of a model folder and fill in its weights."""
-    about = read_about(folder)
+    about = read_about(folder, PIPELINE)
     if about["kind"] != KIND:
         raise UserError(f"{folder} holds a {about['kind']}, but a {KIND} is needed here")
     return fill_in(folder, Segmenter(pretrained=False, **about["build"]))

@@ -260,8 +260,8 @@ def test_the_command_counts_on_and_says_how_to_train_a_model_that_is_not_there(
     untrained = door("lessonpipe.cli", "count", *words)
     assert (untrained.returncode, untrained.stdout) == (2, "")
     assert untrained.stderr == (
-        "lessonpipe: models/numbers is not a model folder; "
-        "run `dvc repro lessons/dvc.yaml:numbers`\n"
+        "lessonpipe: models/numbers is not a model folder (it has no model.json); "
+        "run `dvc repro lessons/dvc.yaml:numbers` first, or name another with --model\n"
     )
     shutil.rmtree(tmp_path / "lessons")
     elsewhere = door("lessonpipe.cli", "count", *words)

@@ -361,7 +361,7 @@ def test_any_photo_is_segmented_at_its_own_size(tmp_path: Path, door: Any) -> No
     done = door("lessons.streets", "a.png", "-o", "out.jpg", "--model", "model")
     assert done.returncode == 0 and Image.open(tmp_path / "out.jpg").width == 101
     done = door("lessons.streets", "a.png", "--model", "none")
-    assert done.returncode == 2 and "not a model folder" in done.stderr
+    assert done.returncode == 2 and "run `dvc repro lessons/dvc.yaml:none`" in done.stderr
 
 
 def test_without_data_the_stage_says_what_to_run(tmp_path: Path) -> None:
