@@ -50,11 +50,11 @@ def gate() -> None:
     verdict = promote.promote()
     current = promote.IN_SERVICE.resolve().name
     lines = [f"**{current} is in service.**"]
-    if verdict is not None:
-        lines += [f"- {reason}" for reason in verdict.reasons or ["the new model is better"]]
+    lines += [f"- {reason}" for reason in verdict.reasons or ["the new model is better"]]
+    if verdict.differences:
         lines += ["", "| measure | difference | 95 % |", "|---|---|---|"]
-        for name, d in verdict.differences.items():
-            lines.append(f"| {name} | {d.mean:+.3f} | {d.low:+.3f}…{d.high:+.3f} |")
+    for name, d in verdict.differences.items():
+        lines.append(f"| {name} | {d.mean:+.3f} | {d.low:+.3f}…{d.high:+.3f} |")
     create_markdown_artifact("\n".join(lines), "promotion", "The last decision")
 
 
