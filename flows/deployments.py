@@ -20,6 +20,7 @@ from pydantic import Field
 
 from flows.restorer import alone_here, restorer
 from lessonpipe.errors import UserError
+from lessonpipe.in_service import IN_SERVICE
 
 Name = Annotated[str, Field(min_length=1)]
 
@@ -45,10 +46,10 @@ def nightly(
 @task(task_run_name="promote", cache_policy=NO_CACHE)
 def gate() -> None:
     """Judge the new model; the decision is an artifact."""
-    from flows import promote
+    from flows.promote import promote
 
-    verdict = promote.promote()
-    current = promote.IN_SERVICE.resolve().name
+    verdict = promote()
+    current = IN_SERVICE.resolve().name
     lines = [f"**{current} is in service.**"]
     lines += [f"- {reason}" for reason in verdict.reasons or ["the new model is better"]]
     if verdict.differences:
