@@ -8,6 +8,7 @@
     python -m flows recipes [NAME ...]        each recipe tried, and docs/recipes.md
     python -m flows promote [--rollback]      a new model into service, if it is better
     python -m flows job [STAGE ...]           in a submitted Ray job: pull, run, push
+    python -m flows notify URL                POST there when a run of the server's fails
 
 Exit codes: 0 done, 1 a stage failed, 2 something the person can mend, 130 interrupted.
 """
@@ -87,6 +88,10 @@ def _parser() -> argparse.ArgumentParser:
     batch.add_argument("stages", nargs="*", metavar="STAGE", help="default: all of the restorer")
     batch.set_defaults(do=job)
 
+    hook = commands.add_parser("notify", help="POST to an address when a run of the server's fails")
+    hook.add_argument("url", metavar="URL", help="such as https://hooks.example/x")
+    hook.set_defaults(do=notify)
+
     gate = commands.add_parser("promote", help="put the new model into service if it is better")
     gate.add_argument("--rollback", action="store_true", help="go back to the one before")
     gate.set_defaults(do=promote)
@@ -126,6 +131,16 @@ def promote(args: argparse.Namespace) -> int:
     return 0
 
 
+def notify(args: argparse.Namespace) -> int:
+    """Let the server that PREFECT_API_URL names tell of runs that fail."""
+    _named_server()
+    from flows.notify import when_a_run_fails
+
+    when_a_run_fails(args.url)
+    print(f"{os.environ['PREFECT_API_URL']} posts to {args.url} when a run fails")
+    return 0
+
+
 def run(args: argparse.Namespace) -> int:
     """One run, on PREFECT_API_URL's server, else the page's in this folder, else a short one."""
     stages.wanted(stages.read(), args.stages)  # complain at once
@@ -157,8 +172,7 @@ def ui(args: argparse.Namespace) -> int:
 
 def serve(args: argparse.Namespace) -> int:
     """Take runs from the server that PREFECT_API_URL names; trainings wait for each other."""
-    if not os.environ.get("PREFECT_API_URL"):
-        raise UserError("set PREFECT_API_URL to a Prefect server, or start one: python -m flows ui")
+    _named_server()
     schedule = _schedule(args)
     import prefect
     from prefect.deployments.runner import EntrypointType  # type: ignore[attr-defined]
@@ -184,6 +198,13 @@ def serve(args: argparse.Namespace) -> int:
             asked["stages"]["items"]["enum"] = list(stages.read())
     prefect.serve(*served, limit=4, print_starting_message=False)
     return 0
+
+
+def _named_server() -> None:
+    """Raise `UserError` when PREFECT_API_URL names none; else make Prefect's home."""
+    if not os.environ.get("PREFECT_API_URL"):
+        raise UserError("set PREFECT_API_URL to a Prefect server, or start one: python -m flows ui")
+    server.HOME.mkdir(parents=True, exist_ok=True)
 
 
 def _leashed(words: list[str], url: str) -> int:

@@ -20,6 +20,7 @@ from pydantic import Field
 
 from flows.restorer import alone_here, restorer
 from lessonpipe.errors import UserError
+from lessonpipe.in_service import IN_SERVICE
 
 Name = Annotated[str, Field(min_length=1)]
 
@@ -45,16 +46,16 @@ def nightly(
 @task(task_run_name="promote", cache_policy=NO_CACHE)
 def gate() -> None:
     """Judge the new model; the decision is an artifact."""
-    from flows import promote
+    from flows.promote import promote
 
-    verdict = promote.promote()
-    current = promote.IN_SERVICE.resolve().name
+    verdict = promote()
+    current = IN_SERVICE.resolve().name
     lines = [f"**{current} is in service.**"]
-    if verdict is not None:
-        lines += [f"- {reason}" for reason in verdict.reasons or ["the new model is better"]]
+    lines += [f"- {reason}" for reason in verdict.reasons or ["the new model is better"]]
+    if verdict.differences:
         lines += ["", "| measure | difference | 95 % |", "|---|---|---|"]
-        for name, d in verdict.differences.items():
-            lines.append(f"| {name} | {d.mean:+.3f} | {d.low:+.3f}…{d.high:+.3f} |")
+    for name, d in verdict.differences.items():
+        lines.append(f"| {name} | {d.mean:+.3f} | {d.low:+.3f}…{d.high:+.3f} |")
     create_markdown_artifact("\n".join(lines), "promotion", "The last decision")
 
 

@@ -26,7 +26,9 @@ def when_a_run_fails(url: str) -> None:
     Raises `UserError` when `url` is no http address.
     """
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc:
-        raise UserError(f"--notify {url!r}: it must be an address such as https://hooks.example/x")
+        raise UserError(
+            f"{url!r} is no address to notify; give one such as https://hooks.example/x"
+        )
     block = Webhook(url=url, headers={"Content-Type": "application/json"})
     document = block.save("a-run-failed", overwrite=True)
     automation = Automation(

@@ -24,12 +24,12 @@ from lessonpipe import lineage
 from lessonpipe.data.manifest import Manifest
 from lessonpipe.errors import UserError
 from lessonpipe.files import append_line, whole_folder, write_json, write_whole
+from lessonpipe.in_service import IN_SERVICE
 from lessonpipe.report.gate import Verdict, judge
 from lessonpipe.settings import Strict
 from tasks import evaluate, params
 
 NAME = "restorer"
-IN_SERVICE = Path("models/in-service")
 VERSIONS = Path("models/versions")
 LOG = VERSIONS / "log.jsonl"  # who went into service, in order
 PAGE = Path("reports/promotion.html")
@@ -46,30 +46,34 @@ class Params(Strict):
     allowed: dict[str, float]
 
 
-def promote() -> Verdict | None:
+def promote() -> Verdict:
     """Compare the new model with the one in service, and promote it if it is better.
 
-    Nothing in service: the first model is promoted, and the answer is None. The decision, figures
-    and pictures are written to `reports/promotion.html`.
+    Nothing in service: the first model is promoted. The decision is written to
+    `reports/promotion.html`, with figures and pictures where there was anything to compare.
     """
     p = params.load(Params, "promote")
     lineage.of_model(p.model)  # complain at once
-    if not IN_SERVICE.exists():
-        version = _enter(p.model, "the first")
-        print(f"{version} is in service: there was none before")
-        return None
-    if _weights(p.model) == _weights(IN_SERVICE):
-        print(f"not promoted: {p.model} is {IN_SERVICE.resolve().name}, which is in service")
-        return Verdict(False, ["it is the model in service"], {})
-    verdict, grid = compare(p)
-    before = lineage.of_model(IN_SERVICE)
-    entered = _enter(p.model, "promoted") if verdict.better else None
+    before = lineage.of_model(IN_SERVICE) if IN_SERVICE.exists() else None
+    verdict, grid = decide(p, before)
+    entered = _enter(p.model, "promoted" if before else "the first") if verdict.better else None
     write_whole(PAGE, page(p, verdict, grid, before, entered))
     if entered:
         shutil.copyfile(PAGE, VERSIONS / entered / PAGE.name)
-    print(f"{entered} is in service" if entered else f"not promoted: {'; '.join(verdict.reasons)}")
+    why = f": {'; '.join(verdict.reasons)}" if verdict.reasons else ""
+    print(f"{entered} is in service{why}" if entered else f"not promoted{why}")
     print(f"look at {PAGE}")
     return verdict
+
+
+def decide(p: Params, before: dict[str, Any] | None) -> tuple[Verdict, Any]:
+    """The verdict, and pictures; None where there is nothing to compare."""
+    if before is None:
+        return Verdict(True, ["there was none before"], {}), None
+    if before["weights"] == lineage.of_model(p.model)["weights"]:
+        same = f"{p.model} is {IN_SERVICE.resolve().name}, the model in service"
+        return Verdict(False, [same], {}), None
+    return compare(p)
 
 
 def compare(p: Params) -> tuple[Verdict, Any]:
@@ -156,38 +160,45 @@ def _git(*words: str) -> str:
     return done.stdout.strip()
 
 
-def _weights(folder: Path) -> Any:
-    return lineage.of_model(folder)["weights"]
-
-
 def page(
-    p: Params, verdict: Verdict, grid: Any, before: dict[str, Any], version: str | None
+    p: Params, verdict: Verdict, grid: Any, before: dict[str, Any] | None, version: str | None
 ) -> str:
-    """The decision, why, the figures and the pictures."""
-    from lessonpipe.report.style import STYLE, shown
+    """The decision, why, and the figures and the pictures if there are any."""
+    from lessonpipe.report.style import STYLE
 
     said = f"{version} went into service" if version else "not promoted"
+    reasons = verdict.reasons or [
+        f"{p.measure} is surely better, and nothing is worse than allowed"
+    ]
+    made = {"in service": before, "new": lineage.of_model(p.model)}
+    about = json.dumps({k: _short(v) for k, v in made.items() if v}, indent=2)
+    return "\n".join(
+        [
+            "<!doctype html><html lang=en><meta charset=utf-8><title>promotion</title>",
+            f"<style>{STYLE}</style><h1>{said}</h1>",
+            *(f"<p>{html.escape(reason)}</p>" for reason in reasons),
+            *(_compared(p, verdict, grid) if grid else []),
+            f"<h2>What they were made of</h2><pre>{html.escape(about)}</pre>",
+            f"<pre>{html.escape(json.dumps(asdict(verdict), indent=2))}</pre>",
+        ]
+    )
+
+
+def _compared(p: Params, verdict: Verdict, grid: Any) -> list[str]:
+    from lessonpipe.report.style import shown
+
     rows = "".join(
         f"<tr><td>{html.escape(name)}</td><td>{d.mean:+.3f}</td><td>{d.low:+.3f}…{d.high:+.3f}</td>"
         f"<td>{p.allowed.get(name, '–')}</td></tr>"
         for name, d in verdict.differences.items()
     )
-    made = {"in service": before, "new": lineage.of_model(p.model)}
-    about = html.escape(json.dumps({k: _short(v) for k, v in made.items()}, indent=2))
-    return "\n".join(
-        [
-            "<!doctype html><html lang=en><meta charset=utf-8><title>promotion</title>",
-            f"<style>{STYLE}</style><h1>{said}</h1>",
-            "".join(f"<p>{html.escape(reason)}</p>" for reason in verdict.reasons),
-            "<div class=wide><table><caption>new minus in service, turned so that more is better; "
-            "means over photos, 95 % bootstrap</caption><tr><th></th><th>difference</th>"
-            f"<th>interval</th><th>may be worse by</th></tr>{rows}</table></div>",
-            f"<h2>Pictures at {p.image_px}</h2>",
-            shown(grid.picture(), "crappy, in service, new, photo"),
-            f"<h2>What they were made of</h2><pre>{about}</pre>",
-            f"<pre>{html.escape(json.dumps(asdict(verdict), indent=2))}</pre>",
-        ]
-    )
+    return [
+        "<div class=wide><table><caption>new minus in service, turned so that more is better; "
+        "means over photos, 95 % bootstrap</caption><tr><th></th><th>difference</th>"
+        f"<th>interval</th><th>may be worse by</th></tr>{rows}</table></div>",
+        f"<h2>Pictures at {p.image_px}</h2>",
+        shown(grid.picture(), "crappy, in service, new, photo"),
+    ]
 
 
 def _short(known: dict[str, Any]) -> dict[str, Any]:

@@ -13,10 +13,9 @@ import yaml
 from lessonpipe import __version__, lineage
 from lessonpipe.data.photos import open_photo
 from lessonpipe.errors import LessonpipeError, PictureError, UserError
+from lessonpipe.in_service import default_model
 from lessonpipe.progress import bar
 from lessonpipe.targets import plan, save
-
-IN_SERVICE = Path("models/in-service")  # what was promoted: docs/service.md
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,7 +58,7 @@ def _add_restore(commands: Any) -> None:
     one.add_argument(
         "--model",
         type=Path,
-        default=IN_SERVICE if (IN_SERVICE / "model.json").is_file() else Path("models/fit_feature"),
+        default=default_model(),
         metavar="FOLDER",
         help="model folder (default: models/in-service if there is one, or models/fit_feature)",
     )

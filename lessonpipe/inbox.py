@@ -57,13 +57,13 @@ def _new(
     settled: float,
     tell: Callable[[str], None],
 ) -> Iterator[Seen]:
-    known = {(seen.name, seen.sha256) for seen in ledger(outbox)}
+    known = {seen.name: seen.sha256 for seen in ledger(outbox)}  # of each name the last
     waiting = []
     for source, target in plan([str(inbox)], outbox).items():
         if time.time() - source.stat().st_mtime < settled:
             continue  # the next run's
         digest = hashlib.sha256(source.read_bytes()).hexdigest()
-        if (_name(target, outbox), digest) not in known:
+        if known.get(_name(target, outbox)) != digest:
             waiting.append((source, target, digest))
     if not waiting:
         return

@@ -1,7 +1,7 @@
 """Where a model and a restored picture come from: commit, params, data, measures.
 
-A stage stamps its model's `model.json`; a restored picture says which model made it in the EXIF
-tag `Software`, where programs say that they made a picture.
+A stage stamps its model's `model.json`; a restored picture says the same of the model that made
+it in the EXIF tag `Software`, where programs say that they made a picture.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ def commit() -> str:
     """
     if told := os.environ.get("LESSONPIPE_COMMIT"):
         return told
-    code = ["lessonpipe", "tasks", "my_steps.py", "params.yaml", "dvc.yaml"]
+    code = ["lessonpipe", "lessons", "tasks", "my_steps.py", "params.yaml", "dvc.yaml"]
     try:
         head = _git("rev-parse", "--short=10", "HEAD")
         changed = _git("status", "--porcelain", "--untracked-files=no", "--", *code)
@@ -67,15 +67,13 @@ def of_model(folder: Path) -> dict[str, Any]:
 
 
 def note(folder: Path) -> str:
-    """One line for a picture that this model restores."""
-    known = of_model(folder)
-    short = {key: known[key] for key in ("model", "weights", "commit", "inputs") if key in known}
-    return f"{MAKER} {json.dumps(short)}"
+    """One line for a picture that this model restores: all that is known of the model."""
+    return f"{MAKER} {json.dumps(of_model(folder), separators=(',', ':'))}"
 
 
 def with_source(noted: str, sha256: str) -> str:
     """The same line, which also says what bytes the picture was restored from."""
-    return f"{noted[:-1]}, {json.dumps('source')}: {json.dumps(sha256)}}}"
+    return f"{noted[:-1]},{json.dumps('source')}:{json.dumps(sha256)}}}"
 
 
 def exif(source: Path, software: str | None) -> bytes:

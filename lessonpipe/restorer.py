@@ -12,19 +12,18 @@ from torch import Tensor
 from lessonpipe.data.photos import MAX_PIXELS, to_rgb
 from lessonpipe.data.pictures import to_picture, to_tensor
 from lessonpipe.errors import UserError
+from lessonpipe.in_service import default_model
 from lessonpipe.nets.folder import load_generator
 from lessonpipe.nets.generator import fold_weight_norm
 from lessonpipe.train.place import Place, Precision
-
-MODEL = Path("models/fit_feature")
 
 
 class Restorer:
     """A generator that is ready: loaded once, used for any number of pictures."""
 
-    def __init__(self, model: str | Path = MODEL, *, precision: Precision = "auto") -> None:
+    def __init__(self, model: str | Path | None = None, *, precision: Precision = "auto") -> None:
         self.place = Place.here(precision)
-        net = load_generator(Path(model))
+        net = load_generator(Path(model or default_model()))
         self.grid = net.grid
         self.net = self.place.ready(fold_weight_norm(net)).requires_grad_(False)
 
@@ -87,15 +86,16 @@ def _restorer(model: str, changed: int) -> Restorer:
 
 def restore(
     image: Image.Image,
-    model: str | Path = MODEL,
+    model: str | Path | None = None,
     *,
     scale: float = 1.0,
     size: tuple[int, int] | None = None,
 ) -> Image.Image:
     """Restore one picture with a model folder, which stays loaded until its weights change.
 
-    See `Restorer.__call__` for `scale` and `size`.
+    By default it is the model in service, or else models/fit_feature. See `Restorer.__call__` for
+    `scale` and `size`.
     """
-    weights = Path(model).resolve() / "model.safetensors"
+    weights = Path(model or default_model()).resolve() / "model.safetensors"
     changed = weights.stat().st_mtime_ns if weights.is_file() else 0
     return _restorer(str(weights.parent), changed)(image, scale=scale, size=size)

@@ -16,6 +16,7 @@ PLUMBING = {
     "lessonpipe/cluster/train.py",
     "lessonpipe/errors.py",
     "lessonpipe/files.py",
+    "lessonpipe/in_service.py",
     "lessonpipe/lineage.py",
     "lessonpipe/parcel.py",
     "lessonpipe/progress.py",

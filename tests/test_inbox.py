@@ -46,6 +46,18 @@ def test_each_picture_is_restored_once_and_again_when_it_was_changed(
     assert new(inbox, model) == []
 
 
+def test_a_file_that_is_what_it_was_before_is_restored_again(inbox: Path, model: Path) -> None:
+    first = (inbox / "a.jpg").read_bytes()
+    new(inbox, model)
+    made = (inbox.parent / "out/a.jpg").read_bytes()
+    make_picture(40, 30, seed=9).save(inbox / "a.jpg")
+    new(inbox, model)
+    (inbox / "a.jpg").write_bytes(first)
+    assert names(new(inbox, model)) == {"a.jpg"}
+    assert (inbox.parent / "out/a.jpg").read_bytes() == made
+    assert new(inbox, model) == []
+
+
 def test_a_file_that_is_still_being_written_is_left_for_later(inbox: Path, model: Path) -> None:
     os.utime(inbox / "a.jpg", (time.time() - 60,) * 2)
     assert names(new(inbox, model, settled=30)) == {"a.jpg"}

@@ -1,6 +1,7 @@
 """A restored picture, and a model folder, say what they were made of."""
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -23,6 +24,9 @@ def stamped(model: Path, tmp_path: Path) -> Path:
     folder.mkdir()
     for name in ("model.json", "model.safetensors"):
         (folder / name).write_bytes((model / name).read_bytes())
+    about = json.loads((folder / "model.json").read_text())
+    about["about"] = {"stage": "small", "valid_psnr": 25.5}
+    (folder / "model.json").write_text(json.dumps(about))
     (tmp_path / "pairs").mkdir()
     (tmp_path / "pairs" / "manifest.json").write_text("{}")
     lineage.stamp(folder, {"loss": "mse"}, {"pairs": tmp_path / "pairs"})
@@ -54,14 +58,30 @@ def test_a_picture_says_which_model_restored_it_and_keeps_what_the_camera_noted(
     assert main(["lineage", str(stamped)]) == 0
     known = yaml.safe_load(capsys.readouterr().out)
     assert told["restored by"].startswith("lessonpipe ")
-    for what in ("model", "weights", "commit", "inputs"):
-        assert told[what] == known[what]
+    assert {"model", "weights", "commit", "params", "inputs", "measures"} == set(known)
+    assert known == {name: value for name, value in told.items() if name != "restored by"}
+    assert known["measures"] == {"stage": "small", "valid_psnr": 25.5}
     assert known["params"] == {"loss": "mse"} and len(known["inputs"]["pairs"]) == 16
 
     assert main([*words, "--no-note", "--overwrite"]) == 0
     assert Image.open(out).getexif()[DATE] == "2001:02:03 04:05:06"
     with pytest.raises(UserError, match="does not say that lessonpipe restored it"):
         lineage.of_picture(out)
+
+
+def test_a_picture_says_all_of_it_when_the_model_is_gone(
+    stamped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_picture(30, 20).save(tmp_path / "a.jpg")
+    words = [f"{tmp_path}/a.jpg", "-o", f"{tmp_path}/out", "--model", str(stamped)]
+    assert main(["restore", *words]) == 0
+    known = lineage.of_model(stamped)
+    shutil.rmtree(stamped)
+    capsys.readouterr()
+    assert main(["lineage", f"{tmp_path}/out/a.jpg"]) == 0
+    told = yaml.safe_load(capsys.readouterr().out)
+    assert known.items() <= told.items()
+    assert known["params"] and known["inputs"] and known["measures"]
 
 
 def test_damaged_notes_of_a_camera_do_not_cost_the_picture(stamped: Path, tmp_path: Path) -> None:
@@ -90,7 +110,8 @@ def test_the_commit_has_a_plus_when_code_or_params_were_changed(
         who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
         subprocess.run(["git", *who, *words], check=True)
 
-    for name in ("params.yaml", "dvc.lock"):
+    Path("lessons").mkdir()
+    for name in ("params.yaml", "dvc.lock", "lessons/nets.py"):
         Path(name).write_text("a")
     git("init", "-q")
     git("add", "-A")
@@ -99,8 +120,10 @@ def test_the_commit_has_a_plus_when_code_or_params_were_changed(
     assert len(commit) == 10
     Path("dvc.lock").write_text("b")  # DVC writes it while it runs
     assert lineage.commit() == commit
-    Path("params.yaml").write_text("b")
-    assert lineage.commit() == commit + "+"
+    for name in ("params.yaml", "lessons/nets.py"):
+        Path(name).write_text("b")
+        assert lineage.commit() == commit + "+"
+        Path(name).write_text("a")
     monkeypatch.setenv("LESSONPIPE_COMMIT", "of the desk")
     assert lineage.commit() == "of the desk"
 

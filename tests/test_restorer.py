@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 import lessonpipe
+from lessonpipe.cli import main
 from lessonpipe.errors import MissingError, UserError
 from lessonpipe.nets.folder import load_generator, save_model
 from lessonpipe.restorer import Restorer, pad_to_grid
@@ -88,6 +89,25 @@ def test_restore_is_a_function_that_can_be_called_again(model: Path) -> None:
     first = lessonpipe.restore(given, model)
     assert np.array_equal(lessonpipe.restore(given, model), first)
     assert lessonpipe.restore(given, model, scale=2).size == (60, 40)
+
+
+def test_python_and_the_command_take_the_model_in_service_or_else_the_trained_one(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = make_picture(40, 30)
+    given.save("a.png")
+    with pytest.raises(MissingError, match="models/fit_feature"):
+        lessonpipe.restore(given)
+    made = []
+    for name, bias in {"fit_feature": 0.0, "in-service": 0.1}.items():
+        net = load_generator(model)
+        torch.nn.init.constant_(net.unet.answer[0].bias, bias)
+        save_model(Path("models") / name, net, {})
+        made.append(lessonpipe.restore(given))
+        assert main(["restore", "a.png", "-o", name]) == 0
+        assert np.array_equal(Image.open(f"{name}/a.png"), made[-1])
+    assert not np.array_equal(*made)
 
 
 def test_restore_turns_a_picture_as_its_exif_says(model: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from lessonpipe.report.choices import Difference, difference
 
 LESS_IS_BETTER = ("perceptual", "ab_error")
+NOISE = 1e-4  # what the last bits of the weights and the order of sums may do to any measure
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,9 @@ def judge(
     """Compare two models by one value a photo and measure, photos in the same order.
 
     The new one is better if the 95 % interval of its paired difference in `measure`, by a
-    bootstrap over photos, is on the good side of zero, and no measure of `allowed` is worse by
-    more than what is allowed, in the mean. Differences are turned so that more is better.
+    bootstrap over photos, is on the good side of zero by more than `NOISE`, and no measure of
+    `allowed` is worse by more than what is allowed, in the mean. Differences are turned so that
+    more is better.
     """
     found = {
         name: _turned(name, difference([new[name]], [old[name]]))
@@ -37,7 +39,7 @@ def judge(
     }
     d = found[measure]
     reasons = []
-    if d.low <= 0:
+    if d.low <= NOISE:
         interval = f"{d.mean:+.3f}, 95 % interval {d.low:+.3f}…{d.high:+.3f}"
         reasons.append(f"{measure} is not surely better: {interval}")
     for name, most in allowed.items():

@@ -1,6 +1,7 @@
 """Where a worker computes and in what precision, and how workers agree. Knows torch only."""
 
 import os
+import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from lessonpipe.errors import UserError
+from lessonpipe.errors import UserError, one_of
 
 M = TypeVar("M", bound=nn.Module)
 Precision = Literal["auto", "bf16", "fp32"]
@@ -48,6 +49,25 @@ def fast_bf16(device: torch.device) -> tuple[bool, str]:
     if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
         return True, "the processor has AVX512-BF16"
     return False, "the processor has no bfloat16 instructions"
+
+
+def choose_backend() -> str | None:
+    """What compiles networks: nothing unless LESSONPIPE_COMPILE is 1 or a backend of torch.compile.
+
+    Raises `UserError` for another name, and without the compiler that torch's own backend needs.
+    """
+    asked = os.environ.get("LESSONPIPE_COMPILE", "").strip()
+    if not asked:
+        return None
+    name = "inductor" if asked == "1" else asked
+    if name not in (known := torch.compiler.list_backends(())):
+        raise one_of("LESSONPIPE_COMPILE backend", name, ["1", *known])
+    if name == "inductor" and not shutil.which(os.environ.get("CXX", "g++")):
+        raise UserError(
+            f"LESSONPIPE_COMPILE={asked} needs a C++ compiler; install g++, name another in CXX, "
+            "or unset it"
+        )
+    return name
 
 
 @dataclass(frozen=True)
@@ -92,7 +112,10 @@ class Place:
         return module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
     def settle(self, net: nn.Module) -> nn.Module:
-        """A network on the device, channels last; batch norms agree among the workers."""
+        """A network on the device, channels last; batch norms agree among the workers.
+
+        With LESSONPIPE_COMPILE its calls are compiled; its type and its weights' names stay.
+        """
         if self.world > 1:
             from lessonpipe.nets.blocks import SyncBatchNorm
 
@@ -100,7 +123,10 @@ class Place:
                 net = nn.SyncBatchNorm.convert_sync_batchnorm(net)
             else:
                 net = SyncBatchNorm.convert(net)
-        return net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        net = net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if (backend := choose_backend()) is not None:
+            net.compile(backend=backend)
+        return net
 
     def sum_grads(self, parameters: Iterable[nn.Parameter]) -> None:
         """Add up the workers' gradients; losses were scaled by each worker's share before."""

@@ -82,7 +82,8 @@ def steepness(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
     each photo and each fake (Gulrajani et al. 2017)."""
     share = torch.rand(len(real), 1, 1, 1, device=real.device)
     between = torch.lerp(fake, real, share).requires_grad_()
-    (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    scores = critic.forward(between)  # not compiled, which has no second derivative
+    (slope,) = torch.autograd.grad(scores.sum(), between, create_graph=True)
     return (slope.flatten(1).norm(dim=1) - 1).square().mean()
 
 

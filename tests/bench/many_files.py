@@ -2,7 +2,7 @@
 
     python -m tests.bench.many_files                        # 1,000, 10,000 and 100,000: minutes
     python -m tests.bench.many_files --counts 1000 10000    # less
-    python -m tests.bench.many_files --rates                # of the parts of a large run: a minute
+    python -m tests.bench.many_files --rates                # of the parts of a large run: minutes
 
 A project of its own is made in a temporary folder for each count, with a remote that is a folder.
 Each figure is one command's: seconds on the wall, processor seconds, peak memory. Pictures are
@@ -12,6 +12,7 @@ JPEGs, no two the same; a shard is a tar of `--shard` of them, in order.
 import argparse
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -23,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import yaml
 from PIL import Image
 
 from lessonpipe import cluster, parcel
@@ -30,8 +32,11 @@ from lessonpipe.crappify.pairs import Made
 from lessonpipe.data.manifest import Manifest
 from tasks.crappify import Job
 from tests.bench.crappify import PARAMS, do, make_photos
+from tests.cluster.conftest import Desk, environment
+from tests.tasks.test_many import PARAMS as SPOIL
 
 SIDE_PX = 128
+SMALL = 4000  # pictures to spoil by so many workers
 
 
 @dataclass
@@ -165,10 +170,24 @@ def rates() -> None:
         several = {"photos": folder / "photos"}
         took = timed(lambda: parcel.pack(several))
         print(f"of small photos: {len(jobs) / took.cpu:,.0f} a second of a core")
+    for workers in (1, 2):
+        made_rate = crappify_rate(workers)
+        print(f"crappify of {SMALL:,} small pictures, {workers} workers: {made_rate:,} a second")
     with cluster.running(2):
         before = cpu_of_all()
         count = sum(1 for _ in cluster.spread(abs, ([0] for _ in range(3000))))
         print(f"Ray: {(cpu_of_all() - before) / count * 1000:.2f} ms of a core an empty chunk")
+
+
+def crappify_rate(workers: int) -> int:
+    """Small pictures a second, by the stage itself; Ray's start is not counted."""
+    with tempfile.TemporaryDirectory() as here:
+        desk = Desk(Path(here), environment(OMP_NUM_THREADS="1"))
+        (desk.folder / "data/photos").mkdir(parents=True)
+        make_folder(desk.folder / "data/photos", SMALL)
+        (desk.folder / "params.yaml").write_text(yaml.safe_dump(SPOIL))
+        said = desk.run("crappify", LESSONPIPE_WORKERS=str(workers))
+    return int(re.search(r", (\d+) a second on", said)[1])  # type: ignore[index]
 
 
 def cpu_of_all() -> float:

@@ -5,13 +5,16 @@ import random
 import re
 import shutil
 import signal
+import subprocess
 import time
 
 import boto3
 import pytest
+import yaml
 
 from tasks.work import files
-from tests.cluster.conftest import credentials
+from tests.cluster.conftest import BIN, Desk, credentials, small
+from tests.test_pipeline import clone
 
 pytestmark = pytest.mark.slow
 
@@ -19,6 +22,20 @@ pytestmark = pytest.mark.slow
 def bring(desk, alone, *places):
     for name in places:
         shutil.copytree(alone.folder / name, desk.folder / name)
+
+
+def dvc(desk, *words, **facts):
+    """What DVC says at a desk."""
+    done = subprocess.run(
+        [BIN / "dvc", *words],
+        cwd=desk.folder,
+        env={**desk.env, **facts},
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
 
 
 def left_in(folder, cluster):
@@ -67,6 +84,22 @@ def test_a_stage_that_is_carried_leaves_the_same_bytes(desk, alone):
     bring(desk, alone, "data/crappify", "models/pretrain_generator")
     desk.run("save_preds")
     assert desk.files("data/save_preds") == alone.files("data/save_preds")
+
+
+def test_dvc_at_the_desk_trains_and_evaluates_on_nodes(alone, cluster, tmp_path):
+    alone.run("evaluate")
+    folder = clone(tmp_path / "project", small)
+    desk = Desk(folder, cluster.env | {"LESSONPIPE_STORAGE": f"s3://lessonpipe/{tmp_path.name}"})
+    bring(desk, alone, "data/photos", "data/crappify", "data/save_preds", "models")
+    shutil.copy(alone.folder / "data/recipe.json", folder / "data")
+    shutil.rmtree(folder / "models/fit_control")
+    stages = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]
+    dvc(desk, "commit", "--force", *(set(stages) - {"fit_control", "evaluate"}))
+
+    said = dvc(desk, "repro", "evaluate", RAY_ADDRESS=cluster.address)
+    assert re.findall(r"Running stage '(\w+)'", said) == ["fit_control", "evaluate"]
+    for name in ("models/fit_control/model.safetensors", "reports/metrics.json"):
+        assert (folder / name).read_bytes() == (alone.folder / name).read_bytes()
 
 
 def test_without_a_storage_training_on_nodes_says_what_to_set(desk, alone):

@@ -1,6 +1,7 @@
 """A real server for the session, real little DVC projects, and the flow as its own process."""
 
 import contextlib
+import http.server
 import os
 import re
 import shutil
@@ -8,6 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -121,11 +123,12 @@ class Project:
         (self.folder / "params.yaml").write_text(f"seconds: {whole}")
 
     def command(self, *words: str, **options: Any) -> "subprocess.Popen[str]":
-        """Start `python ...` here."""
+        """Start `python ...` here, as a shell would."""
+        server = {"PREFECT_API_URL": f"{self.url}/api"} if self.url else {}
         return subprocess.Popen(
             [sys.executable, *words],
             cwd=self.folder,
-            env=environment() | ({"PREFECT_API_URL": f"{self.url}/api"} if self.url else {}),
+            env=environment() | {"PWD": str(self.folder)} | server,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -299,3 +302,23 @@ def dvc_project(tmp_path, monkeypatch):
         subprocess.run(["git", *who, "commit", "-qm", "start"], check=True)
 
     return make
+
+
+@pytest.fixture
+def listener():
+    """A server that keeps what is posted to it."""
+    posted = []
+
+    class Keep(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            posted.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_): ...
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Keep)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server.posted = posted
+    yield server
+    server.shutdown()

@@ -1,35 +1,13 @@
 """What Prefect's page offers beside `restorer`, started by its API as the page does."""
 
-import http.server
 import json
 import os
 import subprocess
-import threading
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import make_picture
-
-
-@pytest.fixture
-def listener():
-    """A server that keeps what is posted to it."""
-    posted = []
-
-    class Keep(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
-            posted.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_): ...
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Keep)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    server.posted = posted
-    yield server
-    server.shutdown()
 
 
 @pytest.fixture

@@ -54,6 +54,10 @@ def project(dvc_project, tmp_path):
     Manifest(STEPS, recipe.quality, recipe.seed, made).write(Path("data/crappify"))
     for name, noise in {"worse": 0.4, "middle": 0.2, "better": 0.1}.items():
         save_model(Path("made") / name, generator(noise), {"stage": name})
+    equal = generator(0.2)  # but for the bytes
+    with torch.no_grad():
+        equal.unet.answer[0].bias[0] += 1e-7
+    save_model(Path("made/equal"), equal, {"stage": "equal"})
     return tmp_path
 
 
@@ -74,17 +78,24 @@ def tags():
 @pytest.mark.slow
 def test_only_what_is_better_goes_into_service_and_one_command_goes_back(project, capsys):
     made("middle")
-    assert promote.promote() is None  # there was none before
+    assert promote.promote().reasons == ["there was none before"]
     assert in_service() == "middle"
-
-    for name in ("worse", "middle"):
-        made(name)
-        verdict = promote.promote()
-        assert verdict is not None and not verdict.better
-        assert in_service() == "middle"
-    assert "is the model in service" in verdict.reasons[0]
     page = promote.PAGE.read_text()
-    assert "not promoted" in page and "psnr_gain is not surely better" in page
+    assert "v1 went into service" in page and "there was none before" in page
+    assert page == (promote.VERSIONS / "v1" / "promotion.html").read_text()
+
+    pictures = "data:image/jpeg;base64,"
+    for name, why in {
+        "worse": "psnr_gain is not surely better: -",
+        "equal": "0.000, 95 % interval ",
+        "middle": "models/fit_feature is v1, the model in service",
+    }.items():
+        made(name)
+        assert not promote.promote().better
+        assert in_service() == "middle"
+        page = promote.PAGE.read_text()
+        assert "not promoted" in page and why in page
+        assert (pictures in page) == (name != "middle")  # which left nothing to compare
 
     made("better")
     Path("dvc.lock").write_text("what was run")
@@ -93,7 +104,8 @@ def test_only_what_is_better_goes_into_service_and_one_command_goes_back(project
     assert in_service() == "better"
     assert promote.IN_SERVICE.is_symlink() and promote.IN_SERVICE.resolve().name == "v2"
     page = (promote.VERSIONS / "v2" / "promotion.html").read_text()
-    assert "v2 went into service" in page and "data:image/jpeg;base64," in page
+    assert "v2 went into service" in page and pictures in page
+    assert "psnr_gain is surely better" in page
     assert {"restorer@v1", "restorer@v2", "restorer#in-service#2"} <= set(tags())
     shown = ["git", "show", "restorer@v2:dvc.lock"]  # as it was, though nobody committed it
     assert subprocess.run(shown, capture_output=True, text=True).stdout == "what was run"

@@ -37,6 +37,13 @@ def test_an_equal_and_a_worse_model_are_not() -> None:
     assert "-0.2" in reason
 
 
+def test_a_model_that_differs_by_its_last_bits_is_not_better_though_every_photo_says_so() -> None:
+    new, old = model(0), model(0)
+    new["psnr_gain"] = [value + 1e-6 for value in old["psnr_gain"]]
+    (reason,) = verdict(new, old)
+    assert reason.startswith("psnr_gain is not surely better: +0.000")
+
+
 def test_one_photo_that_gains_much_does_not_make_a_model_surely_better() -> None:
     new, old = model(0), model(0)
     new["psnr_gain"][3] += 5

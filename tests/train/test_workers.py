@@ -13,8 +13,11 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("norm", "several"), [("none", "2"), ("batch", "2"), ("batch", "4")])
-def test_one_worker_and_several_follow_the_same_loss_curve(tmp_path, norm, several):
+@pytest.mark.parametrize(
+    ("norm", "several", "compiled"),
+    [("none", "2", ""), ("batch", "2", ""), ("batch", "4", ""), ("batch", "2", "aot_eager")],
+)
+def test_one_worker_and_several_follow_the_same_loss_curve(tmp_path, norm, several, compiled):
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["precision"] = "fp32"
     params["download"]["limit"] = 5
@@ -41,6 +44,7 @@ def test_one_worker_and_several_follow_the_same_loss_curve(tmp_path, norm, sever
                     **os.environ,
                     "PYTHONPATH": str(ROOT),
                     "LESSONPIPE_WORKERS": workers,
+                    "LESSONPIPE_COMPILE": compiled if workers == several else "",
                     "LESSONPIPE_DEVICE": "cpu",
                 },
                 capture_output=True,
