@@ -125,6 +125,9 @@ class Place:
                 net = SyncBatchNorm.convert(net)
         net = net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if (backend := choose_backend()) is not None:
+            for part in net.modules():
+                if isinstance(part, nn.ReplicationPad2d):  # inductor expects its gradient otherwise
+                    part.forward = torch.compiler.disable(part.forward)  # type: ignore[method-assign]
             net.compile(backend=backend)
         return net
 
