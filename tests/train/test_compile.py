@@ -82,8 +82,14 @@ def taken_turns(net: Generator):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("1", marks=COMPILER)])
-@pytest.mark.parametrize("train", [fitted, taken_turns])
+@pytest.mark.parametrize(
+    ("train", "backend"),
+    [
+        (fitted, "aot_eager"),
+        (taken_turns, "aot_eager"),
+        pytest.param(fitted, "1", marks=COMPILER),
+    ],
+)
 def test_a_compiled_training_has_the_losses_of_one_that_is_not(
     train, backend, monkeypatch, tmp_path
 ):
