@@ -145,8 +145,9 @@ def test_training_goes_on_when_a_worker_or_a_node_is_killed(desk, alone, cluster
     said = wait_for(process, "epoch 1  ")
     node = random.choice(cluster.nodes)
     if victim == "worker":
-        for worker in node.workers("RayTrainWorker"):
+        for worker in (victims := node.workers("RayTrainWorker")):
             worker.kill()
+        assert victims
     else:
         node.kill()
         cluster.nodes.remove(node)
@@ -154,6 +155,7 @@ def test_training_goes_on_when_a_worker_or_a_node_is_killed(desk, alone, cluster
     if victim == "node":
         cluster.add()
     assert process.returncode == 0, (said + rest)[-3000:]
+    assert "going on after epoch" in rest, "it had ended before the kill"
     before, after = re.split("(?=going on after epoch)", said + rest, maxsplit=1)
     assert last_epoch(after, "going on after epoch") >= last_epoch(before, "epoch") >= 1
     out = f"models/{stage}"
