@@ -11,9 +11,10 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from flows import leash
+from flows import leash, photos
 from lessonpipe.errors import LessonpipeError
 from lessonpipe.settings import Strict
+from tasks.profile import spelt
 
 
 class Experiment(Strict):
@@ -61,14 +62,19 @@ def run_all(
 
 
 def _queue(experiments: Iterable[Experiment], run_cache: bool) -> None:
-    """Through DVC's own API, since `dvc exp run` has no `--no-run-cache`."""
+    """Through DVC's own API, since `dvc exp run` has no `--no-run-cache`.
+
+    DVC runs them in copies of the project, without what git ignores: photos are named by their
+    full path.
+    """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
+    here = [f"download.folder={spelt(str(own.resolve()))}"] if (own := photos.own()) else []
     try:
         with Repo() as repo:
             for one in experiments:
-                how = {"name": one.name, "params": one.words, "run_cache": run_cache}
+                how = {"name": one.name, "params": [*here, *one.words], "run_cache": run_cache}
                 repo.experiments.run([one.stage], queue=True, **how)
     except DvcException as error:
         raise LessonpipeError(f"dvc exp run: {error}") from error

@@ -4,7 +4,8 @@
 
 Runs where a submitted job runs: in a copy of the project without git, data or models. Everything
 comes from DVC's remote and goes back to it, stage by stage, so that a job that is killed is gone on
-with by the same line, and a desk gets the results by `dvc repro --pull`.
+with by the same line, and a desk gets the results by `dvc repro --pull`. Photos of the project's own
+folder stay at the desk: what it made of them by `download` is pulled.
 """
 
 import subprocess
@@ -12,7 +13,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from flows import stages
+from flows import photos, stages
 from lessonpipe.errors import LessonpipeError, UserError
 
 
@@ -27,13 +28,28 @@ def run(names: Iterable[str]) -> None:
         _dvc("fetch", "--run-cache")
     except LessonpipeError as error:  # a new remote has none; a wrong one is told by the push
         print(f"nothing is fetched: {error}", flush=True)
+    own = None if Path(".git").exists() else photos.own()
     for name, stage in wanted.items():
+        if name == "download" and own:
+            _pull(stage.target, own)
+            continue
         command = ["repro", "--single-item", "--pull", "--allow-missing", stage.target]
         done = subprocess.run([sys.executable, "-m", "dvc", *command], check=False)
         if done.returncode:
             raise stages.StageError(name, f"dvc ended with code {done.returncode}; see above")
         _dvc("push", "--run-cache", stage.target)
         print(f"{name}: pushed", flush=True)
+
+
+def _pull(target: str, own: Path) -> None:
+    try:
+        _dvc("pull", target)
+    except LessonpipeError as error:
+        raise UserError(
+            f"the photos of {own} are not here, nor what `{target}` made of them in DVC's remote; "
+            f"at the desk, `dvc repro {target}` and `dvc push {target}`, then submit again"
+        ) from error
+    print(f"{target}: pulled", flush=True)
 
 
 def _dvc(*words: str) -> str:

@@ -14,6 +14,7 @@ import yaml
 
 from lessons.shown import Shown
 from tests.cluster.conftest import BIN, small
+from tests.conftest import make_picture
 from tests.test_pipeline import clone
 
 pytestmark = pytest.mark.slow
@@ -41,8 +42,8 @@ class Office:
     folder: Path
     env: dict[str, str]
 
-    def command(self, *words: str) -> str:
-        """What a command says there."""
+    def command(self, *words: str, ends: int = 0) -> str:
+        """What a command says there; `ends` is its exit code."""
         done = subprocess.run(
             [BIN / words[0], *words[1:]],
             cwd=self.folder,
@@ -51,15 +52,15 @@ class Office:
             text=True,
             timeout=400,
         )
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        assert done.returncode == ends, done.stdout[-3000:] + done.stderr[-3000:]
         return done.stdout
 
-    def job(self, stage: str) -> str:
+    def job(self, stage: str, ends: int = 0) -> str:
         """What a job says that brings a stage up to date."""
         facts = {"env_vars": {"LESSONPIPE_STORAGE": self.env["LESSONPIPE_STORAGE"]}}
         submit = ["ray", "job", "submit", "--address", self.env["DASHBOARD"], "--working-dir", "."]
         submit += ["--runtime-env-json", json.dumps(facts)]
-        return self.command(*submit, "--", "python", "-m", "flows", "job", stage)
+        return self.command(*submit, "--", "python", "-m", "flows", "job", stage, ends=ends)
 
 
 @pytest.fixture
@@ -98,3 +99,21 @@ def test_a_lesson_trains_in_a_job_and_a_desk_pulls_what_it_learnt(office):
     learnt = Shown.read(office.folder / "models/numbers").figures[0]
     (commonest,) = Counter(words).most_common(1)
     assert learnt.measure == "accuracy" and learnt.mean > commonest[1] / len(words) + 0.2
+
+
+def test_photos_of_ones_own_stay_at_the_desk_and_what_download_made_of_them_is_pulled(office):
+    params = yaml.safe_load((office.folder / "params.yaml").read_text())
+    params["download"] |= {"source": "folder", "folder": "my_photos"}
+    (office.folder / "params.yaml").write_text(yaml.safe_dump(params))
+    for i in range(6):
+        make_picture(96, 96, seed=i).save(office.folder / f"my_photos/{chr(97 + i)}0.png")
+    said = office.job("crappify", ends=1)
+    assert "`dvc repro download` and `dvc push download`, then submit again" in said
+    assert "Traceback" not in said
+
+    office.command("dvc", "repro", "download")
+    office.command("dvc", "push", "download")
+    said = office.job("crappify")
+    assert "download: pulled" in said and "crappify: pushed" in said
+    assert "Running stage" not in office.command("dvc", "repro", "--pull", "crappify")
+    assert list((office.folder / "data/crappify").rglob("*a0*"))
