@@ -4,8 +4,8 @@
 
 Runs where a submitted job runs: in a copy of the project without git, data or models. Everything
 comes from DVC's remote and goes back to it, stage by stage, so that a job that is killed is gone on
-with by the same line, and a desk gets the results by `dvc repro --pull`. Photos of the project's own
-folder stay at the desk: what it made of them by `download` is pulled.
+with by the same line, and a desk gets the results by `dvc repro --pull`. Photos in a folder of the
+project stay at the desk: what `download` made of them there is pulled.
 """
 
 import subprocess
