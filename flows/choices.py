@@ -18,6 +18,7 @@ import yaml
 from pydantic import Field
 
 from flows.experiments import Experiment, dvc, forget, run_all
+from lessonpipe.data.manifest import Manifest
 from lessonpipe.errors import LessonpipeError, one_of
 from lessonpipe.files import read_json, write_json, write_whole
 from lessonpipe.report.choices import MEASURES, table
@@ -28,6 +29,7 @@ QUESTIONS = Path("flows/choices.yaml")
 RAW = Path("docs/choices.json")
 PAGE = Path("docs/choices.md")
 PICTURES = Path("docs/choices")
+PAIRS = Path("data/crappify")
 TELL = """# Choices, measured
 
 Each question was put to the sample pipeline, cut short, with {seeds} seeds an arm. Figures are
@@ -76,6 +78,8 @@ def answer(names: Iterable[str], side_by_side: int = 1, again: bool = False) -> 
     for name in chosen:
         if name not in asked.questions:
             raise one_of("question", name, asked.questions)
+    if any(asked.questions[name].stage != "pretrain_critic" for name in chosen):
+        Manifest.read(PAIRS)  # what they are measured on; complain before hours of training
     results: dict[str, Any] = read_json(RAW) if RAW.is_file() else {}
     if again:
         forget(e for name in chosen for arm in arms_of(asked, name).values() for e in arm)
@@ -136,7 +140,6 @@ def _scores(
 ) -> dict[str, dict[str, list[float]]]:
     if (next(iter(models.values())) / "metrics.json").is_file():  # critics say it themselves
         return {arm: {"accuracy": [_accuracy(folder)]} for arm, folder in models.items()}
-    from lessonpipe.data.manifest import Manifest
     from lessonpipe.data.pictures import as_jpeg
     from lessonpipe.measure import Perceptual
     from lessonpipe.nets.folder import load_generator
@@ -145,12 +148,12 @@ def _scores(
     from tasks import evaluate, params
 
     p = params.load(evaluate.Params, "evaluate").model_copy(update={"grid_rows": 3})
-    place, pairs = Place.here(p.precision), Path("data/crappify")
+    place = Place.here(p.precision)
     nets = {
         arm: place.ready(fold_weight_norm(load_generator(folder))) for arm, folder in models.items()
     }
     eyes = place.ready(Perceptual(p.encoder, pretrained=p.pretrained))
-    scores, grid = evaluate.measure(nets, Manifest.read(pairs), pairs, image_px, p, place, eyes)
+    scores, grid = evaluate.measure(nets, Manifest.read(PAIRS), PAIRS, image_px, p, place, eyes)
     if picture:
         write_whole(picture, as_jpeg(grid.picture()))
     return {

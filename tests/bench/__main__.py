@@ -5,7 +5,8 @@
     python -m tests.bench race --minutes 2  # ours to what fastai reaches in two minutes
     python -m tests.bench --markdown        # reports/bench.json as a table, nothing is run
 
-Of their own: `python -m tests.bench.workers` (docs/cluster.md), `.many_files` (docs/scale.md).
+Of their own: `python -m tests.bench.workers` (docs/cluster.md), `.many_files` (docs/scale.md) and
+`.limit` (docs/speed.md).
 
 Each line is a peer's median over ours, and the median of the rounds' ratios with their spread.
 Run it where nothing else runs. What was measured replaces those parts in reports/bench.json.

@@ -65,6 +65,15 @@ def test_an_unknown_question_is_answered_with_the_right_ones(monkeypatch):
         choices.answer(["residuals"])
 
 
+def test_without_pairs_to_measure_on_it_complains_before_it_trains(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("flows").mkdir()
+    choices.QUESTIONS.write_text(ASKED.replace("stage: pretrain_critic", "stage: fit_gan"))
+    monkeypatch.setattr(choices, "run_all", lambda *_, **__: pytest.fail("it trained"))
+    with pytest.raises(UserError, match="run `dvc repro crappify` first"):
+        choices.answer([])
+
+
 def test_again_forgets_the_named_answer_and_no_other_and_runs_it_anew(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("flows").mkdir()

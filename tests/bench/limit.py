@@ -1,0 +1,91 @@
+"""How near a training step comes to what the processor can do, and what its data cost.
+
+    python -m tests.bench.limit    # after `dvc repro crappify`; a minute, where nothing else runs
+
+The limit is the rate of a large matrix product; a step's own rate is of the products in its
+convolutions, attention and linear layers, forwards and backwards, over all of its time.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from itertools import islice
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from lessonpipe.train.fit import take_step
+from lessonpipe.train.schedule import adamw
+from tasks import pretrain_generator
+from tasks.params import load
+from tests.bench import ours
+
+ROUNDS = 5
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """The median time, after one that does not count."""
+    work()
+    times = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def limit(dtype: torch.dtype, n: int = 2048) -> float:
+    """Operations a second of an `n n` by `n n` product."""
+    a, b = torch.randn(2, n, n, dtype=dtype)
+    return 2 * n**3 / seconds(lambda: a @ b)
+
+
+def operations(step: Callable[[], object]) -> int:
+    """Of a step's products; an addition and a multiplication are two."""
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return int(counter.get_total_flops())
+
+
+def main() -> None:
+    """Print the limits, two steps, and the share of the sample's that its data take."""
+    limits = {kind: limit(getattr(torch, kind)) for kind in ("float32", "bfloat16")}
+    for kind, most in limits.items():
+        print(f"a matrix product in {kind}: {most / 1e9:.0f} GFLOP/s", flush=True)
+
+    p = load(pretrain_generator.Params, "pretrain_generator")
+    phase = p.phases[0]
+    learner, data, place = pretrain_generator.ready(p)
+    place.settle(learner.net)
+    learner.freeze(phase.frozen)
+    learner.net.train()
+    optimizer = adamw(learner.groups(), 1e-3, weight_decay=p.weight_decay)
+    batches = data.train(phase)
+
+    def fetch() -> list[tuple[torch.Tensor, torch.Tensor, float]]:
+        return list(islice(batches.epoch(0), 8))
+
+    x, y, _ = fetch()[0]
+    steps = {
+        f"the sample's generator, {len(x)} of {phase.image_px}": lambda: take_step(
+            learner, optimizer, x, y, 1.0, place
+        ),
+        "the lesson's generator, 8 of 128": ours.generator_step(
+            *ours.pictures(8, 128), frozen=False
+        ),
+    }
+    kind = str(place.dtype).removeprefix("torch.")
+    spent = {}
+    for name, step in steps.items():
+        count, spent[name] = operations(step), seconds(step)
+        print(
+            f"{name}: {count / 1e9:.0f} GFLOP in {spent[name]:.3f} s = "
+            f"{count / spent[name] / limits[kind]:.0%} of the limit in {kind}",
+            flush=True,
+        )
+    each, first = seconds(fetch) / 8, next(iter(spent.values()))
+    print(f"its data: {each * 1000:.1f} ms a batch, {each / first:.1%} of a step")
+
+
+if __name__ == "__main__":
+    main()
