@@ -78,8 +78,6 @@ def answer(names: Iterable[str], side_by_side: int = 1, again: bool = False) -> 
     for name in chosen:
         if name not in asked.questions:
             raise one_of("question", name, asked.questions)
-    if any(asked.questions[name].stage != "pretrain_critic" for name in chosen):
-        Manifest.read(PAIRS)  # what they are measured on; complain before hours of training
     results: dict[str, Any] = read_json(RAW) if RAW.is_file() else {}
     if again:
         forget(e for name in chosen for arm in arms_of(asked, name).values() for e in arm)
@@ -91,6 +89,8 @@ def answer(names: Iterable[str], side_by_side: int = 1, again: bool = False) -> 
         if results.get(name, {}).get("experiments") == key:
             print(f"{name}: answered already; --again answers it anew")
             continue
+        if question.stage != "pretrain_critic":
+            Manifest.read(PAIRS)  # what models are measured on: complain before the training
         missing = (e for experiments in arms.values() for e in experiments)
         run_all(missing, side_by_side, anew=again)
         results[name] = {"experiments": key, **measure(name, question, arms)}
