@@ -39,9 +39,10 @@ where nothing is bold, no difference was to be seen. Seconds are those of the tr
 experiments ran side by side or beside other work they compare only roughly.
 
 So short a training is a lottery: the same first arm of the generator's questions, with the same
-three seeds, reached 1.39, 1.02 and 1.54 dB on three days, perhaps on as many processors; why was
-not looked into. What is bold below is a lead, no more, until the whole run shows it too; the blur's
-half a decibel did not.
+three seeds, reached 1.39 dB when some of these were answered and 1.02 dB when others were, on
+another day, and 1.54 dB on a processor without bf16 instructions, in float32 (the last four
+answers: pixel weight, momentum, output, critic). What is bold below is a lead, no more, until the
+whole run shows it too; the blur's half a decibel did not.
 
 This page is made by `python -m flows choices`, which runs what is asked in `flows/choices.yaml`
 and has no answer here yet; with `--again` a question's experiments are run once more. The raw
