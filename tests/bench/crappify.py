@@ -64,7 +64,7 @@ def lessons(photo: Path) -> None:
 
 def make_photos(folder: Path, count: int) -> list[str]:
     """JPEG photos of 480x320, with detail."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     rng = np.random.default_rng(0)
     names = []
     for i in range(count):

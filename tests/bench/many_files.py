@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ from tests.cluster.conftest import Desk, environment
 from tests.tasks.test_many import PARAMS as SPOIL
 
 SIDE_PX = 128
-SMALL = 4000  # pictures to spoil by so many workers
+SMALL, LARGE = 4000, 1500  # pictures to spoil by so many workers
 
 
 @dataclass
@@ -170,21 +171,24 @@ def rates() -> None:
         several = {"photos": folder / "photos"}
         took = timed(lambda: parcel.pack(several))
         print(f"of small photos: {len(jobs) / took.cpu:,.0f} a second of a core")
-    for workers in (1, 2):
-        made_rate = crappify_rate(workers)
-        print(f"crappify of {SMALL:,} small pictures, {workers} workers: {made_rate:,} a second")
+    kinds = {"small pictures": partial(make_folder, count=SMALL)}
+    kinds["photos of 480x320"] = partial(make_photos, count=LARGE)
+    for kind, make in kinds.items():
+        for workers in (1, 2):
+            rate = crappify_rate(workers, make)
+            print(f"crappify of {kind}, {workers} workers: {rate:,} a second")
     with cluster.running(2):
         before = cpu_of_all()
         count = sum(1 for _ in cluster.spread(abs, ([0] for _ in range(3000))))
         print(f"Ray: {(cpu_of_all() - before) / count * 1000:.2f} ms of a core an empty chunk")
 
 
-def crappify_rate(workers: int) -> int:
-    """Small pictures a second, by the stage itself; Ray's start is not counted."""
+def crappify_rate(workers: int, make: Callable[[Path], object]) -> int:
+    """Pictures a second, by the stage itself; Ray's start is not counted."""
     with tempfile.TemporaryDirectory() as here:
         desk = Desk(Path(here), environment(OMP_NUM_THREADS="1"))
         (desk.folder / "data/photos").mkdir(parents=True)
-        make_folder(desk.folder / "data/photos", SMALL)
+        make(desk.folder / "data/photos")
         (desk.folder / "params.yaml").write_text(yaml.safe_dump(SPOIL))
         said = desk.run("crappify", LESSONPIPE_WORKERS=str(workers))
     return int(re.search(r", (\d+) a second on", said)[1])  # type: ignore[index]
