@@ -7,7 +7,6 @@ convolutions, attention and linear layers, forwards and backwards, over all of i
 """
 
 import statistics
-import time
 from collections.abc import Callable
 from itertools import islice
 
@@ -19,19 +18,12 @@ from lessonpipe.train.schedule import adamw
 from tasks import pretrain_generator
 from tasks.params import load
 from tests.bench import ours
+from tests.bench.rounds import OURS, contest
 
-ROUNDS = 5
 
-
-def seconds(work: Callable[[], object]) -> float:
+def seconds(work: Callable[[], object], rounds: int = 5) -> float:
     """The median time, after one that does not count."""
-    work()
-    times = []
-    for _ in range(ROUNDS):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    return statistics.median(contest("limit", "", {OURS: work}, rounds).values[OURS])
 
 
 def limit(dtype: torch.dtype, n: int = 2048) -> float:
@@ -48,11 +40,7 @@ def operations(step: Callable[[], object]) -> int:
 
 
 def main() -> None:
-    """Print the limits, two steps, and the share of the sample's that its data take."""
-    limits = {kind: limit(getattr(torch, kind)) for kind in ("float32", "bfloat16")}
-    for kind, most in limits.items():
-        print(f"a matrix product in {kind}: {most / 1e9:.0f} GFLOP/s", flush=True)
-
+    """Print the limit in the precision that is used here, two steps, and the cost of data."""
     p = load(pretrain_generator.Params, "pretrain_generator")
     phase = p.phases[0]
     learner, data, place = pretrain_generator.ready(p)
@@ -74,13 +62,14 @@ def main() -> None:
             *ours.pictures(8, 128), frozen=False
         ),
     }
-    kind = str(place.dtype).removeprefix("torch.")
+    kind, most = str(place.dtype).removeprefix("torch."), limit(place.dtype)
+    print(f"a matrix product in {kind}: {most / 1e9:.0f} GFLOP/s", flush=True)
     spent = {}
     for name, step in steps.items():
         count, spent[name] = operations(step), seconds(step)
         print(
             f"{name}: {count / 1e9:.0f} GFLOP in {spent[name]:.3f} s = "
-            f"{count / spent[name] / limits[kind]:.0%} of the limit in {kind}",
+            f"{count / spent[name] / most:.0%} of the limit",
             flush=True,
         )
     each, first = seconds(fetch) / 8, next(iter(spent.values()))
