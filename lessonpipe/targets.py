@@ -1,7 +1,6 @@
 """Where restored pictures go, and how they are written."""
 
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from PIL import Image
 
 from lessonpipe.data.photos import find
 from lessonpipe.errors import PictureError, UserError
+from lessonpipe.files import whole_file
 
 MOST = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}  # pixels a side that a kind can hold
 
@@ -25,13 +25,9 @@ def save(
         raise PictureError(
             f"{target}: {size} pixels do not fit in {suffix}, which has {most} a side"
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{os.getpid()}{suffix}")
-    try:
-        picture.save(draft, exif=exif, icc_profile=icc, **_options(suffix))
-        os.replace(draft, target)
-    finally:
-        draft.unlink(missing_ok=True)
+    kind = Image.registered_extensions()[suffix]
+    with whole_file(target) as draft:
+        picture.save(draft, format=kind, exif=exif, icc_profile=icc, **_options(suffix))
 
 
 def plan(paths: Sequence[str], out: Path) -> dict[Path, Path]:

@@ -90,6 +90,14 @@ def test_a_wrong_folder_is_named(tmp_path: Path, model: Path) -> None:
         restore_new(tmp_path / "nothing", tmp_path / "out", model)
 
 
+def test_what_a_killed_run_was_writing_is_written_over(inbox: Path, model: Path) -> None:
+    out = inbox.parent / "out"
+    out.mkdir()
+    (out / ".a.jpg.draft").write_bytes(b"hal")  # killed here
+    assert names(new(inbox, model)) == {"a.jpg", "deep/b.png", "c.gif.png"}
+    assert not list(out.rglob(".*.draft"))
+
+
 RUN = """
 import sys
 from pathlib import Path
@@ -120,4 +128,4 @@ def test_killed_again_and_again_it_ends_with_each_picture_once(
     for path in (tmp_path / "out").rglob("*.*g"):
         assert (out / path.relative_to(tmp_path / "out")).read_bytes() == path.read_bytes()
     assert len(ledger(out)) == len({s.name for s in ledger(out)}) == 33
-    assert not [path for path in out.rglob(".*") if path.suffix in (".jpg", ".png")]
+    assert not list(out.rglob(".*.draft"))
