@@ -4,9 +4,9 @@ Each node lives in a mount namespace of its own with an empty /tmp, where the de
 sockets and the parcels would be; what it knows has come over the network.
 """
 
+import contextlib
 import json
 import os
-import re
 import shutil
 import signal
 import socket
@@ -21,6 +21,9 @@ from typing import Any
 import psutil
 import pytest
 import yaml
+from ray.util.state import list_nodes
+from ray.util.state.exception import RayStateApiException
+from requests import RequestException
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -91,39 +94,29 @@ class Cluster:
     env: dict[str, str]
     nodes: list[Node] = field(default_factory=list)
 
-    def add(self, cpus: int = 1) -> Node:
-        """Start a node that shares no /tmp with the desk; returns when it is in."""
-        before = self.alive()
+    def add(self, nodes: int = 1) -> None:
+        """Start nodes of one CPU that share no /tmp with the desk; returns when they are in."""
         command = f"mount -t tmpfs none /tmp && exec ray start --address={self.address} "
-        command += f"--node-ip-address=127.0.0.1 --num-cpus={cpus} --block "
+        command += "--node-ip-address=127.0.0.1 --num-cpus=1 --block "
         command += "--object-store-memory=300000000"
-        process = subprocess.Popen(
-            [*SPACE, "sh", "-c", command],
-            env=self.env,
-            cwd="/",
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        node = Node(process)
-        self.nodes.append(node)
-        until(lambda: self.alive() == before + 1, 60)
-        return node
+        for _ in range(nodes):
+            process = subprocess.Popen(
+                [*SPACE, "sh", "-c", command],
+                env=self.env,
+                cwd="/",
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            self.nodes.append(Node(process))
+        until(self.is_whole, 60)
 
-    def alive(self) -> int:
-        """How many nodes the head knows to be alive, itself among them."""
-        script = (
-            "import ray; ray.init('auto', logging_level='ERROR', log_to_driver=False); "
-            "print('ALIVE', sum(n['Alive'] for n in ray.nodes()))"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", script],
-            env={**self.env, "RAY_ADDRESS": self.address},
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        return int(re.search(r"ALIVE (\d+)", done.stdout)[1])  # type: ignore[index]
+    def is_whole(self) -> bool:
+        """Whether the head knows of all nodes that live, itself among them, and of no dead one."""
+        with contextlib.suppress(RequestException, RayStateApiException):
+            states = [node.state for node in list_nodes(self.env["DASHBOARD"])]
+            return states.count("ALIVE") == 1 + len(self.nodes)
+        return False
 
 
 def until(true: Callable[[], Any], seconds: float) -> Any:
@@ -186,6 +179,7 @@ def cluster(s3: str) -> Iterator[Cluster]:
         AWS_ENDPOINT_URL=s3,
     )
     port, dashboard = free_port(), free_port()
+    env["DASHBOARD"] = f"http://127.0.0.1:{dashboard}"
     head = subprocess.Popen(
         [
             *(BIN / "ray", "start", "--head", f"--port={port}", "--num-cpus=0", "--block"),
@@ -199,22 +193,12 @@ def cluster(s3: str) -> Iterator[Cluster]:
     )
     made = Cluster(f"127.0.0.1:{port}", env, [])
     try:
-        until(lambda: with_answer(made.alive) == 1, 60)
-        made.add()
-        made.add()
-        made.env["DASHBOARD"] = f"http://127.0.0.1:{dashboard}"
+        until(made.is_whole, 60)
+        made.add(2)
         yield made
     finally:
         for node in [*made.nodes, Node(head)]:
             node.kill()
-
-
-def with_answer(call: Callable[[], int]) -> int:
-    """0 as long as nobody answers."""
-    try:
-        return call()
-    except (TypeError, subprocess.TimeoutExpired):
-        return 0
 
 
 @dataclass
