@@ -22,9 +22,8 @@ endif
 run: TELL = @python -m lessonpipe.report
 lessons: PIPELINE = lessons/dvc.yaml
 
-# two files at a time: much of a test is waiting for processes
 test: .venv/installed
-	pytest -n 2 --dist loadfile --no-loadscope-reorder
+	pytest
 
 lint: .venv/installed
 	ruff format --check .

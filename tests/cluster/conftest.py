@@ -53,6 +53,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def agent() -> str:
+    """Ray's word for where a node takes jobs: by default all nodes of a machine share one port."""
+    return f"--dashboard-agent-listen-port={free_port()}"
+
+
 @dataclass
 class Node:
     """A started `ray start --block`, with all its processes."""
@@ -96,10 +101,10 @@ class Cluster:
 
     def add(self, nodes: int = 1) -> None:
         """Start nodes of one CPU that share no /tmp with the desk; returns when they are in."""
-        command = f"mount -t tmpfs none /tmp && exec ray start --address={self.address} "
-        command += "--node-ip-address=127.0.0.1 --num-cpus=1 --block "
-        command += "--object-store-memory=300000000"
         for _ in range(nodes):
+            command = f"mount -t tmpfs none /tmp && exec ray start --address={self.address} "
+            command += "--node-ip-address=127.0.0.1 --num-cpus=1 --block "
+            command += f"--object-store-memory=300000000 {agent()}"
             process = subprocess.Popen(
                 [*SPACE, "sh", "-c", command],
                 env=self.env,
@@ -185,6 +190,7 @@ def cluster(s3: str) -> Iterator[Cluster]:
             *(BIN / "ray", "start", "--head", f"--port={port}", "--num-cpus=0", "--block"),
             *("--node-ip-address=127.0.0.1", f"--dashboard-port={dashboard}"),
             "--object-store-memory=300000000",
+            agent(),
         ],
         env=env,
         stdout=subprocess.DEVNULL,

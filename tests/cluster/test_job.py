@@ -1,5 +1,6 @@
 """A submitted job pulls, runs on the nodes, and pushes; a desk gets what it made by a pull."""
 
+import contextlib
 import json
 import logging
 import os
@@ -11,9 +12,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ray.job_submission import JobSubmissionClient
 
 from lessons.shown import Shown
-from tests.cluster.conftest import BIN, small
+from tests.cluster.conftest import BIN, small, until
 from tests.conftest import make_picture
 from tests.test_pipeline import clone
 
@@ -63,8 +65,15 @@ class Office:
         return self.command(*submit, "--", "python", "-m", "flows", "job", stage, ends=ends)
 
 
+def takes_jobs(address):
+    """Whether a cluster does; its nodes are in before their agents are."""
+    with contextlib.suppress(RuntimeError):
+        return JobSubmissionClient(address).submit_job(entrypoint="true")
+
+
 @pytest.fixture
 def office(cluster, tmp_path):
+    until(lambda: takes_jobs(cluster.env["DASHBOARD"]), 60)
     env = {**cluster.env, "LESSONPIPE_STORAGE": f"s3://lessonpipe/{tmp_path.name}"}
     made = Office(clone(tmp_path / "project", small), env)
     remote = f"s3://lessonpipe/dvc-{tmp_path.name}"
