@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,18 @@ from tests.server import BODY, Serve, Server
 ROOT = Path(__file__).resolve().parent.parent
 os.environ["PYTHONPATH"] = str(ROOT)  # for processes started by tests, Ray's workers too
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+PATIENCE = 300  # seconds that anything may take that takes a few, on the busiest machine
+
+
+def until(true: Callable[[], Any]) -> Any:
+    """Wait for something to become true; its answer."""
+    end = time.monotonic() + PATIENCE
+    while not (answer := true()):
+        assert time.monotonic() < end, "it did not come true"
+        time.sleep(0.1)
+    return answer
 
 
 def make_picture(width: int = 64, height: int = 48, seed: int = 0) -> Image.Image:
@@ -92,7 +105,7 @@ def door(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             env={**os.environ, **env},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
         )
 
     return run

@@ -12,7 +12,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +23,8 @@ import yaml
 from ray.util.state import list_nodes
 from ray.util.state.exception import RayStateApiException
 from requests import RequestException
+
+from tests.conftest import until
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -114,7 +115,7 @@ class Cluster:
                 start_new_session=True,
             )
             self.nodes.append(Node(process))
-        until(self.is_whole, 60)
+        until(self.is_whole)
 
     def is_whole(self) -> bool:
         """Whether the head knows of all nodes that live, itself among them, and of no dead one."""
@@ -122,15 +123,6 @@ class Cluster:
             states = [node.state for node in list_nodes(self.env["DASHBOARD"])]
             return states.count("ALIVE") == 1 + len(self.nodes)
         return False
-
-
-def until(true: Callable[[], Any], seconds: float) -> Any:
-    """Wait for something to become true."""
-    end = time.monotonic() + seconds
-    while not (answer := true()):
-        assert time.monotonic() < end, "it did not come true"
-        time.sleep(0.2)
-    return answer
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +148,7 @@ def s3() -> Iterator[str]:
                 return False
             return True
 
-        until(bucket, 30)
+        until(bucket)
         yield url
     finally:
         server.terminate()
@@ -199,7 +191,7 @@ def cluster(s3: str) -> Iterator[Cluster]:
     )
     made = Cluster(f"127.0.0.1:{port}", env, [])
     try:
-        until(made.is_whole, 60)
+        until(made.is_whole)
         made.add(2)
         yield made
     finally:

@@ -15,8 +15,8 @@ import yaml
 from ray.job_submission import JobSubmissionClient
 
 from lessons.shown import Shown
-from tests.cluster.conftest import BIN, small, until
-from tests.conftest import make_picture
+from tests.cluster.conftest import BIN, small
+from tests.conftest import make_picture, until
 from tests.test_pipeline import clone
 
 pytestmark = pytest.mark.slow
@@ -73,7 +73,7 @@ def takes_jobs(address):
 
 @pytest.fixture
 def office(cluster, tmp_path):
-    until(lambda: takes_jobs(cluster.env["DASHBOARD"]), 60)
+    until(lambda: takes_jobs(cluster.env["DASHBOARD"]))
     env = {**cluster.env, "LESSONPIPE_STORAGE": f"s3://lessonpipe/{tmp_path.name}"}
     made = Office(clone(tmp_path / "project", small), env)
     remote = f"s3://lessonpipe/dvc-{tmp_path.name}"

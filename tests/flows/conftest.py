@@ -10,7 +10,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import psutil
 import pytest
 
 from flows import server
+from tests.conftest import PATIENCE, until
 
 ROOT = Path(__file__).parents[2]
 
@@ -138,13 +138,13 @@ class Project:
     def run(self, *words: str) -> Run:
         """One flow run, to its end."""
         process = self.command("-m", "flows", "run", *words)
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=PATIENCE)
         return Run(process.returncode, said, self.api)
 
     def dvc(self, *words: str) -> str:
         """What DVC says at a desk."""
         process = self.command("-m", "dvc", *words)
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, said
         return said
 
@@ -155,7 +155,7 @@ class Project:
             port = probe.getsockname()[1]
         self.ui = self.command("-m", "flows", "ui", "--port", str(port), *words)
         self.url = f"http://127.0.0.1:{port}"
-        self.until(lambda: self.deployment("restore-folder").get("status") == "READY", 60)
+        self.until(lambda: self.deployment("restore-folder").get("status") == "READY")
 
     def deployment(self, name: str) -> dict[str, Any]:
         """What the page serves by this name; nothing while it does not."""
@@ -201,14 +201,7 @@ class Project:
             return any(f"stage.py {stage}" in " ".join(p.cmdline()) for p in self.processes())
         return False
 
-    @staticmethod
-    def until(true: Callable[[], Any], seconds: float = 30) -> Any:
-        """Wait for something to become true."""
-        end = time.monotonic() + seconds
-        while not (answer := true()):
-            assert time.monotonic() < end, "it did not come true"
-            time.sleep(0.1)
-        return answer
+    until = staticmethod(until)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.conftest import PATIENCE
 from tests.test_pipeline import clone
 
 pytestmark = pytest.mark.slow
@@ -39,7 +40,7 @@ def page(tmp_path, project_class):
     page.open()
     yield page
     page.ui.terminate()
-    page.ui.communicate(timeout=40)
+    page.ui.communicate(timeout=PATIENCE)
     for process in page.processes():
         process.kill()
 
@@ -47,14 +48,14 @@ def page(tmp_path, project_class):
 def test_a_cancelled_run_leaves_nothing_half_written_and_goes_on_when_tried_again(page):
     journals = page.folder.glob
     run = page.start("restorer", stages=["pretrain_generator"])
-    page.until(lambda: any(journals("data/.crappify-*.draft/done.jsonl")), 90)
+    page.until(lambda: any(journals("data/.crappify-*.draft/done.jsonl")))
     cancel(page, run)
     assert not (page.folder / "data/crappify").exists()
     assert len(drafts(page)) == 1  # the journal, which the next run goes on from
     assert set(status(page)) >= {"crappify", "pretrain_generator"}
 
     again(page, run)
-    page.until(lambda: "epoch 1  px 64" in said(page, run), 90)
+    page.until(lambda: "epoch 1  px 64" in said(page, run))
     assert "going on after" in said(page, run)
     cancel(page, run)
     assert not (page.folder / "models/pretrain_generator").exists()
@@ -62,7 +63,7 @@ def test_a_cancelled_run_leaves_nothing_half_written_and_goes_on_when_tried_agai
     assert "crappify" not in status(page)  # what was done stays done
 
     again(page, run)
-    assert page.until(lambda: page.ended(run), 300) == "COMPLETED"
+    assert page.until(lambda: page.ended(run)) == "COMPLETED"
     assert "going on after epoch" in said(page, run)
     assert not drafts(page) and not any((page.folder / ".lessonpipe/checkpoints").iterdir())
     assert "pretrain_generator" not in status(page)
@@ -71,7 +72,7 @@ def test_a_cancelled_run_leaves_nothing_half_written_and_goes_on_when_tried_agai
 def cancel(page, run: str) -> None:
     """Cancel, and wait until no stage is at work."""
     page.api("POST", f"flow_runs/{run}/set_state", {"state": {"type": "CANCELLING"}})
-    assert page.until(lambda: page.ended(run), 60) == "CANCELLED"
+    assert page.until(lambda: page.ended(run)) == "CANCELLED"
     assert not [p for p in page.processes() if "tasks" in p.cmdline()]
 
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from tests.conftest import ROOT, make_picture
+from tests.conftest import PATIENCE, ROOT, make_picture
 
 DEPLOY = ROOT / "deploy"
 PINS = dict(
@@ -80,7 +80,7 @@ def test_prefect_takes_the_deployments_and_a_worker_their_runs(project, model, l
         (project.folder / name).symlink_to(ROOT / name)
     for words in (["work-pool", "create", "lessonpipe", "--type", "process"], ["deploy", "--all"]):
         process = project.command("-m", "prefect", "--no-prompt", *words)
-        said, _ = process.communicate(timeout=120)
+        said, _ = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, said
     nightly = project.api("GET", "deployments/name/nightly/nightly")
     assert nightly["schedules"][0]["schedule"]["cron"] == "0 3 * * *"
@@ -93,7 +93,7 @@ def test_prefect_takes_the_deployments_and_a_worker_their_runs(project, model, l
     make_picture().save(project.folder / "inbox/a.png")
     os.utime(project.folder / "inbox/a.png", (1, 1))  # not just being written
     hook = f"http://127.0.0.1:{listener.server_port}/hook"
-    said, _ = project.command("-m", "flows", "notify", hook).communicate(timeout=60)
+    said, _ = project.command("-m", "flows", "notify", hook).communicate(timeout=PATIENCE)
     assert said == f"{project.url}/api posts to {hook} when a run fails\n"
     project.command("-m", "prefect", "worker", "start", "--pool", "lessonpipe")
 
@@ -102,7 +102,7 @@ def test_prefect_takes_the_deployments_and_a_worker_their_runs(project, model, l
         return str(project.api("POST", f"deployments/{folder['id']}/create_flow_run", body)["id"])
 
     done, failed = start(), start(inbox="nowhere")
-    assert project.until(lambda: project.ended(done), 90) == "COMPLETED"
+    assert project.until(lambda: project.ended(done)) == "COMPLETED"
     assert (project.folder / "restored/a.png").is_file()
-    assert project.until(lambda: project.ended(failed), 90) == "FAILED"
-    assert "nowhere is no folder" in project.until(lambda: "".join(listener.posted), 60)
+    assert project.until(lambda: project.ended(failed)) == "FAILED"
+    assert "nowhere is no folder" in project.until(lambda: "".join(listener.posted))

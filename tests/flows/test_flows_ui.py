@@ -4,6 +4,8 @@ import socket
 import httpx
 import pytest
 
+from tests.conftest import PATIENCE
+
 
 @pytest.fixture
 def page(settled):
@@ -25,7 +27,7 @@ def test_the_page_takes_runs_cancels_them_and_ends_with_everything_it_started(pa
     assert "<html" in httpx.get(page.url, follow_redirects=True).text
 
     run = page.start("restorer", stages=["b"])
-    assert page.until(lambda: page.ended(run), 60) == "COMPLETED"
+    assert page.until(lambda: page.ended(run)) == "COMPLETED"
     assert (page.folder / "b.txt").exists()
     assert not (page.folder / "c.txt").exists()
 
@@ -33,11 +35,11 @@ def test_the_page_takes_runs_cancels_them_and_ends_with_everything_it_started(pa
     assert f"View at {url}/" in page.run("a").said  # a run by hand shows on the same page
     page.url = url
 
-    page.slow(b=60)
+    page.slow(b=2 * PATIENCE)
     run = page.start("restorer", stages=["b"])
-    page.until(lambda: page.stage_runs("b"), 60)
+    page.until(lambda: page.stage_runs("b"))
     page.api("POST", f"flow_runs/{run}/set_state", {"state": {"type": "CANCELLING"}})
-    assert page.until(lambda: page.ended(run), 40) == "CANCELLED"
+    assert page.until(lambda: page.ended(run)) == "CANCELLED"
     assert not page.stage_runs("b")
     asked = {"flow_runs": {"id": {"any_": [run]}}}
     tasks = page.api("POST", "task_runs/filter", asked)
@@ -48,10 +50,10 @@ def test_the_page_takes_runs_cancels_them_and_ends_with_everything_it_started(pa
     assert second.returncode == 2
 
     page.start("restorer", stages=["c"])  # and ctrl-C while a stage is at work
-    page.slow(c=60)
-    page.until(lambda: page.stage_runs("c"), 60)
+    page.slow(c=2 * PATIENCE)
+    page.until(lambda: page.stage_runs("c"))
     page.ui.send_signal(signal.SIGINT)
-    said, _ = page.ui.communicate(timeout=40)
+    said, _ = page.ui.communicate(timeout=PATIENCE)
     assert page.ui.returncode == 130, said
     assert not page.processes()
     assert f"flows: {page.url}/deployments (ctrl-C ends it)" in said
@@ -60,19 +62,19 @@ def test_the_page_takes_runs_cancels_them_and_ends_with_everything_it_started(pa
 @pytest.mark.slow
 def test_a_schedule_starts_a_run_by_itself(settled):
     settled.open("--cron", "* * * * * */20")  # every twenty seconds
-    settled.until((settled.folder / "evaluate.txt").exists, 90)
+    settled.until((settled.folder / "evaluate.txt").exists)
     done = {"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
-    run, *_ = settled.until(lambda: settled.api("POST", "flow_runs/filter", done), 30)
+    run, *_ = settled.until(lambda: settled.api("POST", "flow_runs/filter", done))
     assert run["auto_scheduled"]
 
 
 @pytest.mark.slow
 def test_a_page_that_is_killed_takes_server_and_runs_along(page):
-    page.slow(a=60)
+    page.slow(a=2 * PATIENCE)
     page.start("restorer")
-    page.until(lambda: page.stage_runs("a"), 60)
+    page.until(lambda: page.stage_runs("a"))
     page.ui.kill()
-    page.until(lambda: not page.processes(), 40)
+    page.until(lambda: not page.processes())
 
 
 def test_a_port_that_is_taken_is_told_plainly(desk):
@@ -81,7 +83,7 @@ def test_a_port_that_is_taken_is_told_plainly(desk):
         other.listen()
         port = other.getsockname()[1]
         ui = desk.command("-m", "flows", "ui", "--port", str(port))
-        said, _ = ui.communicate(timeout=30)
+        said, _ = ui.communicate(timeout=PATIENCE)
     assert ui.returncode == 2
     assert said == (
         f"flows: port {port} on 127.0.0.1 cannot be had (Address already in use); "
@@ -95,13 +97,13 @@ def test_a_port_that_is_taken_is_told_plainly(desk):
 )
 def test_a_schedule_that_is_none_is_told_plainly(desk, words):
     ui = desk.command("-m", "flows", "ui", *words)
-    said, _ = ui.communicate(timeout=30)
+    said, _ = ui.communicate(timeout=PATIENCE)
     assert ui.returncode == 2
     assert "is no schedule; minute, hour, day, month, weekday" in said
 
 
 def test_serving_without_a_server_says_how_to_get_one(desk):
     process = desk.command("-m", "flows", "serve")
-    said, _ = process.communicate(timeout=30)
+    said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2
     assert "python -m flows ui" in said

@@ -9,6 +9,7 @@ import yaml
 
 from flows import stages
 from lessonpipe.errors import LessonpipeError, UserError
+from tests.conftest import PATIENCE
 
 ROOT = Path(stages.__file__).parents[1]
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # DVC's
@@ -96,7 +97,7 @@ def test_a_failure_keeps_the_last_words_and_knows_whether_to_try_again(lines, ki
 @pytest.mark.slow
 def test_stopping_ends_the_stage_and_lets_no_other_start(here, monkeypatch):
     monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
-    here.slow(a=60)
+    here.slow(a=2 * PATIENCE)
     runs, errors = stages.Runs(), []
 
     def work() -> None:
@@ -109,7 +110,7 @@ def test_stopping_ends_the_stage_and_lets_no_other_start(here, monkeypatch):
     thread.start()
     here.until(lambda: here.stage_runs("a"))
     runs.stop()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert not here.processes()
     assert isinstance(errors[0], stages.StoppedError)
     assert not (here.folder / "a.txt").exists()

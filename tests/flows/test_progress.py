@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.conftest import PATIENCE
+
 pytestmark = pytest.mark.slow
 
 STAGE = """
@@ -42,7 +44,7 @@ def test_a_running_stage_shows_its_percent_and_ends_at_a_hundred(project):
 
 
 def test_many_lines_cost_next_to_nothing(project):
-    project.command("-c", HEAR).communicate(timeout=60)
+    project.command("-c", HEAR).communicate(timeout=PATIENCE)
     (shown,) = project.artifacts("fit-gan-progress")
     assert shown["description"] == "fit_gan, epoch 1: 0/100 [00:01<00:02, 50.00 step/s]"
     assert float((project.folder / "seconds").read_text()) < 5  # one request
@@ -51,14 +53,14 @@ def test_many_lines_cost_next_to_nothing(project):
 def test_a_server_that_is_gone_fails_no_run(project):
     project.url = "http://127.0.0.1:9"
     process = project.command("-c", HEAR)
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, said
 
 
 def test_a_log_has_each_bar_as_a_line_of_its_own(desk):
     code = "from lessonpipe.progress import Lines\n"
     code += "for _ in Lines(range(3), 'epoch 1', mininterval=0, leave=False): pass"
-    said, _ = desk.command("-c", code).communicate(timeout=30)
+    said, _ = desk.command("-c", code).communicate(timeout=PATIENCE)
     lines = [line for line in said.split("\n") if line.strip()]
     assert [line[:13] for line in lines] == [
         "epoch 1:   0%",
