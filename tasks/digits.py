@@ -89,6 +89,11 @@ class Job:
     ema: float = 0.0
     surface: Surface | None = None
 
+    @property
+    def cost(self) -> int:
+        """How long it takes beside others, more or less."""
+        return self.schedule.epochs * self.width
+
 
 def run(p: Params, digits: Path = Path("data/digits"), out: Path = Path("models/digits")) -> None:
     """Train all, and leave the best network, figures and pictures."""
@@ -130,7 +135,7 @@ def jobs(p: Params) -> dict[str, Job]:
         f"surface {net}": Job(net, look.train, p.seeds[0], look.blocks, surface=look)
         for net in look.nets
     }
-    return dict(sorted({**around, **runs}.items(), key=lambda item: -item[1].schedule.epochs))
+    return dict(sorted({**around, **runs}.items(), key=lambda item: -item[1].cost))
 
 
 def name(one: Run, seed: int) -> str:
