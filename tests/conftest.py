@@ -1,6 +1,7 @@
 """Small pictures, and real processes to run the doors in."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +21,8 @@ from tests.server import BODY, Serve, Server
 ROOT = Path(__file__).resolve().parent.parent
 os.environ["PYTHONPATH"] = str(ROOT)  # for processes started by tests, Ray's workers too
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# processes of tests hear it also when these are started behind a shell's &, which ignores it
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 PATIENCE = 300  # seconds that anything may take that takes a few, on the busiest machine
