@@ -37,7 +37,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     It is the same each time, so what a killed run left behind is written over by the next.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.draft")
+    short = os.fsencode(path.name)[:240].decode(errors="ignore")  # a disk takes 255 bytes
+    draft = path.with_name(f".{short}.draft")
     try:
         yield draft
         os.replace(draft, path)

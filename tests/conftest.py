@@ -28,9 +28,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 PATIENCE = 300  # seconds that anything may take that takes a few, on the busiest machine
 
 
-def until(true: Callable[[], Any]) -> Any:
-    """Wait for something to become true; its answer."""
-    end = time.monotonic() + PATIENCE
+def until(true: Callable[[], Any], seconds: float = PATIENCE) -> Any:
+    """Wait for something to become true; its answer. `seconds` are for what must be prompt."""
+    end = time.monotonic() + seconds
     while not (answer := true()):
         assert time.monotonic() < end, "it did not come true"
         time.sleep(0.1)
@@ -108,7 +108,7 @@ def door(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             env={**os.environ, **env},
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=120,
         )
 
     return run

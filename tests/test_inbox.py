@@ -85,6 +85,13 @@ def test_what_was_restored_but_not_noted_is_not_restored_again(inbox: Path, mode
     assert len(ledger(out)) == 3
 
 
+def test_the_longest_name_that_a_disk_takes_is_kept(inbox: Path, model: Path) -> None:
+    name = "ä" * 125 + "a.jpg"  # 255 bytes
+    make_picture(40, 30).save(inbox / name)
+    assert name in names(new(inbox, model))
+    assert (inbox.parent / "out" / name).is_file()
+
+
 def test_a_wrong_folder_is_named(tmp_path: Path, model: Path) -> None:
     with pytest.raises(UserError, match="is no folder"):
         restore_new(tmp_path / "nothing", tmp_path / "out", model)

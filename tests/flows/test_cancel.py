@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from tests.conftest import PATIENCE
 from tests.test_pipeline import clone
 
 pytestmark = pytest.mark.slow
@@ -40,7 +39,7 @@ def page(tmp_path, project_class):
     page.open()
     yield page
     page.ui.terminate()
-    page.ui.communicate(timeout=PATIENCE)
+    page.ui.communicate(timeout=40)
     for process in page.processes():
         process.kill()
 
@@ -72,7 +71,7 @@ def test_a_cancelled_run_leaves_nothing_half_written_and_goes_on_when_tried_agai
 def cancel(page, run: str) -> None:
     """Cancel, and wait until no stage is at work."""
     page.api("POST", f"flow_runs/{run}/set_state", {"state": {"type": "CANCELLING"}})
-    assert page.until(lambda: page.ended(run)) == "CANCELLED"
+    assert page.until(lambda: page.ended(run), 60) == "CANCELLED"
     assert not [p for p in page.processes() if "tasks" in p.cmdline()]
 
 

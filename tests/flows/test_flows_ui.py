@@ -39,7 +39,7 @@ def test_the_page_takes_runs_cancels_them_and_ends_with_everything_it_started(pa
     run = page.start("restorer", stages=["b"])
     page.until(lambda: page.stage_runs("b"))
     page.api("POST", f"flow_runs/{run}/set_state", {"state": {"type": "CANCELLING"}})
-    assert page.until(lambda: page.ended(run)) == "CANCELLED"
+    assert page.until(lambda: page.ended(run), 40) == "CANCELLED"
     assert not page.stage_runs("b")
     asked = {"flow_runs": {"id": {"any_": [run]}}}
     tasks = page.api("POST", "task_runs/filter", asked)
@@ -53,7 +53,7 @@ def test_the_page_takes_runs_cancels_them_and_ends_with_everything_it_started(pa
     page.slow(c=2 * PATIENCE)
     page.until(lambda: page.stage_runs("c"))
     page.ui.send_signal(signal.SIGINT)
-    said, _ = page.ui.communicate(timeout=PATIENCE)
+    said, _ = page.ui.communicate(timeout=40)
     assert page.ui.returncode == 130, said
     assert not page.processes()
     assert f"flows: {page.url}/deployments (ctrl-C ends it)" in said
@@ -74,7 +74,7 @@ def test_a_page_that_is_killed_takes_server_and_runs_along(page):
     page.start("restorer")
     page.until(lambda: page.stage_runs("a"))
     page.ui.kill()
-    page.until(lambda: not page.processes())
+    page.until(lambda: not page.processes(), 40)
 
 
 def test_a_port_that_is_taken_is_told_plainly(desk):
@@ -83,7 +83,7 @@ def test_a_port_that_is_taken_is_told_plainly(desk):
         other.listen()
         port = other.getsockname()[1]
         ui = desk.command("-m", "flows", "ui", "--port", str(port))
-        said, _ = ui.communicate(timeout=PATIENCE)
+        said, _ = ui.communicate(timeout=30)
     assert ui.returncode == 2
     assert said == (
         f"flows: port {port} on 127.0.0.1 cannot be had (Address already in use); "
@@ -97,13 +97,13 @@ def test_a_port_that_is_taken_is_told_plainly(desk):
 )
 def test_a_schedule_that_is_none_is_told_plainly(desk, words):
     ui = desk.command("-m", "flows", "ui", *words)
-    said, _ = ui.communicate(timeout=PATIENCE)
+    said, _ = ui.communicate(timeout=30)
     assert ui.returncode == 2
     assert "is no schedule; minute, hour, day, month, weekday" in said
 
 
 def test_serving_without_a_server_says_how_to_get_one(desk):
     process = desk.command("-m", "flows", "serve")
-    said, _ = process.communicate(timeout=PATIENCE)
+    said, _ = process.communicate(timeout=30)
     assert process.returncode == 2
     assert "python -m flows ui" in said

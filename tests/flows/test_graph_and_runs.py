@@ -110,7 +110,7 @@ def test_stopping_ends_the_stage_and_lets_no_other_start(here, monkeypatch):
     thread.start()
     here.until(lambda: here.stage_runs("a"))
     runs.stop()
-    thread.join(PATIENCE)
+    thread.join(10)
     assert not here.processes()
     assert isinstance(errors[0], stages.StoppedError)
     assert not (here.folder / "a.txt").exists()

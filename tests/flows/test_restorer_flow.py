@@ -112,7 +112,7 @@ def test_a_run_waits_for_a_dvc_command_at_the_desk(project):
     desk = project.command("-m", "dvc", "repro", "a")
     project.until(lambda: project.stage_runs("a"))
     run = project.run("a")
-    assert desk.wait(PATIENCE) == 0
+    assert desk.wait(20) == 0
     assert run.code == 0, run.said
     assert run.tasks()["a"]["run_count"] > 1
     assert run.tasks()["a"]["state_name"] == "Cached"  # the desk had done it
@@ -147,8 +147,8 @@ def test_a_run_that_is_ended_leaves_no_process_and_nothing_half_written(project,
     process = project.command("-m", "flows", "run", "--side-by-side", "2")
     project.until(lambda: project.stage_runs("b") and project.stage_runs("c"))
     process.send_signal(number)
-    process.wait(PATIENCE)
-    project.until(lambda: not project.processes())
+    process.wait(20)
+    project.until(lambda: not project.processes(), 15)
     assert (project.folder / "a.txt").exists()
     assert not [file for file in project.folder.iterdir() if file.name[:3] in ("b.t", "c.t")]
     project.slow()
