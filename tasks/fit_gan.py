@@ -19,7 +19,7 @@ from lessonpipe.nets.folder import load_critic, load_generator, save_model
 from lessonpipe.settings import Strict
 from lessonpipe.storage import Storage, as_bytes
 from lessonpipe.train.checkpoint import Checkpoint
-from lessonpipe.train.fit import Phase, as_csv
+from lessonpipe.train.fit import Frozen, Phase, as_csv
 from lessonpipe.train.gan import GanLearner, fit_turns
 from lessonpipe.train.generator import PairData
 from lessonpipe.train.place import Place, Precision
@@ -57,7 +57,7 @@ class Params(Strict):
     critic_times: float = Field(gt=0)
     momentum: float = Field(ge=0, lt=1)
     weight_decay: float = Field(ge=0)
-    frozen: bool
+    frozen: Frozen
     train_bn: bool
     pixel: PixelKind
     pixel_weight: float = Field(ge=0)

@@ -105,7 +105,7 @@ def teach(config: dict[str, Any]) -> None:
         if place.rank == 0:
             print(title, flush=True)
         histories[system] = fit(
-            learn.SegmenterLearner(net, p.train_bn),
+            learn.SegmenterLearner(net, p.train_bn or system == "random"),
             schedule(p, system),
             data,
             place,

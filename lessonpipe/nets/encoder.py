@@ -1,7 +1,7 @@
 """A pretrained picture network, cut into the features a U-Net taps. Any that `timm` knows."""
 
 import difflib
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -53,18 +53,19 @@ class Encoder(nn.Module):
             norm.train(mode and self.train_bn)
         return self
 
-    def freeze(self, *, train_bn: bool = False) -> None:
-        """Stop learning. With `train_bn` the batch norms go on, as in the lesson."""
-        self.net.requires_grad_(False)
-        self.frozen, self.train_bn = not train_bn, train_bn
-        for norm in self._norms():
-            norm.requires_grad_(train_bn)
-        self.train(self.training)
+    def freeze(self, frozen: bool | Literal["early"] = True, *, train_bn: bool = False) -> None:
+        """Let all of it stop learning, what comes before 1/8, or nothing.
 
-    def unfreeze(self, *, train_bn: bool = True) -> None:
-        """Learn again; without `train_bn` the batch norms keep the statistics they have."""
-        self.net.requires_grad_(True)
-        self.frozen, self.train_bn = False, train_bn
+        With `train_bn` its batch norms go on whatever is frozen, as in the lesson; without, all
+        of them keep the statistics they have.
+        """
+        self.net.requires_grad_(not frozen)
+        if frozen == "early":
+            for parameter in self.groups()[1]:
+                parameter.requires_grad_(True)
+        for norm in self._norms() if train_bn else ():
+            norm.requires_grad_(True)
+        self.frozen, self.train_bn = frozen is True and not train_bn, train_bn
         self.train(self.training)
 
     def _norms(self) -> list[nn.Module]:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from lessonpipe.losses.gan import accuracy
 from lessonpipe.nets.critic import Critic
+from lessonpipe.train.fit import Frozen
 from lessonpipe.train.gan import critic_loss
 
 
@@ -29,5 +30,5 @@ class CriticLearner:
         """All that learns."""
         return [list(self.net.parameters())]
 
-    def freeze(self, frozen: bool) -> None:
+    def freeze(self, frozen: Frozen) -> None:
         """The critic's eyes are frozen for good; nothing else ever is."""

@@ -6,7 +6,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 import torch
 from pydantic import Field
@@ -21,6 +21,7 @@ from lessonpipe.train.place import Place
 from lessonpipe.train.schedule import OneCycle, adamw, seed_step
 
 Rate = Annotated[float, Field(gt=0)]
+Frozen = bool | Literal["early"]
 Terms = dict[str, Tensor]
 History = list[dict[str, float]]
 
@@ -29,15 +30,16 @@ class Schedule(Strict):
     """Some epochs with one schedule.
 
     `batch` is the global batch, over all workers. `max_lr` is one rate, or the two between which
-    the groups' rates are spaced; `warmup` the share of the steps in which it rises. An epoch is
-    every training picture once, or so many `pictures`.
+    the groups' rates are spaced; `warmup` the share of the steps in which it rises. `frozen` says
+    what of a pretrained encoder does not learn: all, the `early` part up to 1/8, or nothing. An
+    epoch is every training picture once, or so many `pictures`.
     """
 
     batch: int = Field(ge=1)
     epochs: int = Field(ge=0)
     max_lr: Rate | tuple[Rate, Rate]
     warmup: float = Field(0.3, ge=0, lt=1)
-    frozen: bool = False
+    frozen: Frozen = False
     pictures: int | None = Field(None, ge=1)
 
     @property
@@ -106,7 +108,7 @@ class Learner(Measured, Protocol):
 
     def groups(self) -> Sequence[Sequence[nn.Parameter]]: ...
 
-    def freeze(self, frozen: bool) -> None: ...
+    def freeze(self, frozen: Frozen) -> None: ...
 
 
 def fit(

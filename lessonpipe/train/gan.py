@@ -16,6 +16,7 @@ from lessonpipe.train.checkpoint import Checkpoint
 from lessonpipe.train.fit import (
     Batches,
     Data,
+    Frozen,
     History,
     Measured,
     P,
@@ -57,7 +58,7 @@ class Rivals(Measured, Protocol):
         """What is to be done after a step, as clipping weights."""
         ...
 
-    def freeze(self, frozen: bool) -> None:
+    def freeze(self, frozen: Frozen) -> None:
         """Freeze or free what of the generator can be frozen."""
         ...
 
@@ -104,12 +105,9 @@ class GanLearner:
     def _terms(self, made: Tensor, y: Tensor, fake: Tensor) -> Terms:
         return {**self.loss(made, y), "critic": self.critic_weight * judge(fake, real=True)}
 
-    def freeze(self, frozen: bool) -> None:
+    def freeze(self, frozen: Frozen) -> None:
         """Freeze or free the generator's encoder."""
-        if frozen:
-            self.generator.encoder.freeze(train_bn=self.train_bn)
-        else:
-            self.generator.encoder.unfreeze(train_bn=self.train_bn)
+        self.generator.encoder.freeze(frozen, train_bn=self.train_bn)
 
 
 def fit_turns(

@@ -12,7 +12,7 @@ from lessonpipe.data.manifest import Side
 from lessonpipe.data.pairs import Batches, Pairs, in_order
 from lessonpipe.measure import gained
 from lessonpipe.nets import Generator
-from lessonpipe.train.fit import Phase
+from lessonpipe.train.fit import Frozen, Phase
 from lessonpipe.train.place import Place
 
 
@@ -37,12 +37,9 @@ class GeneratorLearner:
         """Early encoder, late encoder, decoder."""
         return self.net.unet.groups()
 
-    def freeze(self, frozen: bool) -> None:
+    def freeze(self, frozen: Frozen) -> None:
         """Freeze or free the encoder."""
-        if frozen:
-            self.net.encoder.freeze(train_bn=self.train_bn)
-        else:
-            self.net.encoder.unfreeze(train_bn=self.train_bn)
+        self.net.encoder.freeze(frozen, train_bn=self.train_bn)
 
 
 @dataclass

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lessonpipe.train.fit import Terms
+from lessonpipe.train.fit import Frozen, Terms
 from lessonpipe.train.held import HeldData
 from lessonpipe.train.place import Place
 from lessonpipe.train.turns import Turn
@@ -73,7 +73,7 @@ class Wgan:
         fake = self.critic(self.generator(x)).mean()
         return {"fake": fake}, {"estimate": fake - self.critic(signed(y)).mean()}
 
-    def freeze(self, frozen: bool) -> None:
+    def freeze(self, frozen: Frozen) -> None:
         """Nothing was learnt before that could be kept."""
 
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lessonpipe.train.checkpoint import Checkpoint
-from lessonpipe.train.fit import History, Schedule, Terms, fit
+from lessonpipe.train.fit import Frozen, History, Schedule, Terms, fit
 from lessonpipe.train.held import HeldData
 from lessonpipe.train.place import Place
 from lessons.digits.data import Digits
@@ -35,7 +35,7 @@ class Classifier:
         """All that learns."""
         return [list(self.net.parameters())]
 
-    def freeze(self, frozen: bool) -> None:
+    def freeze(self, frozen: Frozen) -> None:
         """Nothing was learnt before that could be kept."""
 
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lessonpipe.train.checkpoint import Checkpoint
-from lessonpipe.train.fit import History, Terms, fit
+from lessonpipe.train.fit import Frozen, History, Terms, fit
 from lessonpipe.train.place import Place
 from lessons.numbers.data import Corpus
 from lessons.numbers.streams import Reading, StreamData, cut
@@ -41,7 +41,7 @@ class Reader:
         """All that learns."""
         return [list(self.net.parameters())]
 
-    def freeze(self, frozen: bool) -> None:
+    def freeze(self, frozen: Frozen) -> None:
         """Nothing was learnt before that could be kept."""
 
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lessonpipe.train.fit import Terms
+from lessonpipe.train.fit import Frozen, Terms
 from lessonpipe.train.place import Place
 from lessons.streets.classes import NAMES, VOID
 from lessons.streets.data import Pair, in_order
@@ -17,7 +17,7 @@ from lessons.streets.nets import Segmenter
 
 @dataclass
 class SegmenterLearner:
-    """A segmenter, and whether the batch norms of its encoder train while it is frozen."""
+    """A segmenter, and whether the batch norms of its encoder train."""
 
     net: Segmenter
     train_bn: bool = False
@@ -35,12 +35,9 @@ class SegmenterLearner:
         """Early encoder, late encoder, decoder."""
         return self.net.unet.groups()
 
-    def freeze(self, frozen: bool) -> None:
-        """Freeze or free the encoder; free, all of it learns."""
-        if frozen:
-            self.net.unet.encoder.freeze(train_bn=self.train_bn)
-        else:
-            self.net.unet.encoder.unfreeze()
+    def freeze(self, frozen: Frozen) -> None:
+        """Freeze or free the encoder."""
+        self.net.unet.encoder.freeze(frozen, train_bn=self.train_bn)
 
 
 def entropy(scores: Tensor, y: Tensor) -> Tensor:

@@ -77,7 +77,7 @@ class Painter(nn.Module):
             nn.ReLU(),
             nn.Conv2d(6, 3, 1),
         )
-        self.encoder = SimpleNamespace(unfreeze=lambda train_bn: None)
+        self.encoder = SimpleNamespace(freeze=lambda frozen, train_bn: None)
 
     def forward(self, x):
         return torch.sigmoid(self.net(x))

@@ -174,6 +174,11 @@ class Project:
         state = self.api("GET", f"flow_runs/{run}")["state"]["type"]
         return state if state in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") else None
 
+    def told(self, run: str) -> str:
+        """What a run told, for a failing test."""
+        asked = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"}
+        return "\n".join(log["message"] for log in self.api("POST", "logs/filter", asked))
+
     def artifacts(self, key: str) -> list[dict[str, Any]]:
         """The artifacts of this name, the oldest first."""
         asked = {"artifacts": {"key": {"any_": [key]}}, "sort": "CREATED_DESC"}
@@ -230,6 +235,7 @@ def seed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     project.dvc("init", "-q")
     (folder / "stage.py").write_text(STAGE)
     (folder / "dvc.yaml").write_text(DVC_YAML)
+    shutil.copy(ROOT / ".gitignore", folder)  # a server's database is no part of an experiment
     project.slow()
     return folder
 

@@ -65,7 +65,7 @@ def test_a_sweep_runs_every_combination_and_tables_its_measures(page):
     for words in (["add", "-A"], ["commit", "-qm", "start"]):
         subprocess.run([*git, *words], cwd=page.folder, check=True)
     run = page.start("sweep", grid={"seconds.b": [0, 0.1], "seconds.c": [0.2]}, stage="evaluate")
-    assert page.until(lambda: page.ended(run)) == "COMPLETED"
+    assert page.until(lambda: page.ended(run)) == "COMPLETED", page.told(run)
     rows = json.loads(page.artifacts("sweep")[-1]["data"])
     assert [row["params"] for row in rows] == [
         "seconds.b=0 seconds.c=0.2",

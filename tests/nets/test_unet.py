@@ -63,7 +63,7 @@ def test_a_frozen_encoder_gets_no_gradients_and_keeps_its_statistics():
     net(torch.rand(2, 3, 64, 64)).sum().backward()
     assert all(p.grad is None for p in net.encoder.parameters())
     assert all(torch.equal(v, before[k]) for k, v in net.encoder.state_dict().items())
-    net.encoder.unfreeze()
+    net.encoder.freeze(False, train_bn=True)
     net.train()
     net(torch.rand(2, 3, 64, 64)).sum().backward()
     assert any(p.grad is not None for p in net.encoder.parameters())
@@ -81,12 +81,29 @@ def test_frozen_batch_norms_can_go_on_training_as_in_the_lesson():
 
 def test_a_free_encoder_can_keep_its_statistics():
     net = small()
-    net.encoder.unfreeze(train_bn=False)
+    net.encoder.freeze(False)
     net.train()
     before = {k: v.clone() for k, v in net.encoder.state_dict().items() if "running" in k}
     net(torch.rand(2, 3, 64, 64)).square().sum().backward()
     assert all(p.grad is not None for p in net.encoder.parameters())
     assert all(torch.equal(net.encoder.state_dict()[k], v) for k, v in before.items())
+
+
+@pytest.mark.parametrize("train_bn", [False, True])
+def test_of_an_early_frozen_encoder_only_what_is_behind_an_eighth_learns(train_bn):
+    net = small()
+    net.encoder.freeze("early", train_bn=train_bn)
+    net.train()
+    net(torch.rand(2, 3, 64, 64)).square().sum().backward()
+    early, late = net.encoder.groups()
+    norms = {id(p) for n, p in net.encoder.named_parameters() if "bn" in n}
+    assert any(id(p) not in norms for p in early)
+    assert all((p.grad is not None) == (train_bn and id(p) in norms) for p in early)
+    assert late and all(p.grad is not None for p in late)
+    features = net.encoder(torch.rand(1, 3, 64, 64))
+    assert [x.requires_grad for x in features] == [train_bn] * 3 + [True] * 2
+    net.encoder.freeze(False)
+    assert all(p.requires_grad for p in net.encoder.parameters())
 
 
 def test_the_three_groups_hold_every_parameter_once(resnet34):
