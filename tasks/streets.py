@@ -92,6 +92,13 @@ def schedule(p: Params, system: str) -> list[Sized]:
     ]
 
 
+def beginner(p: Params, system: str) -> learn.SegmenterLearner:
+    """A new network; random weights come without statistics that batch norms could keep."""
+    torch.manual_seed(p.seed)
+    net = network(p, pretrained=system == "pretrained")
+    return learn.SegmenterLearner(net, p.train_bn or system == "random")
+
+
 def teach(config: dict[str, Any]) -> None:
     """The training function, run once a worker: one system after the other."""
     p = Params(**config["params"])
@@ -99,13 +106,12 @@ def teach(config: dict[str, Any]) -> None:
     data = Streets(Path(config["data"]), p.augment, p.seed, place)
     nets, histories, seconds = {}, {}, {}
     for system, title in SYSTEMS.items():
-        torch.manual_seed(p.seed)
-        net = network(p, pretrained=system == "pretrained")
+        learner = beginner(p, system)
         checkpoint = Checkpoint(Storage.at(config["scratch"]) / system)
         if place.rank == 0:
             print(title, flush=True)
         histories[system] = fit(
-            learn.SegmenterLearner(net, p.train_bn or system == "random"),
+            learner,
             schedule(p, system),
             data,
             place,
@@ -114,7 +120,7 @@ def teach(config: dict[str, Any]) -> None:
             checkpoint=checkpoint,
             report=cluster.report,
         )
-        nets[system] = net
+        nets[system] = learner.net
         seconds[system] = (checkpoint.load() or {}).get("seconds", 0.0)
     if place.rank == 0:
         out = Path(config["out"])

@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from torch import nn
 
 from lessonpipe.data.augment import Augment
 from lessonpipe.errors import UserError
@@ -73,7 +74,15 @@ def test_random_weights_get_as_many_steps_and_all_of_them_learn() -> None:
     assert [(a.pictures, a.batch, a.image_px) for a in ours] == [
         (b.pictures, b.batch, b.image_px) for b in theirs
     ]
-    assert any(a.frozen for a in ours) and not any(b.frozen for b in theirs)
+    assert all(a.frozen for a in ours) and not any(b.frozen for b in theirs)
+    for system, phases in zip(streets.SYSTEMS, (ours, theirs), strict=True):
+        learner = streets.beginner(params(), system)
+        learner.freeze(phases[-1].frozen)
+        encoder = learner.net.train().unet.encoder
+        learning = [p.requires_grad for p in encoder.parameters()]
+        norms = [m.training for m in encoder.modules() if isinstance(m, nn.BatchNorm2d)]
+        assert learning.count(False) == (system == "pretrained") * len(encoder.groups()[0])
+        assert norms and set(norms) == {system == "random"}
 
 
 def test_a_scene_is_the_same_for_its_seed_and_number_and_another_for_others() -> None:
