@@ -24,7 +24,8 @@ def confusion_picture(counts: Tensor) -> str:
     for meant in range(10):
         for told in range(10):
             if count := int(counts[meant, told]):
-                panel.text(told, meant, count, ha="center", va="center", fontsize=7)
+                ink = "white" if wrong[meant, told] > wrong.max() / 2 else "black"
+                panel.text(told, meant, count, ha="center", va="center", fontsize=7, color=ink)
     panel.set_xticks(range(10))
     panel.set_yticks(range(10))
     panel.set_xlabel("taken for")
