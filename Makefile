@@ -23,7 +23,7 @@ run: TELL = @python -m lessonpipe.report
 lessons: PIPELINE = lessons/dvc.yaml
 
 test: .venv/installed
-	pytest
+	pytest --numprocesses 2 --dist loadfile
 
 lint: .venv/installed
 	ruff format --check .

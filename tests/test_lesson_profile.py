@@ -9,6 +9,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+from tests.conftest import PATIENCE
 from tests.tasks.test_profile import PROFILES, merged
 from tests.test_pipeline import BIN, ENV, clone
 
@@ -59,7 +60,7 @@ def test_every_step_of_the_lesson_runs_and_its_figures_stand_beside_the_lessons_
         env={**ENV, "LESSONPIPE_WEIGHTS": str(weights)},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=2 * PATIENCE,
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
 

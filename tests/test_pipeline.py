@@ -14,7 +14,7 @@ import psutil
 import pytest
 import yaml
 
-from tests.conftest import make_picture
+from tests.conftest import PATIENCE, make_picture
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -69,7 +69,7 @@ def clone(folder, change, lock=False):
     return folder
 
 
-def dvc(folder, *words, timeout=400):
+def dvc(folder, *words, timeout=PATIENCE):
     done = subprocess.run(
         [BIN / "dvc", *words], cwd=folder, env=ENV, capture_output=True, text=True, timeout=timeout
     )
@@ -115,7 +115,7 @@ def test_the_whole_pipeline_survives_a_killed_dvc_and_then_is_up_to_date(project
 
     start = time.perf_counter()
     assert "Data and pipelines are up to date." in dvc(project, "repro")
-    assert time.perf_counter() - start < 15
+    assert time.perf_counter() - start < 60
 
 
 def _commands_in(folder):

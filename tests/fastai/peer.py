@@ -33,12 +33,13 @@ def unet(n_out: int = 3, *, norm: str = "weight", bottleneck: bool = False, **op
 
 @torch.no_grad()
 def shake(net: nn.Module) -> nn.Module:
-    """Random numbers where a fresh network has zeros and ones, so that nothing hides.
+    """Random numbers where a fresh network has zeros and ones, so that nothing hides; float64.
 
+    In float32 an activation on the other side of zero, by rounding, makes another gradient.
     Old-style spectral norms get their true singular vectors: fastai's (torch's old) power
     iteration goes the other way round than torch's new one, and they meet where both stand still.
     """
-    for module in net.modules():
+    for module in net.double().modules():
         if isinstance(module, nn.BatchNorm2d):
             module.weight.uniform_(0.5, 1.5)
             module.bias.normal_(0, 0.1)
@@ -55,7 +56,8 @@ def shake(net: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def give(theirs: nn.Module, ours: nn.Module) -> None:
-    """Copy every parameter and buffer of fastai's network into ours."""
+    """Copy every parameter and buffer of fastai's network into ours, and take its precision."""
+    ours.to(next(theirs.parameters()).dtype)
     for kind in ("parameters", "buffers"):
         for their, our in zip(getattr(theirs, kind)(), getattr(ours, kind)(), strict=True):
             assert their.shape == our.shape
@@ -65,16 +67,16 @@ def give(theirs: nn.Module, ours: nn.Module) -> None:
 def close(ours: Tensor, theirs: Tensor, within: float = 1e-4) -> bool:
     """Whether two tensors are equal but for rounding, measured by the largest number."""
     assert ours.shape == theirs.shape
-    theirs = torch.Tensor(theirs.detach())
+    theirs = theirs.detach().as_subclass(Tensor)
     return float((ours.detach() - theirs).abs().max()) <= within * float(theirs.abs().max())
 
 
-def same(ours: nn.Module, theirs: nn.Module, x: Tensor, within: float = 1e-4) -> None:
+def same(ours: nn.Module, theirs: nn.Module, x: Tensor, within: float = 1e-5) -> None:
     """Assert that answers, gradients of the picture and of all parameters are the same."""
     answers, pictures = [], []
     for net in (ours, theirs):
         net.zero_grad()
-        picture = x.clone().requires_grad_()
+        picture = x.double().requires_grad_()
         torch.manual_seed(5)  # the same dropout
         y = net(picture)
         pictures.append(picture)
