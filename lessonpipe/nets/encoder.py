@@ -54,10 +54,10 @@ class Encoder(nn.Module):
         return self
 
     def freeze(self, frozen: bool | Literal["early"] = True, *, train_bn: bool = False) -> None:
-        """Let all of it stop learning, what comes before 1/8, or nothing.
+        """Stop all of it from learning, its `early` part up to 1/8, or nothing.
 
-        With `train_bn` its batch norms go on whatever is frozen, as in the lesson; without, all
-        of them keep the statistics they have.
+        With `train_bn` all batch norms go on, also what is frozen, as in the lesson; without, they
+        keep the statistics they have.
         """
         self.net.requires_grad_(not frozen)
         if frozen == "early":
