@@ -1,5 +1,6 @@
 # run: build a restorer on the sample photos, or with PROFILE=short RECIPE=colour from profiles/ and
-# the recipes of params.yaml.  test: all tests.  lint: style and types.  ui: Prefect on localhost.
+# the recipes of params.yaml.  test: all tests, two files at a time; what fails beside another is run
+# once more, alone.  lint: style and types.  ui: Prefect on localhost.
 # lessons: the lesson's other systems.  bench: how fast, against fastai.
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -23,7 +24,8 @@ run: TELL = @python -m lessonpipe.report
 lessons: PIPELINE = lessons/dvc.yaml
 
 test: .venv/installed
-	pytest --numprocesses 2 --dist loadfile
+	pytest --numprocesses 2 --dist loadfile || { [ $$? = 1 ] && \
+	  pytest --last-failed --last-failed-no-failures none; }
 
 lint: .venv/installed
 	ruff format --check .

@@ -256,7 +256,7 @@ def small(params: dict[str, Any]) -> dict[str, Any]:
         "phases": [phase | {"epochs": 3, "frozen": True}],
     }
     params["save_preds"]["image_px"] = 64
-    params["pretrain_critic"]["phases"] = [phase | {"epochs": 4}]
+    params["pretrain_critic"]["phases"] = [phase | {"epochs": 6}]
     params["fit_gan"] |= {"image_px": 64, "batch": 4, "epochs": 3, "samples": 1}
     params["fit_feature"]["phases"] = [phase | {"epochs": 2}, phase | {"image_px": 96, "epochs": 1}]
     params["evaluate"]["at"] = [{"image_px": 64, "models": ["generator"]}]

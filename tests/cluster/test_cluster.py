@@ -14,7 +14,7 @@ import yaml
 
 from tasks.work import files
 from tests.cluster.conftest import BIN, Desk, credentials, small
-from tests.conftest import PATIENCE
+from tests.conftest import PATIENCE, until
 from tests.test_pipeline import clone
 
 pytestmark = pytest.mark.slow
@@ -143,12 +143,12 @@ def test_training_goes_on_when_a_worker_or_a_node_is_killed(desk, alone, cluster
     reads, _ = files(stage, desk.folder / "dvc.yaml")
     bring(desk, alone, *reads[1:])
     process = desk.start(stage, LESSONPIPE_WORKERS="2")
-    said = wait_for(process, "epoch 1  ")
     node = random.choice(cluster.nodes)
+    victims = until(lambda: node.workers("RayTrainWorker"))
+    said = wait_for(process, "epoch 1  ")
     if victim == "worker":
-        for worker in (victims := node.workers("RayTrainWorker")):
+        for worker in victims:
             worker.kill()
-        assert victims
     else:
         node.kill()
         cluster.nodes.remove(node)

@@ -48,7 +48,7 @@ def test_the_page_restores_a_folder_sweeps_and_tells_of_a_failure(page, listener
 
 @pytest.mark.slow
 def test_two_retrains_never_run_at_once_in_one_folder(page):
-    page.slow(a=3)
+    page.slow(a=20)  # the second starts while the first is at work, on a busy machine, too
     runs = [page.start("restorer", stages=["a"])]
     runs += [page.start("nightly", stages=["a"], promote=False)]
     assert page.until(lambda: all(page.ended(run) for run in runs))

@@ -142,8 +142,9 @@ def test_a_killed_workers_photos_are_done_again(
     assert contents(out) == killed
 
 
-def counted(picture: Image.Image, draws: Draws, folder: str, dies_after: int) -> Image.Image:
+def counted(picture: Image.Image, draws: Draws, dies_after: int) -> Image.Image:
     """Leave a mark for each picture; kill the whole stage after so many."""
+    folder = os.environ["MARKS"]
     Path(folder, f"{time.time_ns()}-{os.getpid()}").touch()
     if len(os.listdir(folder)) == dies_after:
         os.kill(int(os.environ["STAGE_PID"]), signal.SIGKILL)
@@ -157,8 +158,7 @@ os.environ["STAGE_PID"] = str(os.getpid())
 from pathlib import Path
 from tests.tasks.test_crappify import params
 from tasks import crappify
-marks, dies_after = sys.argv[1], int(sys.argv[2])
-step = {"tests.tasks.test_crappify.counted": {"folder": marks, "dies_after": dies_after}}
+step = {"tests.tasks.test_crappify.counted": {"dies_after": 25}}
 tiles = {"tile_px": None, "train": 1, "valid": 1}
 crappify.run(params(recipe=["grey", step, "jpeg"], tiles=tiles), Path("photos"), Path("out"))
 """
@@ -166,31 +166,28 @@ crappify.run(params(recipe=["grey", step, "jpeg"], tiles=tiles), Path("photos"),
 
 def test_a_killed_stage_goes_on_with_what_is_missing(photos: Photos, tmp_path: Path) -> None:
     photos(40)
-    marks = tmp_path / "marks"
-    marks.mkdir()
 
-    def run() -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-c", KILLED, str(marks), "25"]
-        env = {**os.environ, "LESSONPIPE_WORKERS": "2"}
+    def run(name: str, marks: int = 0) -> "subprocess.CompletedProcess[str]":
+        """With marks of its own: a killed stage's workers may leave a few after its end."""
+        (tmp_path / name).mkdir()
+        for number in range(marks):
+            (tmp_path / name / f"old{number}").touch()
+        command = [sys.executable, "-c", KILLED]
+        env = {**os.environ, "LESSONPIPE_WORKERS": "2", "MARKS": str(tmp_path / name)}
         return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
 
-    assert run().returncode == -signal.SIGKILL
+    assert run("first").returncode == -signal.SIGKILL
     assert not (tmp_path / "out").exists()
-    first = len(os.listdir(marks))
-    done = run()
+    done = run("again")
     assert done.returncode == 0, done.stderr
-    again = len(os.listdir(marks)) - first
+    again = len(os.listdir(tmp_path / "again"))
     kept = int(re.search(r"going on after (\d+) photos", done.stdout)[1])  # type: ignore[index]
     assert kept >= 15 and again == 40 - kept
     assert not list(tmp_path.glob(".out*"))
 
     killed = contents(tmp_path / "out")
-    for mark in marks.iterdir():
-        mark.unlink()
     (tmp_path / "out").rename(tmp_path / "before")
-    for number in range(30):  # past the count at which it dies
-        (marks / f"old{number}").touch()
-    assert run().returncode == 0
+    assert run("whole", marks=30).returncode == 0  # past the count at which it dies
     assert contents(tmp_path / "out") == killed
 
 
