@@ -25,7 +25,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-PATIENCE = 600  # seconds that anything may take that takes a few, on the busiest machine
+PATIENCE = 300  # seconds that anything may take that takes a few, on the busiest machine
 
 
 def until(true: Callable[[], Any], seconds: float = PATIENCE) -> Any:
@@ -108,7 +108,7 @@ def door(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             env={**os.environ, **env},
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=120,
         )
 
     return run

@@ -11,7 +11,7 @@ import pytest
 
 from lessonpipe.errors import UserError
 from lessonpipe.inbox import LEDGER, Seen, ledger, restore_new
-from tests.conftest import PATIENCE, make_picture
+from tests.conftest import make_picture
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_killed_again_and_again_it_ends_with_each_picture_once(
     words = [sys.executable, "-c", RUN, str(inbox), str(out), str(model)]
     for after in (1, 7, 15):
         process = subprocess.Popen(words)
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + 60
         while len(list(out.rglob("*.jpg"))) < after and time.monotonic() < until:
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)

@@ -14,7 +14,7 @@ import psutil
 import pytest
 import yaml
 
-from tests.conftest import PATIENCE, make_picture
+from tests.conftest import make_picture
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -69,7 +69,7 @@ def clone(folder, change, lock=False):
     return folder
 
 
-def dvc(folder, *words, timeout=PATIENCE):
+def dvc(folder, *words, timeout=400):
     done = subprocess.run(
         [BIN / "dvc", *words], cwd=folder, env=ENV, capture_output=True, text=True, timeout=timeout
     )
@@ -115,7 +115,7 @@ def test_the_whole_pipeline_survives_a_killed_dvc_and_then_is_up_to_date(project
 
     start = time.perf_counter()
     assert "Data and pipelines are up to date." in dvc(project, "repro")
-    assert time.perf_counter() - start < 60
+    assert time.perf_counter() - start < 15
 
 
 def _commands_in(folder):
@@ -166,7 +166,7 @@ def test_a_number_changed_in_one_lesson_reruns_that_lesson_alone_and_the_page(tm
     assert rerun() == lessons | {f"{name}_data" for name in lessons} | {"lessons"}
     assert rerun() == set()
     params = folder / "params.yaml"
-    for lesson, section, key in (("digits", "surface", "digits"), ("bedrooms", "turns", "critic")):
+    for lesson, section, key in (("digits", "surface", "digits"), ("streets", "widths", 0)):
         changed = yaml.safe_load(params.read_text())
         changed[lesson][section][key] += 1
         params.write_text(yaml.safe_dump(changed, sort_keys=False))

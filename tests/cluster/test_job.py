@@ -16,7 +16,7 @@ from ray.job_submission import JobSubmissionClient
 
 from lessons.shown import Shown
 from tests.cluster.conftest import BIN, small
-from tests.conftest import PATIENCE, make_picture, until
+from tests.conftest import make_picture, until
 from tests.test_pipeline import clone
 
 pytestmark = pytest.mark.slow
@@ -52,7 +52,7 @@ class Office:
             env=self.env,
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=400,
         )
         assert done.returncode == ends, done.stdout[-3000:] + done.stderr[-3000:]
         return done.stdout

@@ -186,7 +186,7 @@ class Project:
 
     def api(self, method: str, path: str, body: Any = None) -> Any:
         """Ask the server."""
-        answer = httpx.request(method, f"{self.url}/api/{path}", json=body, timeout=60)
+        answer = httpx.request(method, f"{self.url}/api/{path}", json=body, timeout=20)
         answer.raise_for_status()
         return answer.json() if answer.content else None
 

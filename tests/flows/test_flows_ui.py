@@ -83,7 +83,7 @@ def test_a_port_that_is_taken_is_told_plainly(desk):
         other.listen()
         port = other.getsockname()[1]
         ui = desk.command("-m", "flows", "ui", "--port", str(port))
-        said, _ = ui.communicate(timeout=PATIENCE)
+        said, _ = ui.communicate(timeout=30)
     assert ui.returncode == 2
     assert said == (
         f"flows: port {port} on 127.0.0.1 cannot be had (Address already in use); "
@@ -97,13 +97,13 @@ def test_a_port_that_is_taken_is_told_plainly(desk):
 )
 def test_a_schedule_that_is_none_is_told_plainly(desk, words):
     ui = desk.command("-m", "flows", "ui", *words)
-    said, _ = ui.communicate(timeout=PATIENCE)
+    said, _ = ui.communicate(timeout=30)
     assert ui.returncode == 2
     assert "is no schedule; minute, hour, day, month, weekday" in said
 
 
 def test_serving_without_a_server_says_how_to_get_one(desk):
     process = desk.command("-m", "flows", "serve")
-    said, _ = process.communicate(timeout=PATIENCE)
+    said, _ = process.communicate(timeout=30)
     assert process.returncode == 2
     assert "python -m flows ui" in said

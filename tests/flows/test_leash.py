@@ -59,11 +59,11 @@ def test_a_starter_that_dies_takes_the_command_along(number: signal.Signals):
     below = psutil.Process(starter.pid).children(recursive=True)
     assert len(below) == 2
     starter.send_signal(number)
-    starter.wait(40)
+    starter.wait(10)
     assert all(gone(process.pid) for process in below)
 
 
-def gone(pid: int, seconds: float = 40) -> bool:
+def gone(pid: int, seconds: float = 5) -> bool:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:

@@ -147,8 +147,8 @@ def test_a_run_that_is_ended_leaves_no_process_and_nothing_half_written(project,
     process = project.command("-m", "flows", "run", "--side-by-side", "2")
     project.until(lambda: project.stage_runs("b") and project.stage_runs("c"))
     process.send_signal(number)
-    process.wait(40)
-    project.until(lambda: not project.processes(), 40)
+    process.wait(20)
+    project.until(lambda: not project.processes(), 15)
     assert (project.folder / "a.txt").exists()
     assert not [file for file in project.folder.iterdir() if file.name[:3] in ("b.t", "c.t")]
     project.slow()

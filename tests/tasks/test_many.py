@@ -15,7 +15,7 @@ import psutil
 import pytest
 import yaml
 
-from tests.conftest import PATIENCE, ROOT, make_picture
+from tests.conftest import ROOT, make_picture
 
 COUNT = 100_000
 PARAMS = {
@@ -59,7 +59,7 @@ def test_a_hundred_thousand_pictures_take_flat_memory_and_a_killed_run_goes_on(
 
     first = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL)
     journal = None
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + 300
     while time.monotonic() < until and first.poll() is None:
         journal = journal or next(tmp_path.glob("data/.crappify-*/done.jsonl"), None)
         if journal and journal.stat().st_size > 4_000_000:  # about a tenth
@@ -81,7 +81,7 @@ def test_a_hundred_thousand_pictures_take_flat_memory_and_a_killed_run_goes_on(
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    said, _ = again.communicate(timeout=2 * PATIENCE)
+    said, _ = again.communicate(timeout=600)
     watcher.join()
     assert again.returncode == 0, said
     kept = int(re.search(r"going on after (\d+) photos", said)[1])  # type: ignore[index]

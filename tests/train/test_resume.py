@@ -12,8 +12,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import PATIENCE
-
 ROOT = Path(__file__).parents[2]
 
 
@@ -37,7 +35,7 @@ def project(tmp_path_factory):
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     for stage in ("download", "crappify", "pretrain_generator", "save_preds", "pretrain_critic"):
         done = start(stage, folder)
-        out, _ = done.communicate(timeout=PATIENCE)
+        out, _ = done.communicate(timeout=180)
         assert done.returncode == 0, out
     return folder
 
@@ -64,7 +62,7 @@ def weights(folder, stage):
 @pytest.mark.parametrize("stage", ["pretrain_generator", "fit_gan"])
 def test_a_killed_run_ends_with_the_same_bytes_as_one_that_never_was(project, stage):
     whole = start(stage, project)
-    out, _ = whole.communicate(timeout=PATIENCE)
+    out, _ = whole.communicate(timeout=180)
     assert whole.returncode == 0, out
     expected = weights(project, stage)
     history = (project / "models" / stage / "history.csv").read_text()
@@ -83,7 +81,7 @@ def test_a_killed_run_ends_with_the_same_bytes_as_one_that_never_was(project, st
         assert len(kept) == 1
         killed_after.append(kills)
     resumed = start(stage, project)
-    out, _ = resumed.communicate(timeout=PATIENCE)
+    out, _ = resumed.communicate(timeout=180)
     assert resumed.returncode == 0, out
     assert "going on after epoch" in out
     assert weights(project, stage) == expected
@@ -105,7 +103,7 @@ def test_other_params_do_not_take_up_a_killed_runs_checkpoint(project):
     try:
         (project / "params.yaml").write_text(params.replace("seed: 42", "seed: 43"))
         other = start("pretrain_generator", project)
-        out, _ = other.communicate(timeout=PATIENCE)
+        out, _ = other.communicate(timeout=180)
         assert other.returncode == 0
         assert "going on" not in out
     finally:
@@ -121,7 +119,7 @@ def test_a_critic_that_is_not_trained_at_all_is_a_model_that_was_measured(projec
     path.write_text(yaml.safe_dump(params))
     try:
         fresh = start("pretrain_critic", project)
-        out, _ = fresh.communicate(timeout=PATIENCE)
+        out, _ = fresh.communicate(timeout=180)
     finally:
         path.write_text(before)
     assert fresh.returncode == 0, out
