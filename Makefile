@@ -15,7 +15,7 @@ run lessons: .venv/installed
 ifeq ($(PROFILE)$(RECIPE),)
 	dvc repro $(PIPELINE)
 else
-	words="$$(python -m tasks.profile $(PROFILE) $(RECIPE:%=crappify.recipe=%))" && \
+	words="$$(python -m tasks.pipeline.profiles $(PROFILE) $(RECIPE:%=crappify.recipe=%))" && \
 	  eval "dvc exp run $$words $(PIPELINE)"
 endif
 	$(TELL)

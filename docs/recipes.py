@@ -8,8 +8,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from lessonpipe.crappify.named import named_recipe
-from lessonpipe.data.pairs import square
+from lessonpipe.app.recipes import named_recipe
+from lessonpipe.data.pairs import center_square
 from lessonpipe.data.photos import open_photo
 from lessonpipe.data.pictures import grid
 from tasks.download import sample_photos
@@ -33,9 +33,9 @@ def main() -> None:
     for name, shown in RECIPES.items():
         row = []
         for path in (photos[i] for i in shown):
-            photo = square(open_photo(path), 288)
-            row += [photo, named_recipe(name).spoil(photo, path.name)]
-        rows.append([square(picture, SIDE) for picture in row])
+            photo = center_square(open_photo(path), 288)
+            row += [photo, named_recipe(name).degrade(photo, path.name)]
+        rows.append([center_square(picture, SIDE) for picture in row])
     pairs = grid(rows, ["photo", "crappy", "photo", "crappy"])
     sheet = Image.new("RGB", (pairs.width + MARGIN, pairs.height), (250, 250, 248))
     sheet.paste(pairs, (MARGIN, 0))

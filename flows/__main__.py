@@ -3,7 +3,7 @@
     python -m flows run [STAGE ...]           bring stages up to date now
     python -m flows ui                        a page to start, watch and cancel runs
     python -m flows ui --cron "0 3 * * *"     and a run every night at three
-    python -m flows choices [QUESTION ...]    does it help? experiments, and docs/choices.md
+    python -m flows choices [QUESTION ...]    does it help? experiments, and docs/ablations.md
     python -m flows choices NAME --again      the same experiments once more
     python -m flows recipes [NAME ...]        each recipe tried, and docs/recipes.md
     python -m flows promote [--rollback]      a new model into service, if it is better
@@ -21,8 +21,9 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from flows import leash, server, stages
+from flows import dvc, server
 from lessonpipe.errors import LessonpipeError, UserError
+from tasks.pipeline import child_process
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -99,15 +100,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def choices(args: argparse.Namespace) -> int:
-    """Run the experiments that are missing, and write docs/choices.md."""
-    from flows.choices import answer
+    """Run the experiments that are missing, and write docs/ablations.md."""
+    from flows.experiments.ablations import answer
 
     return answer(args.questions, args.side_by_side, args.again)
 
 
 def recipes(args: argparse.Namespace) -> int:
     """Run the recipes that have not been tried, and write docs/recipes.md."""
-    from flows.recipes import show
+    from flows.experiments.recipe_gallery import show
 
     return show(args.recipes, args.side_by_side)
 
@@ -143,7 +144,7 @@ def notify(args: argparse.Namespace) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """One run, on PREFECT_API_URL's server, else the page's in this folder, else a short one."""
-    stages.wanted(stages.read(), args.stages)  # complain at once
+    dvc.select(dvc.read(), args.stages)  # complain at once
     if not os.environ.get("PREFECT_API_URL"):
         if url := server.running():
             os.environ["PREFECT_API_URL"] = f"{url}/api"
@@ -195,7 +196,7 @@ def serve(args: argparse.Namespace) -> int:
     for deployment in served:
         asked = deployment._parameter_openapi_schema.properties
         if "stages" in asked:  # the page offers them to choose from
-            asked["stages"]["items"]["enum"] = list(stages.read())
+            asked["stages"]["items"]["enum"] = list(dvc.read())
     prefect.serve(*served, limit=4, print_starting_message=False)
     return 0
 
@@ -210,12 +211,12 @@ def _named_server() -> None:
 def _leashed(words: list[str], url: str) -> int:
     """These words as a process of their own, on the server at `url`, until it ends."""
     env = os.environ | {"PREFECT_API_URL": f"{url}/api"}
-    process = leash.start([sys.executable, "-m", "flows", *words], env=env, grace=10)
+    process = child_process.start([sys.executable, "-m", "flows", *words], env=env, grace=10)
     try:
         return process.wait()
     finally:
         with _undisturbed():
-            leash.end(process, grace=10)
+            child_process.stop(process, grace=10)
 
 
 def _schedule(args: argparse.Namespace) -> Any:

@@ -19,13 +19,15 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from flows.stages import Stage
-from lessonpipe.files import read_json
+from flows.dvc import Stage
+from lessonpipe.io.atomic import read_json
 
 MOST_BYTES = 300_000  # an artifact is a row of a database
 EVERY = 2.0  # seconds between two looks at how far a stage is
 AFTER_TROUBLE = 60.0
-BAR = re.compile(r"(?P<part>.+?): +(?P<percent>\d+)%\|.*\| (?P<count>.*)")  # of lessonpipe.progress
+BAR = re.compile(
+    r"(?P<part>.+?): +(?P<percent>\d+)%\|.*\| (?P<count>.*)"
+)  # of lessonpipe.io.progress
 
 
 class Progress:

@@ -19,8 +19,8 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import Field
 
 from flows.restorer import alone_here, restorer
+from lessonpipe.app.registry import PRODUCTION
 from lessonpipe.errors import UserError
-from lessonpipe.in_service import IN_SERVICE
 
 Name = Annotated[str, Field(min_length=1)]
 
@@ -49,7 +49,7 @@ def gate() -> None:
     from flows.promote import promote
 
     verdict = promote()
-    current = IN_SERVICE.resolve().name
+    current = PRODUCTION.resolve().name
     lines = [f"**{current} is in service.**"]
     lines += [f"- {reason}" for reason in verdict.reasons or ["the new model is better"]]
     if verdict.differences:
@@ -72,8 +72,8 @@ def sweep(
         stage: Up to which stage.
         side_by_side: How many experiments may run at the same time.
     """
-    from flows.experiments import Experiment, measures, run_all
-    from tasks.profile import spelt
+    from flows.experiments.queue import Experiment, measures, run_all
+    from tasks.pipeline.profiles import spelt
 
     if not grid or not all(grid.values()):
         raise UserError('a grid has at least one value a key: {"fit_gan.pixel_weight": [50, 100]}')
@@ -102,7 +102,7 @@ def restore_folder(
         model: The model folder that restores them.
         scale: Enlarge by this first.
     """
-    from lessonpipe.inbox import restore_new
+    from lessonpipe.inference.inbox import restore_new
 
     log = get_run_logger()
     done = restore_new(Path(inbox), Path(outbox), Path(model), scale=scale, tell=log.info)

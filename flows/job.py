@@ -13,8 +13,9 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from flows import photos, stages
+from flows import dvc
 from lessonpipe.errors import LessonpipeError, UserError
+from tasks.pipeline import own_photos
 
 
 def run(names: Iterable[str]) -> None:
@@ -23,12 +24,12 @@ def run(names: Iterable[str]) -> None:
         _dvc("config", "--local", "core.no_scm", "true")
     if not _dvc("remote", "list").strip():
         raise UserError("DVC has no remote; `dvc remote add --default store s3://bucket/folder`")
-    wanted = stages.wanted(stages.read(), names)
+    wanted = dvc.select(dvc.read(), names)
     try:
         _dvc("fetch", "--run-cache")
     except LessonpipeError as error:  # a new remote has none; a wrong one is told by the push
         print(f"nothing is fetched: {error}", flush=True)
-    own = None if Path(".git").exists() else photos.own()
+    own = None if Path(".git").exists() else own_photos.project_photos()
     for name, stage in wanted.items():
         if name == "download" and own:
             _pull(stage.target, own)
@@ -36,7 +37,7 @@ def run(names: Iterable[str]) -> None:
         command = ["repro", "--single-item", "--pull", "--allow-missing", stage.target]
         done = subprocess.run([sys.executable, "-m", "dvc", *command], check=False)
         if done.returncode:
-            raise stages.StageError(name, f"dvc ended with code {done.returncode}; see above")
+            raise dvc.StageError(name, f"dvc ended with code {done.returncode}; see above")
         _dvc("push", "--run-cache", stage.target)
         print(f"{name}: pushed", flush=True)
 

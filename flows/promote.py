@@ -21,13 +21,14 @@ from typing import Any
 from pydantic import Field
 
 from lessonpipe import lineage
+from lessonpipe.app.registry import PRODUCTION
+from lessonpipe.config import StrictModel
 from lessonpipe.data.manifest import Manifest
 from lessonpipe.errors import UserError
-from lessonpipe.files import append_line, whole_folder, write_json, write_whole
-from lessonpipe.in_service import IN_SERVICE
-from lessonpipe.report.gate import Verdict, judge
-from lessonpipe.settings import Strict
-from tasks import evaluate, params
+from lessonpipe.io.atomic import append_line, atomic_folder, atomic_write, write_json
+from lessonpipe.report.promotion import Decision, decide
+from tasks import evaluate
+from tasks.pipeline import params
 
 NAME = "restorer"
 VERSIONS = Path("models/versions")
@@ -36,7 +37,7 @@ PAGE = Path("reports/promotion.html")
 PAIRS = Path("data/crappify")
 
 
-class Params(Strict):
+class Params(StrictModel):
     """Which model, at which size, and what it must be better at without being worse elsewhere."""
 
     seed: int
@@ -46,7 +47,7 @@ class Params(Strict):
     allowed: dict[str, float]
 
 
-def promote() -> Verdict:
+def promote() -> Decision:
     """Compare the new model with the one in service, and promote it if it is better.
 
     Nothing in service: the first model is promoted. The decision is written to
@@ -54,10 +55,10 @@ def promote() -> Verdict:
     """
     p = params.load(Params, "promote")
     lineage.of_model(p.model)  # complain at once
-    before = lineage.of_model(IN_SERVICE) if IN_SERVICE.exists() else None
-    verdict, grid = decide(p, before)
+    before = lineage.of_model(PRODUCTION) if PRODUCTION.exists() else None
+    verdict, grid = decide_promotion(p, before)
     entered = _enter(p.model, "promoted" if before else "the first") if verdict.better else None
-    write_whole(PAGE, page(p, verdict, grid, before, entered))
+    atomic_write(PAGE, page(p, verdict, grid, before, entered))
     if entered:
         shutil.copyfile(PAGE, VERSIONS / entered / PAGE.name)
     why = f": {'; '.join(verdict.reasons)}" if verdict.reasons else ""
@@ -66,37 +67,37 @@ def promote() -> Verdict:
     return verdict
 
 
-def decide(p: Params, before: dict[str, Any] | None) -> tuple[Verdict, Any]:
+def decide_promotion(p: Params, before: dict[str, Any] | None) -> tuple[Decision, Any]:
     """The verdict, and pictures; None where there is nothing to compare."""
     if before is None:
-        return Verdict(True, ["there was none before"], {}), None
+        return Decision(True, ["there was none before"], {}), None
     if before["weights"] == lineage.of_model(p.model)["weights"]:
-        same = f"{p.model} is {IN_SERVICE.resolve().name}, the model in service"
-        return Verdict(False, [same], {}), None
+        same = f"{p.model} is {PRODUCTION.resolve().name}, the model in service"
+        return Decision(False, [same], {}), None
     return compare(p)
 
 
-def compare(p: Params) -> tuple[Verdict, Any]:
+def compare(p: Params) -> tuple[Decision, Any]:
     """Both models on the validation pictures."""
-    from lessonpipe.measure import Perceptual
-    from lessonpipe.nets.folder import load_generator
+    from lessonpipe.device import Worker
+    from lessonpipe.metrics import PerceptualDistance
     from lessonpipe.nets.generator import fold_weight_norm
-    from lessonpipe.train.place import Place
+    from lessonpipe.nets.io import load_generator
 
     e = params.load(evaluate.Params, "evaluate")
-    place = Place.here(e.precision)
+    worker = Worker.current(e.precision)
     nets = {
-        name: place.ready(fold_weight_norm(load_generator(folder)))
-        for name, folder in (("in service", IN_SERVICE), ("new", p.model))
+        name: worker.to_device(fold_weight_norm(load_generator(folder)))
+        for name, folder in (("in service", PRODUCTION), ("new", p.model))
     }
-    eyes = place.ready(Perceptual(e.encoder, pretrained=e.pretrained))
+    eyes = worker.to_device(PerceptualDistance(e.encoder, pretrained=e.pretrained))
     manifest = Manifest.read(PAIRS)
-    scores, grid = evaluate.measure(nets, manifest, PAIRS, p.image_px, e, place, eyes)
+    scores, grid = evaluate.measure(nets, manifest, PAIRS, p.image_px, e, worker, eyes)
     names = {p.measure, *p.allowed}
     new, old = ({n: scores[who].by_photo(n) for n in names} for who in ("new", "in service"))
     if not new[p.measure]:
         raise UserError(f"promote.measure = {p.measure!r}: this recipe has no such measure")
-    return judge(
+    return decide(
         {n: v for n, v in new.items() if v}, old, measure=p.measure, allowed=p.allowed
     ), grid
 
@@ -104,7 +105,7 @@ def compare(p: Params) -> tuple[Verdict, Any]:
 def rollback() -> str:
     """Put the version that was in service before back. Raises `UserError` when there is none."""
     entries = history()
-    current = IN_SERVICE.resolve().name if IN_SERVICE.exists() else None
+    current = PRODUCTION.resolve().name if PRODUCTION.exists() else None
     before = [e["version"] for e in entries if e["version"] != current]
     if not current or not before:
         raise UserError("no other version was in service before; nothing is changed")
@@ -124,7 +125,7 @@ def _enter(model: Path, why: str) -> str:
     VERSIONS.mkdir(parents=True, exist_ok=True)
     taken = [int(v.name[1:]) for v in VERSIONS.glob("v*") if v.name[1:].isdecimal()]
     version = f"v{max(taken, default=0) + 1}"
-    with whole_folder(VERSIONS / version) as draft:
+    with atomic_folder(VERSIONS / version) as draft:
         shutil.copytree(model, draft, dirs_exist_ok=True)
         if Path("reports/metrics.json").is_file():
             shutil.copyfile("reports/metrics.json", draft / "metrics.json")
@@ -135,10 +136,10 @@ def _enter(model: Path, why: str) -> str:
 
 
 def _serve(version: str, why: str) -> None:
-    link = IN_SERVICE.with_name(f".{IN_SERVICE.name}.{os.getpid()}")
+    link = PRODUCTION.with_name(f".{PRODUCTION.name}.{os.getpid()}")
     link.unlink(missing_ok=True)
     link.symlink_to(Path("versions") / version, target_is_directory=True)
-    os.replace(link, IN_SERVICE)
+    os.replace(link, PRODUCTION)
     entry = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "version": version}
     append_line(LOG, json.dumps({**entry, "why": why}))
     _tag(f"{NAME}#in-service#{len(history())}", f"{version}: {why}")
@@ -161,7 +162,7 @@ def _git(*words: str) -> str:
 
 
 def page(
-    p: Params, verdict: Verdict, grid: Any, before: dict[str, Any] | None, version: str | None
+    p: Params, verdict: Decision, grid: Any, before: dict[str, Any] | None, version: str | None
 ) -> str:
     """The decision, why, and the figures and the pictures if there are any."""
     from lessonpipe.report.style import STYLE
@@ -184,8 +185,8 @@ def page(
     )
 
 
-def _compared(p: Params, verdict: Verdict, grid: Any) -> list[str]:
-    from lessonpipe.report.style import shown
+def _compared(p: Params, verdict: Decision, grid: Any) -> list[str]:
+    from lessonpipe.report.style import embed_image
 
     rows = "".join(
         f"<tr><td>{html.escape(name)}</td><td>{d.mean:+.3f}</td><td>{d.low:+.3f}…{d.high:+.3f}</td>"
@@ -197,7 +198,7 @@ def _compared(p: Params, verdict: Verdict, grid: Any) -> list[str]:
         "means over photos, 95 % bootstrap</caption><tr><th></th><th>difference</th>"
         f"<th>interval</th><th>may be worse by</th></tr>{rows}</table></div>",
         f"<h2>Pictures at {p.image_px}</h2>",
-        shown(grid.picture(), "crappy, in service, new, photo"),
+        embed_image(grid.picture(), "crappy, in service, new, photo"),
     ]
 
 

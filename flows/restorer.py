@@ -18,9 +18,9 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.states import Cancelled, Completed
 from pydantic import Field
 
-from flows import stages as dvc
+from flows import dvc as dvc
 from flows.artifacts import Progress, publish
-from tasks.guard import STATE
+from tasks.pipeline.lock import STATE_DIR
 
 TRIES_AFTER_CRASH = 1
 WAITS: list[float] = [2, 5, 10, 15, 15, 15]  # seconds before each further try
@@ -41,7 +41,7 @@ def worth_another_try(_: Any, run: Any, state: State[Any]) -> bool:
     retry_condition_fn=worth_another_try,
     cache_policy=NO_CACHE,
 )
-def bring_up_to_date(stage: dvc.Stage, runs: dvc.Runs) -> State[None]:
+def bring_up_to_date(stage: dvc.Stage, runs: dvc.StageRunner) -> State[None]:
     """Run one stage if DVC finds it changed. Raises `StageError`."""
     log = get_run_logger()
     progress = Progress(stage.name)
@@ -65,7 +65,7 @@ def bring_up_to_date(stage: dvc.Stage, runs: dvc.Runs) -> State[None]:
 @contextmanager
 def alone_here(log: Any) -> Iterator[None]:
     """Two runs never work in one folder at once: the second waits for its turn."""
-    folder = STATE / "locks"
+    folder = STATE_DIR / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / "run.lock")
     try:
@@ -87,8 +87,8 @@ def restorer(stages: Sequence[str] = (), side_by_side: Annotated[int, Field(ge=1
         stages: Which to bring up to date, with all they depend on; none named: all of the restorer.
         side_by_side: How many stages may run at the same time; 1 suits one processor or GPU.
     """
-    todo = dvc.wanted(dvc.read(), stages)
-    runs = dvc.Runs()
+    todo = dvc.select(dvc.read(), stages)
+    runs = dvc.StageRunner()
     try:
         with alone_here(get_run_logger()):
             done, failed = in_order(todo, runs, side_by_side)
@@ -106,13 +106,13 @@ Futures = dict[str, PrefectFuture[Any]]
 
 
 def in_order(
-    todo: dict[str, dvc.Stage], runs: dvc.Runs, side_by_side: int
+    todo: dict[str, dvc.Stage], runs: dvc.StageRunner, side_by_side: int
 ) -> tuple[Futures, dict[str, BaseException]]:
     """Start each stage when those it needs are done; answers what was done and what failed.
 
     After a failure, the stages that do not depend on it still run.
     """
-    order = dvc.sorter(todo)
+    order = dvc.topological_sorter(todo)
     order.prepare()
     ready: list[str] = []
     running: Futures = {}

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from flows import leash
 from lessonpipe.errors import LessonpipeError, UserError
-from tasks.guard import STATE
+from tasks.pipeline import child_process
+from tasks.pipeline.lock import STATE_DIR
 
-HOME = STATE / "prefect"
+HOME = STATE_DIR / "prefect"
 START_SECONDS = 90  # a first start makes the database
 
 
@@ -53,7 +53,7 @@ def serving(host: str = "127.0.0.1", port: int = 0, *, known: bool = False) -> I
     log = HOME / "server.log"
     command = ["-m", "prefect", "server", "start", "--host", host, "--port", str(port)]
     with log.open("w") as out:
-        server = leash.start([sys.executable, *command], env=env, grace=10, out=out)
+        server = child_process.start([sys.executable, *command], env=env, grace=10, out=out)
     address = HOME / "address"
     try:
         _wait(server, url, log)
@@ -63,7 +63,7 @@ def serving(host: str = "127.0.0.1", port: int = 0, *, known: bool = False) -> I
     finally:
         if known:
             address.unlink(missing_ok=True)
-        leash.end(server, grace=10)
+        child_process.stop(server, grace=10)
 
 
 def _free(host: str, port: int) -> int:

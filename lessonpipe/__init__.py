@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lessonpipe.restorer import restore
+    from lessonpipe.inference.restorer import restore
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "restore"]
@@ -11,7 +11,7 @@ __all__ = ["__version__", "restore"]
 
 def __getattr__(name: str) -> Any:
     if name == "restore":  # torch is loaded when it is needed, not before
-        from lessonpipe.restorer import restore
+        from lessonpipe.inference.restorer import restore
 
         return restore
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

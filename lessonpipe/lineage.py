@@ -15,7 +15,7 @@ from PIL import Image
 
 from lessonpipe import __version__
 from lessonpipe.errors import PictureError, UserError
-from lessonpipe.files import fingerprint, read_json, write_json
+from lessonpipe.io.atomic import fingerprint, read_json, write_json
 
 SOFTWARE = 0x0131
 KEPT = {0x010E, 0x010F, 0x0110, 0x0132, 0x013B, 0x8298}  # what, make, model, date, artist, rights
@@ -58,15 +58,15 @@ def stamp(folder: Path, params: dict[str, Any], inputs: dict[str, Path]) -> None
 
 def of_model(folder: Path) -> dict[str, Any]:
     """What is known of a model folder. Raises `MissingError` when it is none."""
-    from lessonpipe.nets.folder import read_about  # loads torch: not for a commit
+    from lessonpipe.nets.io import read_model_json  # loads torch: not for a commit
 
-    about = read_about(folder)
+    about = read_model_json(folder)
     weights = folder / "model.safetensors"
     found = {"weights": _sha256(weights) if weights.is_file() else None, **about.get("lineage", {})}
     return {"model": about["about"].get("stage", folder.name), **found, "measures": about["about"]}
 
 
-def note(folder: Path) -> str:
+def software_tag(folder: Path) -> str:
     """One line for a picture that this model restores: all that is known of the model."""
     return f"{MAKER} {json.dumps(of_model(folder), separators=(',', ':'))}"
 
@@ -105,7 +105,7 @@ def exif_of(software: str | None) -> bytes:
     return tags.tobytes()
 
 
-def colours(source: Path) -> bytes | None:
+def icc_profile(source: Path) -> bytes | None:
     """The colour profile of an RGB picture, which still holds for what is made of its numbers."""
     with Image.open(source) as picture:
         rgb = picture.mode in ("RGB", "RGBA")

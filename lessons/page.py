@@ -6,13 +6,13 @@ from typing import Any
 
 from lessonpipe.lineage import commit
 from lessonpipe.report.style import STYLE, inline
-from lessons.shown import Figure, Shown
+from lessons.result import LessonResult, Score
 
 TYPES = {".jpg": "jpeg", ".png": "png", ".webp": "webp", ".gif": "gif"}
 HEAD = "<tr><th>system</th><th>measure</th><th>lesson</th><th>here</th><th>seconds</th></tr>"
 
 
-def page(lessons: dict[str, tuple[Shown, Path]]) -> str:
+def page(lessons: dict[str, tuple[LessonResult, Path]]) -> str:
     """The whole page; every picture is inside it. Lessons are `name: (what it left, where)`."""
     rows = [HEAD]
     for name, (shown, _) in lessons.items():
@@ -38,7 +38,7 @@ def page(lessons: dict[str, tuple[Shown, Path]]) -> str:
     return "\n".join(parts) + "\n"
 
 
-def row(figure: Figure) -> str:
+def row(figure: Score) -> str:
     """A line of the table."""
     theirs = "–" if figure.lesson is None else f"{figure.lesson:.4g}"
     if figure.goal is not None:
@@ -58,7 +58,7 @@ def inside(path: Path, words: str) -> str:
     return inline(path.read_bytes(), TYPES[path.suffix], words)
 
 
-def metrics(shown: Shown) -> dict[str, Any]:
+def metrics(shown: LessonResult) -> dict[str, Any]:
     """The figures as `dvc metrics show` has them."""
     found: dict[str, Any] = {}
     for figure in shown.figures:

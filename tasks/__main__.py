@@ -13,27 +13,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-STAGES = (
-    "download",
-    "recipe",
-    "crappify",
-    "pretrain_generator",
-    "save_preds",
-    "pretrain_critic",
-    "fit_gan",
-    "fit_feature",
-    "fit_control",
-    "evaluate",
-    "digits_data",
-    "digits",
-    "streets_data",
-    "streets",
-    "bedrooms_data",
-    "bedrooms",
-    "numbers_data",
-    "numbers",
-    "lessons",
-)
+STAGES = sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
 CARRIED = ("save_preds", "evaluate")  # go to a node as a whole; the others send what they need
 
 
@@ -56,22 +36,22 @@ def main(argv: list[str] | None = None) -> int:
 
     from lessonpipe import cluster
     from lessonpipe.errors import LessonpipeError
-    from tasks import guard, params, work
+    from tasks.pipeline import launch, lock, params
 
     try:
-        guard.end_with_parent()
+        lock.exit_with_parent()
         module = importlib.import_module(f"tasks.{args.stage}")
         p = params.load(module.Params, getattr(module, "SECTION", args.stage), args.params)
         if args.lr_find is not None:
-            from tasks import lr_find
+            from tasks.pipeline import lr_find
 
             lr_find.run(args.stage, module, p, args.lr_find)
             return 0
-        with guard.alone(args.stage):
+        with lock.stage_lock(args.stage):
             start = time.perf_counter()
             if args.stage in CARRIED and cluster.address():
-                inputs, outputs = work.files(args.stage)
-                cluster.carry(partial(module.run, p), inputs, outputs)
+                inputs, outputs = launch.stage_files(args.stage)
+                cluster.run_on_node(partial(module.run, p), inputs, outputs)
             else:
                 module.run(p)
             print(f"{args.stage}: done in {time.perf_counter() - start:.0f} s")

@@ -14,21 +14,21 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from lessonpipe import cluster
+from lessonpipe.config import StrictModel
 from lessonpipe.data.pictures import as_jpeg
-from lessonpipe.files import write_whole
-from lessonpipe.nets.folder import write_model
-from lessonpipe.settings import Strict
-from lessonpipe.storage import Storage
+from lessonpipe.device import Precision, Worker
+from lessonpipe.io.atomic import atomic_write
+from lessonpipe.io.storage import Storage
+from lessonpipe.nets.io import write_model
 from lessonpipe.train.checkpoint import Checkpoint
-from lessonpipe.train.fit import History, Schedule, as_csv
+from lessonpipe.train.fit import History, TrainPhase, as_csv
 from lessonpipe.train.gan import fit_turns
-from lessonpipe.train.place import Place, Precision
-from lessonpipe.train.turns import FixedSwitch
-from lessons.bedrooms import data, measure, pictures
+from lessonpipe.train.gan_switch import FixedSwitch
+from lessons.bedrooms import data, fid, plots
 from lessons.bedrooms.nets import NoiseGenerator, ScoreCritic, ScoreNorm
-from lessons.bedrooms.wgan import Wgan, drawn, held, samples
-from lessons.shown import Figure, Picture, Shown
-from tasks import work
+from lessons.bedrooms.wgan import Wgan, in_memory, sample_noise, samples
+from lessons.result import LessonResult, Plot, Score
+from tasks.pipeline import launch
 
 SHEET = 64  # samples on a sheet
 TEXT = (
@@ -39,14 +39,14 @@ TEXT = (
 )
 
 
-class Turns(Strict):
+class Turns(StrictModel):
     """So many steps of the one, then so many of the other."""
 
     critic: int = Field(ge=1)
     generator: int = Field(ge=1)
 
 
-class Params(Strict):
+class Params(StrictModel):
     """The networks, how the critic is held, and the schedule."""
 
     seed: int
@@ -79,29 +79,29 @@ def run(
     p: Params, rooms: Path = Path("data/bedrooms"), out: Path = Path("models/bedrooms")
 ) -> None:
     """Train, measure, and leave the generator, its critic, samples of every epoch, a film."""
-    work.train(teach, p, {"rooms": rooms}, out)
+    launch.launch(teach, p, {"rooms": rooms}, out)
 
 
 def teach(config: dict[str, Any]) -> None:
     """The training function, run once a worker."""
     p = Params(**config["params"])
     rooms = data.load(Path(config["rooms"]))
-    place = Place.here(p.precision)
+    worker = Worker.current(p.precision)
     generator, critic = networks(p, rooms["train"].shape[-1])
     checkpoint = Checkpoint(Storage.at(config["scratch"]))
-    noise = drawn(SHEET, p.noise, p.seed)
-    start = time.perf_counter() - float(checkpoint.kept().get("seconds", b"0"))
+    noise = sample_noise(SHEET, p.noise, p.seed)
+    start = time.perf_counter() - float(checkpoint.files().get("seconds", b"0"))
 
     def keep(epoch: int, net: nn.Module) -> None:
-        made = as_jpeg(pictures.sheet(samples(net, noise)))
-        checkpoint.keep(f"epoch_{epoch:03d}.jpg", made)
-        checkpoint.keep("seconds", str(time.perf_counter() - start).encode())
+        made = as_jpeg(plots.sheet(samples(net, noise)))
+        checkpoint.save_file(f"epoch_{epoch:03d}.jpg", made)
+        checkpoint.save_file("seconds", str(time.perf_counter() - start).encode())
 
     history = fit_turns(
         Wgan(generator, critic, p.clip, p.penalty),
-        Schedule(batch=p.batch, epochs=p.epochs, max_lr=p.max_lr, pictures=p.pictures),
-        held(rooms["train"], rooms["valid"], p.noise, p.seed, place),
-        place,
+        TrainPhase(batch=p.batch, epochs=p.epochs, max_lr=p.max_lr, pictures=p.pictures),
+        in_memory(rooms["train"], rooms["valid"], p.noise, p.seed, worker),
+        worker,
         critic_times=p.critic_times,
         momentum=p.momentum,
         weight_decay=0,
@@ -112,10 +112,10 @@ def teach(config: dict[str, Any]) -> None:
         checkpoint=checkpoint,
         eps=1e-8,  # v1's: gradients through a clipped critic are of 1e-5
         after_epoch=keep,
-        report=cluster.report,
+        report=cluster.report_metrics,
     )
-    if place.rank == 0:
-        leave(p, rooms, generator, critic, history, checkpoint.kept(), place, Path(config["out"]))
+    if worker.rank == 0:
+        leave(p, rooms, generator, critic, history, checkpoint.files(), worker, Path(config["out"]))
 
 
 def networks(p: Params, px: int) -> tuple[NoiseGenerator, ScoreCritic]:
@@ -135,44 +135,44 @@ def leave(
     critic: ScoreCritic,
     history: History,
     kept: dict[str, bytes],
-    place: Place,
+    worker: Worker,
     out: Path,
 ) -> None:
     """The model, and all there is to see of it."""
     seconds = float(kept["seconds"])
     untrained, _ = networks(p, rooms["train"].shape[-1])
-    figures = [*measured(p, rooms, place.ready(untrained), generator, seconds, place)]
+    figures = [*measured(p, rooms, worker.to_device(untrained), generator, seconds, worker)]
     figures += [
-        Figure(system="WGAN", measure=f"critic's estimate, {name} epoch", values=[value])
+        Score(system="WGAN", measure=f"critic's estimate, {name} epoch", values=[value])
         for name, row in (("first", history[0]), ("last", history[-1]))
         for value in [-row["train_critic_loss"]]
     ]
     about = {"stage": "bedrooms", "frechet": figures[0].values[0], **history[-1]}
     write_model(out, generator, "bedrooms", generator.config, about)
     write_model(out / "critic", critic, "bedrooms critic", critic.config, {"stage": "bedrooms"})
-    write_whole(out / "history.csv", as_csv(history))
+    atomic_write(out / "history.csv", as_csv(history))
     sheets = {name: content for name, content in kept.items() if name.endswith(".jpg")}
     for name, sheet in sheets.items():
-        write_whole(out / "samples" / name, sheet)
-    first = pictures.sheet(samples(untrained, drawn(SHEET, p.noise, p.seed)))
+        atomic_write(out / "samples" / name, sheet)
+    first = plots.sheet(samples(untrained, sample_noise(SHEET, p.noise, p.seed)))
     frames = [first, *(Image.open(io.BytesIO(sheets[name])) for name in sorted(sheets))]
-    photos = pictures.sheet(some(rooms["train"], SHEET, p.seed))
+    photos = plots.sheet(some(rooms["train"], SHEET, p.seed))
     files: dict[str, tuple[str | bytes, str]] = {
         "samples.jpg": (
-            as_jpeg(pictures.beside(frames[-1], photos)),
+            as_jpeg(plots.beside(frames[-1], photos)),
             f"What {SHEET} draws of noise have become, beside crops of the photos",
         ),
-        "film.webp": (pictures.film(frames), "The same noise after every epoch"),
+        "film.webp": (plots.film(frames), "The same noise after every epoch"),
         "estimates.svg": (
-            pictures.estimates(history),
+            plots.estimates(history),
             "What the critic takes the distance between photos and samples for: "
-            + pictures.course(history),
+            + plots.course(history),
         ),
     }
     for file, (content, _) in files.items():
-        write_whole(out / file, content)
-    shown = [Picture(file=file, words=words) for file, (_, words) in files.items()]
-    Shown(title="Bedrooms from noise", text=TEXT, figures=figures, pictures=shown).write(out)
+        atomic_write(out / file, content)
+    shown = [Plot(file=file, words=words) for file, (_, words) in files.items()]
+    LessonResult(title="Bedrooms from noise", text=TEXT, figures=figures, pictures=shown).write(out)
 
 
 def measured(
@@ -181,13 +181,13 @@ def measured(
     untrained: nn.Module,
     trained: nn.Module,
     seconds: float,
-    place: Place,
-) -> list[Figure]:
+    worker: Worker,
+) -> list[Score]:
     """Distances of what is made, and of what it can be compared with, to the photos' crops."""
-    eyes = measure.Eyes(p.encoder, p.taps, place)
+    eyes = fid.FeatureExtractor(p.encoder, p.taps, worker)
     count = min(p.measured, len(rooms["train"]) // 2, len(rooms["valid"]))
     photos, others = some(rooms["train"], 2 * count, p.seed).split(count)
-    noise = drawn(count, p.noise, p.seed + 1)
+    noise = sample_noise(count, p.noise, p.seed + 1)
     made = samples(trained, noise)
     mean = photos.float().mean(0, keepdim=True).round().to(torch.uint8)
     systems = {
@@ -200,18 +200,18 @@ def measured(
     seen = {name: eyes(shown) for name, shown in systems.items()}
     target = eyes(photos)
     figures = [
-        Figure(
+        Score(
             system=name,
             measure=f"Fréchet distance, features at 1/{2 ** (tap + 1)}",
-            values=[measure.frechet(features[at], target[at])],
+            values=[fid.frechet(features[at], target[at])],
             seconds=[seconds] if name == "WGAN" else [],
         )
         for at, tap in enumerate(p.taps)
         for name, features in seen.items()
     ]
-    share = measure.apart(made) / measure.apart(photos)
+    share = fid.mean_pairwise_distance(made) / fid.mean_pairwise_distance(photos)
     pairs = "pairwise distance, share of the photos'"
-    return [*figures, Figure(system="WGAN", measure=pairs, values=[share], goal=0.5)]
+    return [*figures, Score(system="WGAN", measure=pairs, values=[share], goal=0.5)]
 
 
 def some(pictures: Tensor, count: int, seed: int) -> Tensor:

@@ -11,23 +11,23 @@ from typing import Literal
 
 from pydantic import Field
 
+from lessonpipe.config import StrictModel
 from lessonpipe.data.fetch import fetch
-from lessonpipe.data.manifest import Side
-from lessonpipe.data.photos import split
-from lessonpipe.files import whole_folder
-from lessonpipe.settings import Strict
+from lessonpipe.data.manifest import Split
+from lessonpipe.data.photos import group_split
+from lessonpipe.io.atomic import atomic_folder
 from lessons.bedrooms import data
 from tasks.download import sample_photos
-from tasks.guard import STATE
+from tasks.pipeline.lock import STATE_DIR
 
 
-class Params(Strict):
+class Params(StrictModel):
     """Where rooms come from, how many crops of a photo, and which photos are not learnt from."""
 
     seed: int
     source: Literal["rooms", "lsun"]
     photos: int | None = Field(ge=1)
-    series: str | None
+    group_pattern: str | None
     valid_share: float = Field(gt=0, lt=1)
     px: Literal[32, 64, 128]
     zoom: float = Field(ge=1, le=8)
@@ -39,15 +39,17 @@ def run(p: Params, out: Path = Path("data/bedrooms")) -> None:
     """Collect, cut, write one file."""
     if p.source == "lsun":
         url = os.environ.get("LESSONPIPE_BEDROOMS_URL", data.LSUN.url)
-        files = data.pictures_in(fetch(replace(data.LSUN, url=url), STATE / "downloads"))
+        files = data.pictures_in(fetch(replace(data.LSUN, url=url), STATE_DIR / "downloads"))
         side = data.by_name(p.seed, p.valid_share)
     else:
         photos = sample_photos()
         files = ((path.name, path.read_bytes()) for path in photos)
         names = [path.name for path in photos]
-        side = split(names, series=p.series, valid_share=p.valid_share, seed=p.seed).__getitem__
-    counts: dict[Side, int] = {"train": p.train, "valid": p.valid}
-    with whole_folder(out) as draft:
+        side = group_split(
+            names, group_pattern=p.group_pattern, valid_share=p.valid_share, seed=p.seed
+        ).__getitem__
+    counts: dict[Split, int] = {"train": p.train, "valid": p.valid}
+    with atomic_folder(out) as draft:
         rooms, failed = data.crops(
             islice(files, p.photos), side, counts, px=p.px, zoom=p.zoom, seed=p.seed
         )

@@ -2,7 +2,7 @@
 
     python -m tasks crappify
 
-Leaves `good/`, `crappy/` (the same names), `manifest.json` (what is what, and on which side) and
+Leaves `good/`, `crappy/` (the same names), `manifest.json` (what is what, and in which split) and
 `failed.json` (photos that could not be read, with reasons). Photos and pictures travel to the
 workers and back as bytes, a few at a time. Killed, it goes on with what is missing.
 """
@@ -16,23 +16,23 @@ from pathlib import Path
 from pydantic import Field, ValidationInfo, field_validator
 
 from lessonpipe import cluster
+from lessonpipe.config import StrictModel
 from lessonpipe.crappify import Recipe
-from lessonpipe.crappify.pairs import Made, make_pairs
+from lessonpipe.crappify.pairs import PhotoPairs, make_pairs
 from lessonpipe.crappify.recipe import Steps, steps_of
 from lessonpipe.crappify.step import Quality
-from lessonpipe.data.manifest import Manifest, Side
-from lessonpipe.data.photos import find, split
+from lessonpipe.data.manifest import Manifest, Split
+from lessonpipe.data.photos import find_pictures, group_split
 from lessonpipe.errors import UserError
-from lessonpipe.files import write_json
-from lessonpipe.progress import bar
-from lessonpipe.settings import Strict
-from tasks import work
-from tasks.progress import Progress
+from lessonpipe.io.atomic import write_json
+from lessonpipe.io.progress import progress_bar
+from tasks.pipeline import launch
+from tasks.pipeline.journal import Journal
 
 CHUNK_BYTES = 4_000_000  # of photos that travel together
 
 
-class Tiles(Strict):
+class Tiles(StrictModel):
     """Square crops of photos that are larger than needed; `tile_px: null` keeps photos whole."""
 
     tile_px: int | None = Field(ge=32, le=4096)
@@ -40,14 +40,14 @@ class Tiles(Strict):
     valid: int = Field(ge=1, description="tiles from a validation photo")
 
 
-class Params(Strict):
+class Params(StrictModel):
     """What becomes of a photo. A recipe given by its name is replaced by its steps."""
 
     seed: int
     recipes: dict[str, Steps] = Field({})
     recipe: Steps
     quality: Quality = (10, 70)
-    series: str | None
+    group_pattern: str | None
     valid_share: float = Field(gt=0, lt=1)
     tiles: Tiles
 
@@ -62,14 +62,14 @@ class Params(Strict):
         Recipe(steps)
         return steps
 
-    @field_validator("series")
+    @field_validator("group_pattern")
     @classmethod
-    def _compiles(cls, series: str | None) -> str | None:
+    def _compiles(cls, pattern: str | None) -> str | None:
         try:
-            re.compile(series or "")
+            re.compile(pattern or "")
         except re.error as error:
             raise ValueError(f"no regular expression: {error}") from error
-        return series
+        return pattern
 
 
 @dataclass(frozen=True)
@@ -78,24 +78,24 @@ class Job:
 
     name: str
     content: bytes
-    side: Side
+    split: Split
     params: Params
 
-    def __call__(self) -> Made:
+    def __call__(self) -> PhotoPairs:
         """Make its pairs."""
         p = self.params
         return make_pairs(
             self.content,
             self.name,
-            side=self.side,
-            series=p.series,
+            split=self.split,
+            group_pattern=p.group_pattern,
             tile_px=p.tiles.tile_px,
-            count=p.tiles.train if self.side == "train" else p.tiles.valid,
+            count=p.tiles.train if self.split == "train" else p.tiles.valid,
             recipe=Recipe(p.recipe, quality=p.quality, seed=p.seed),
         )
 
 
-def _do(job: Job) -> Made:
+def _do(job: Job) -> PhotoPairs:
     return job()
 
 
@@ -113,22 +113,24 @@ def chunks(jobs: Iterable[Job], most: int) -> Iterator[list[Job]]:
 
 def run(p: Params, photos: Path = Path("data/photos"), out: Path = Path("data/crappify")) -> None:
     """Make all pairs. Raises `UserError` when there is no photo that can be read."""
-    found = find([photos]) if photos.is_dir() else []
+    found = find_pictures([photos]) if photos.is_dir() else []
     names = [path.relative_to(photos).as_posix() for path in found]
     if not names:
         raise UserError(f"{photos} holds no pictures; run `dvc repro download` first")
-    sides = split(names, series=p.series, valid_share=p.valid_share, seed=p.seed)
-    progress = Progress.find(out, work.run_key("crappify", p, []))
-    done = progress.still_right(photos, sides)
+    splits = group_split(
+        names, group_pattern=p.group_pattern, valid_share=p.valid_share, seed=p.seed
+    )
+    progress = Journal.find(out, launch.run_key("crappify", p, []))
+    done = progress.still_right(photos, splits)
     if done:
         print(f"going on after {len(done)} photos", flush=True)
     left = [name for name in names if name not in done]
     seconds, made_now = 0.0, 0
-    with cluster.running(cluster.worker_count(os.cpu_count() or 1)) as workers:
-        jobs = (Job(name, (photos / name).read_bytes(), sides[name], p) for name in left)
+    with cluster.ray_session(cluster.worker_count(os.cpu_count() or 1)) as workers:
+        jobs = (Job(name, (photos / name).read_bytes(), splits[name], p) for name in left)
         most = max(1, min(32, len(left) // (workers * 8)))
-        results = cluster.spread(_do, chunks(jobs, most)) if left else iter(())
-        for made, seconds in bar(results, "crappify", total=len(left), unit="photo"):  # noqa: B007
+        results = cluster.map_unordered(_do, chunks(jobs, most)) if left else iter(())
+        for made, seconds in progress_bar(results, "crappify", total=len(left), unit="photo"):  # noqa: B007
             done[made.photo] = progress.add(made)
             made_now += len(made.pairs)
     pairs = sorted((pair for row in done.values() for pair in row.pairs), key=lambda x: x.name)

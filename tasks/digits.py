@@ -13,18 +13,18 @@ from pydantic import Field
 from torch import Tensor
 
 from lessonpipe import lineage
+from lessonpipe.config import StrictModel
 from lessonpipe.data.pictures import as_jpeg
-from lessonpipe.files import whole_folder, write_whole
-from lessonpipe.nets.folder import write_model
+from lessonpipe.device import Worker
+from lessonpipe.io.atomic import atomic_folder, atomic_write
+from lessonpipe.nets.io import write_model
 from lessonpipe.report.curves import rate_curve
-from lessonpipe.settings import Strict
-from lessonpipe.train.fit import Schedule, as_csv, last
+from lessonpipe.train.fit import TrainPhase, as_csv, last_row
 from lessonpipe.train.lr_find import lr_find
-from lessonpipe.train.place import Place
-from lessons.digits import data, learn, pictures
+from lessons.digits import data, learn, plots
 from lessons.digits.nets import DigitNet, Kind
-from lessons.shown import Figure, Picture, Shown
-from tasks import work
+from lessons.result import LessonResult, Plot, Score
+from tasks.pipeline import launch
 
 TITLES = {
     "plain": "plain CNN",
@@ -40,7 +40,7 @@ TEXT = (
 )
 
 
-class Run(Schedule):
+class Run(TrainPhase):
     """One network and its schedule; `ema` is as `fit`'s, `lesson` what the lesson reached, `goal`
     what is asked of another network."""
 
@@ -57,18 +57,18 @@ class Run(Schedule):
         return f"{TITLES[self.net]}{wide}, {self.epochs} epochs"
 
 
-class Surface(Strict):
+class Surface(StrictModel):
     """The loss around trained networks, on a plane of `points` a side."""
 
     nets: list[Kind] = Field(min_length=1)
     blocks: int = Field(ge=1)
-    train: Schedule
+    train: TrainPhase
     points: int = Field(ge=3)
     reach: float = Field(gt=0)
     digits: int = Field(ge=1)
 
 
-class Params(Strict):
+class Params(StrictModel):
     """The networks, the seeds each is trained with, and what is drawn."""
 
     seeds: list[int] = Field(min_length=1)
@@ -82,7 +82,7 @@ class Job:
     """One training: a run of `runs`, or a network to look around."""
 
     net: Kind
-    schedule: Schedule
+    schedule: TrainPhase
     seed: int
     blocks: int = 1
     width: int = 1
@@ -101,8 +101,8 @@ def run(p: Params, digits: Path = Path("data/digits"), out: Path = Path("models/
     one = partial(train_one, digits=held, weight_decay=p.weight_decay)
     inputs = {"digits": digits}
     with (
-        work.spread(one, jobs(p), p, inputs.values(), out.name) as done,
-        whole_folder(out) as draft,
+        launch.map_trainings(one, jobs(p), p, inputs.values(), out.name) as done,
+        atomic_folder(out) as draft,
     ):
         figures = [figure(one, p, done) for one in p.runs]
         best = max(p.runs, key=lambda r: done[name(r, p.seeds[0])]["accuracy"])
@@ -111,14 +111,14 @@ def run(p: Params, digits: Path = Path("data/digits"), out: Path = Path("models/
         net.load_state_dict(answer["net"])
         about = {"stage": "digits", "system": best.system, "accuracy": answer["accuracy"]}
         write_model(draft, net, "digits", net.config, about)
-        write_whole(draft / "history.csv", as_csv(answer["history"]))
-        shown = Shown(
+        atomic_write(draft / "history.csv", as_csv(answer["history"]))
+        shown = LessonResult(
             title="Digits", text=TEXT, figures=figures, pictures=draw(p, held, net, draft)
         )
         surfaces = {TITLES[n]: done[f"surface {n}"]["surface"] for n in p.surface.nets}
-        write_whole(draft / "surfaces.svg", pictures.landscapes(surfaces, p.surface.reach))
+        atomic_write(draft / "surfaces.svg", plots.landscapes(surfaces, p.surface.reach))
         words = f"The loss around networks of {depth(p.surface.blocks)} layers, with and without"
-        shown.pictures.append(Picture(file="surfaces.svg", words=f"{words} shortcuts"))
+        shown.pictures.append(Plot(file="surfaces.svg", words=f"{words} shortcuts"))
         shown.write(draft)
         lineage.stamp(draft, p.model_dump(mode="json"), inputs)
 
@@ -150,7 +150,7 @@ def depth(blocks: int) -> int:
 
 def train_one(job: Job, digits: data.Digits, weight_decay: float) -> dict[str, Any]:
     """What a training leaves: history, weights, accuracy and seconds, or a surface."""
-    net, history, seconds = learn.taught(
+    net, history, seconds = learn.train_network(
         job.net,
         digits,
         job.schedule,
@@ -170,15 +170,15 @@ def train_one(job: Job, digits: data.Digits, weight_decay: float) -> dict[str, A
         "history": history,
         "net": net.state_dict(),
         "build": net.config,
-        "accuracy": last(history).get("valid_accuracy", 0.0),
+        "accuracy": last_row(history).get("valid_accuracy", 0.0),
         "seconds": seconds,
     }
 
 
-def figure(one: Run, p: Params, done: dict[str, dict[str, Any]]) -> Figure:
+def figure(one: Run, p: Params, done: dict[str, dict[str, Any]]) -> Score:
     """A run's line of the table."""
     answers = [done[name(one, seed)] for seed in p.seeds]
-    return Figure(
+    return Score(
         system=one.system,
         measure="accuracy",
         values=[a["accuracy"] for a in answers],
@@ -188,31 +188,31 @@ def figure(one: Run, p: Params, done: dict[str, dict[str, Any]]) -> Figure:
     )
 
 
-def draw(p: Params, digits: data.Digits, net: DigitNet, folder: Path) -> list[Picture]:
+def draw(p: Params, digits: data.Digits, net: DigitNet, folder: Path) -> list[Plot]:
     """The learning rates, the confusion and the worst mistakes, as files in `folder`."""
-    told, meant = learn.answers(net, digits["valid_x"]), digits["valid_y"]
+    told, meant = learn.predict_probabilities(net, digits["valid_x"]), digits["valid_y"]
     files: dict[str, tuple[str | bytes, str]] = {
         "rates.svg": (rates(p, digits), "Learning rates tried for the first network of the table"),
         "confusion.svg": (
-            pictures.confusion_picture(pictures.confusion(told.argmax(1), meant)),
+            plots.confusion_picture(plots.confusion(told.argmax(1), meant)),
             "What the best network takes for what, of 10,000 digits it never saw",
         ),
         "worst.jpg": (
-            as_jpeg(pictures.worst(digits["valid_x"], told, meant)),
+            as_jpeg(plots.worst(digits["valid_x"], told, meant)),
             "The mistakes it was surest of: what was meant, as what, how sure",
         ),
     }
     for file, (content, _) in files.items():
-        write_whole(folder / file, content)
-    return [Picture(file=file, words=words) for file, (_, words) in files.items()]
+        atomic_write(folder / file, content)
+    return [Plot(file=file, words=words) for file, (_, words) in files.items()]
 
 
 def rates(p: Params, digits: dict[str, Tensor]) -> str:
     """The curve of the learning-rate finder, as fastai draws it before the first training."""
     first = p.runs[0]
     torch.manual_seed(p.seeds[0])
-    place = Place.here("fp32")
+    worker = Worker.current("fp32")
     learner = learn.Classifier(DigitNet(first.net))
-    held = learn.held(digits, p.seeds[0], place)
-    curve = lr_find(learner, held, first, place, weight_decay=p.weight_decay, seed=p.seeds[0])
+    held = learn.in_memory(digits, p.seeds[0], worker)
+    curve = lr_find(learner, held, first, worker, weight_decay=p.weight_decay, seed=p.seeds[0])
     return rate_curve(TITLES[first.net], curve.rates, curve.losses, curve.suggest())

@@ -6,13 +6,13 @@ python -m tasks digits_data
 from pathlib import Path
 from typing import Literal
 
-from lessonpipe.files import whole_folder
-from lessonpipe.settings import Strict
+from lessonpipe.config import StrictModel
+from lessonpipe.io.atomic import atomic_folder
 from lessons.digits import data
-from tasks.guard import STATE
+from tasks.pipeline.lock import STATE_DIR
 
 
-class Params(Strict):
+class Params(StrictModel):
     """Where digits come from."""
 
     source: Literal["package", "web"]
@@ -20,9 +20,9 @@ class Params(Strict):
 
 def run(p: Params, out: Path = Path("data/digits")) -> None:
     """Read, check, write one file."""
-    with whole_folder(out) as draft:
+    with atomic_folder(out) as draft:
         web = p.source == "web"
-        digits = data.from_web(STATE / "downloads") if web else data.from_package()
+        digits = data.from_web(STATE_DIR / "downloads") if web else data.from_package()
         data.save(digits, draft)
     print(
         f"{len(digits['train_x'])} digits to learn from, {len(digits['valid_x'])} to test, in {out}"

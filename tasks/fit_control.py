@@ -7,15 +7,16 @@ Its params are those of fit_feature, so that nothing but the loss differs.
 
 from pathlib import Path
 
+from lessonpipe.device import Worker
 from lessonpipe.train.generator import GeneratorLearner, PairData
-from lessonpipe.train.place import Place
-from tasks import fit_feature, work
+from tasks import fit_feature
 from tasks.fit_feature import Params, teach
+from tasks.pipeline import launch
 
 SECTION = "fit_feature"
 
 
-def ready(p: Params) -> tuple[GeneratorLearner, PairData, Place]:
+def ready(p: Params) -> tuple[GeneratorLearner, PairData, Worker]:
     """As fit_feature's, without its feature terms."""
     return fit_feature.ready(without_features(p))
 
@@ -32,4 +33,4 @@ def run(
     out: Path = Path("models/fit_control"),
 ) -> None:
     """Train as fit_feature does, without its feature terms."""
-    work.train(teach, without_features(p), {"pairs": pairs, "generator": generator}, out)
+    launch.launch(teach, without_features(p), {"pairs": pairs, "generator": generator}, out)

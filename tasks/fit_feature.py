@@ -11,21 +11,21 @@ from pydantic import Field, model_validator
 from torch import nn
 
 from lessonpipe import cluster
+from lessonpipe.config import StrictModel
 from lessonpipe.data.augment import Augment
-from lessonpipe.files import write_whole
+from lessonpipe.device import Precision, Worker
+from lessonpipe.io.atomic import atomic_write
+from lessonpipe.io.storage import Storage
 from lessonpipe.losses import FeatureLoss, PixelLoss
 from lessonpipe.losses.pixel import PixelKind
-from lessonpipe.nets.folder import load_generator, save_model
-from lessonpipe.settings import Strict
-from lessonpipe.storage import Storage
+from lessonpipe.nets.io import load_generator, save_model
 from lessonpipe.train.checkpoint import Checkpoint
-from lessonpipe.train.fit import Phase, as_csv, fit, last
+from lessonpipe.train.fit import Phase, as_csv, fit, last_row
 from lessonpipe.train.generator import GeneratorLearner, PairData
-from lessonpipe.train.place import Place, Precision
-from tasks import work
+from tasks.pipeline import launch
 
 
-class Feature(Strict):
+class Feature(StrictModel):
     """The network that looks, where it is tapped (0 at half size), and each tap's weight."""
 
     encoder: str
@@ -45,7 +45,7 @@ class Feature(Strict):
         return self
 
 
-class Params(Strict):
+class Params(StrictModel):
     """The loss, and the steps of progressive resize."""
 
     seed: int
@@ -66,7 +66,7 @@ def run(
     out: Path = Path("models/fit_feature"),
 ) -> None:
     """Train and save; every term of the loss is a column of `history.csv`."""
-    work.train(teach, p, {"pairs": pairs, "generator": generator}, out)
+    launch.launch(teach, p, {"pairs": pairs, "generator": generator}, out)
 
 
 def feature_loss(
@@ -92,33 +92,33 @@ def ready(
     p: Params,
     pairs: Path = Path("data/crappify"),
     generator: Path = Path("models/pretrain_generator"),
-) -> tuple[GeneratorLearner, PairData, Place]:
+) -> tuple[GeneratorLearner, PairData, Worker]:
     """The network and its loss, the data, and where: all that a first step needs."""
-    place = Place.here(p.precision)
+    worker = Worker.current(p.precision)
     torch.manual_seed(p.seed)
     net = load_generator(generator)
     loss = feature_loss(p.feature, p.pixel, net.encoder.std, weight=p.pixel_weight)
-    learner = GeneratorLearner(net, place.ready(loss), p.train_bn)
-    return learner, PairData(pairs, p.augment, p.seed, place), place
+    learner = GeneratorLearner(net, worker.to_device(loss), p.train_bn)
+    return learner, PairData(pairs, p.augment, p.seed, worker), worker
 
 
 def teach(config: dict[str, Any]) -> None:
     """The training function, run once a worker."""
     p = Params(**config["params"])
-    learner, data, place = ready(p, Path(config["pairs"]), Path(config["generator"]))
+    learner, data, worker = ready(p, Path(config["pairs"]), Path(config["generator"]))
     history = fit(
         learner,
         p.phases,
         data,
-        place,
+        worker,
         weight_decay=p.weight_decay,
         seed=p.seed,
         checkpoint=Checkpoint(Storage.at(config["scratch"])),
-        report=cluster.report,
+        report=cluster.report_metrics,
     )
-    if place.rank == 0:
+    if worker.rank == 0:
         out = Path(config["out"])
         stage = out.name.strip(".").removesuffix(".draft")
-        about = {"stage": stage, "image_px": p.phases[-1].image_px, **last(history)}
+        about = {"stage": stage, "image_px": p.phases[-1].image_px, **last_row(history)}
         save_model(out, learner.net, about)
-        write_whole(out / "history.csv", as_csv(history))
+        atomic_write(out / "history.csv", as_csv(history))

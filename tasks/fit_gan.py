@@ -11,24 +11,24 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from lessonpipe import cluster
+from lessonpipe.config import StrictModel
 from lessonpipe.data.augment import Augment
 from lessonpipe.data.pictures import grid, to_picture
-from lessonpipe.files import write_whole
+from lessonpipe.device import Precision, Worker
+from lessonpipe.io.atomic import atomic_write
+from lessonpipe.io.storage import Storage, to_bytes
 from lessonpipe.losses.pixel import PixelKind
-from lessonpipe.nets.folder import load_critic, load_generator, save_model
-from lessonpipe.settings import Strict
-from lessonpipe.storage import Storage, as_bytes
+from lessonpipe.nets.io import load_critic, load_generator, save_model
 from lessonpipe.train.checkpoint import Checkpoint
 from lessonpipe.train.fit import Frozen, Phase, as_csv
 from lessonpipe.train.gan import GanLearner, fit_turns
+from lessonpipe.train.gan_switch import AdaptiveSwitch, FixedSwitch
 from lessonpipe.train.generator import PairData
-from lessonpipe.train.place import Place, Precision
-from lessonpipe.train.turns import AdaptiveSwitch, FixedSwitch
-from tasks import work
 from tasks.fit_feature import Feature, feature_loss
+from tasks.pipeline import launch
 
 
-class Adaptive(Strict):
+class Adaptive(StrictModel):
     """The critic trains until its loss is below `threshold`, or for `patience` steps."""
 
     kind: Literal["adaptive"]
@@ -36,7 +36,7 @@ class Adaptive(Strict):
     patience: int | None = Field(ge=1)
 
 
-class Fixed(Strict):
+class Fixed(StrictModel):
     """So many steps of the one, then so many of the other."""
 
     kind: Literal["fixed"]
@@ -44,7 +44,7 @@ class Fixed(Strict):
     generator: int = Field(ge=1)
 
 
-class Params(Strict):
+class Params(StrictModel):
     """The loss's weights, whose turn it is, and the schedule."""
 
     seed: int
@@ -78,29 +78,31 @@ def run(
     out: Path = Path("models/fit_gan"),
 ) -> None:
     """Train and save. `samples/` has a picture an epoch."""
-    work.train(teach, p, {"pairs": pairs, "generator": generator, "critic": critic}, out)
+    launch.launch(teach, p, {"pairs": pairs, "generator": generator, "critic": critic}, out)
 
 
 def teach(config: dict[str, Any]) -> None:
     """The training function, run once a worker."""
     p = Params(**config["params"])
-    place = Place.here(p.precision)
+    worker = Worker.current(p.precision)
     torch.manual_seed(p.seed)
     generator = load_generator(Path(config["generator"]))
     critic = load_critic(Path(config["critic"]))
-    data = PairData(Path(config["pairs"]), p.augment, p.seed, place)
+    data = PairData(Path(config["pairs"]), p.augment, p.seed, worker)
     checkpoint, out = Checkpoint(Storage.at(config["scratch"])), Path(config["out"])
 
     def keep_samples(epoch: int, net: nn.Module) -> None:
-        sheet = sample_grid(net, data, place, p.image_px, p.samples)
-        checkpoint.keep(
-            f"epoch_{epoch:02d}.jpg", bytes(as_bytes(lambda f: sheet.save(f, "JPEG", quality=92)))
+        sheet = sample_grid(net, data, worker, p.image_px, p.samples)
+        checkpoint.save_file(
+            f"epoch_{epoch:02d}.jpg", bytes(to_bytes(lambda f: sheet.save(f, "JPEG", quality=92)))
         )
 
     learner = GanLearner(
         generator,
         critic,
-        place.ready(feature_loss(p.feature, p.pixel, generator.encoder.std, weight=p.pixel_weight)),
+        worker.to_device(
+            feature_loss(p.feature, p.pixel, generator.encoder.std, weight=p.pixel_weight)
+        ),
         p.critic_weight,
         p.train_bn,
     )
@@ -115,7 +117,7 @@ def teach(config: dict[str, Any]) -> None:
             pictures=p.pictures,
         ),
         data,
-        place,
+        worker,
         critic_times=p.critic_times,
         momentum=p.momentum,
         weight_decay=p.weight_decay,
@@ -125,14 +127,14 @@ def teach(config: dict[str, Any]) -> None:
         seed=p.seed,
         checkpoint=checkpoint,
         after_epoch=keep_samples,
-        report=cluster.report,
+        report=cluster.report_metrics,
     )
-    if place.rank == 0:
+    if worker.rank == 0:
         save_model(out, generator, {"stage": "fit_gan", "image_px": p.image_px, **history[-1]})
         save_model(out / "critic", critic, {"stage": "fit_gan"})
-        write_whole(out / "history.csv", as_csv(history))
-        for name, content in checkpoint.kept().items():
-            write_whole(out / "samples" / name, content)
+        atomic_write(out / "history.csv", as_csv(history))
+        for name, content in checkpoint.files().items():
+            atomic_write(out / "samples" / name, content)
 
 
 def _switch(p: Adaptive | Fixed) -> AdaptiveSwitch | FixedSwitch:
@@ -142,13 +144,13 @@ def _switch(p: Adaptive | Fixed) -> AdaptiveSwitch | FixedSwitch:
 
 
 @torch.no_grad()
-def sample_grid(net: nn.Module, data: PairData, place: Place, image_px: int, count: int) -> Any:
+def sample_grid(net: nn.Module, data: PairData, worker: Worker, image_px: int, count: int) -> Any:
     """Crappy, generated and good, side by side, for pictures spread over the validation side."""
     pairs = data.pairs("valid", image_px)
     chosen = [pairs[i * len(pairs) // count] for i in range(min(count, len(pairs)))]
     x = torch.stack([pair[0] for pair in chosen]).float() / 255
-    with place.autocast():
-        made: Tensor = net(place.put(x))
+    with worker.autocast():
+        made: Tensor = net(worker.batch_to_device(x))
     rows = [
         [to_picture(c / 255), to_picture(m), to_picture(g / 255)]
         for (c, g), m in zip(chosen, made, strict=True)

@@ -5,16 +5,16 @@ python -m tasks lessons
 
 from pathlib import Path
 
+from lessonpipe.config import StrictModel
 from lessonpipe.errors import MissingError
-from lessonpipe.files import write_json, write_whole
-from lessonpipe.settings import Strict
+from lessonpipe.io.atomic import atomic_write, write_json
 from lessons import page
-from lessons.shown import FILE, Shown
+from lessons.result import RESULT_FILE, LessonResult
 
 METRICS = {"digits": "mnist", "streets": "camvid", "bedrooms": "bedrooms", "numbers": "numbers"}
 
 
-class Params(Strict):
+class Params(StrictModel):
     """Which lessons are on the page, in this order."""
 
     show: list[str]
@@ -23,14 +23,14 @@ class Params(Strict):
 def run(p: Params, models: Path = Path("models"), reports: Path = Path("reports")) -> None:
     """Gather what the lessons left. Raises `MissingError` when one has not been run."""
     for name in p.show:
-        if not (models / name / FILE).is_file():
+        if not (models / name / RESULT_FILE).is_file():
             raise MissingError(
-                f"{models / name} has no {FILE}; run `dvc repro lessons/dvc.yaml:{name}`"
+                f"{models / name} has no {RESULT_FILE}; run `dvc repro lessons/dvc.yaml:{name}`"
             )
-    found = {name: (Shown.read(models / name), models / name) for name in p.show}
+    found = {name: (LessonResult.read(models / name), models / name) for name in p.show}
     figures = {METRICS[name]: page.metrics(shown) for name, (shown, _) in found.items()}
     write_json(reports / "lessons.json", figures)
-    write_whole(reports / "lessons.html", page.page(found))
+    atomic_write(reports / "lessons.html", page.page(found))
     for name, (shown, _) in found.items():
         for figure in shown.figures:
             beside = "" if figure.lesson is None else f" (lesson {figure.lesson:.4g})"

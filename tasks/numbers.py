@@ -12,16 +12,16 @@ import torch
 from pydantic import Field
 
 from lessonpipe import lineage
-from lessonpipe.files import whole_folder, write_whole
-from lessonpipe.nets.folder import write_model
-from lessonpipe.settings import Strict
-from lessonpipe.train.fit import as_csv, last
-from lessons.numbers import data, learn, pictures, words
+from lessonpipe.config import StrictModel
+from lessonpipe.io.atomic import atomic_folder, atomic_write
+from lessonpipe.nets.io import write_model
+from lessonpipe.train.fit import as_csv, last_row
+from lessons.numbers import data, learn, plots, words
 from lessons.numbers.build import Kind, build
-from lessons.numbers.going_on import next_right
-from lessons.numbers.streams import Reading
-from lessons.shown import Figure, Picture, Shown
-from tasks import work
+from lessons.numbers.generate import next_number_accuracy
+from lessons.numbers.streams import SequencePhase
+from lessons.result import LessonResult, Plot, Score
+from tasks.pipeline import launch
 
 TITLES = {
     "unrolled": "0: three steps written out",
@@ -45,7 +45,7 @@ TEXT = (
 SETTLED = 16  # words of a stream, after which the number before is known
 
 
-class Run(Reading):
+class Run(SequencePhase):
     """One network and its schedule; `lesson` is what the lesson reached."""
 
     net: Kind
@@ -54,7 +54,7 @@ class Run(Reading):
     goal: float | None = None
 
 
-class Params(Strict):
+class Params(StrictModel):
     """The networks, the last of which is kept, and the seeds each is trained with."""
 
     seeds: list[int] = Field(min_length=1)
@@ -76,20 +76,20 @@ def run(p: Params, text: Path = Path("data/numbers"), out: Path = Path("models/n
     one = partial(train_one, corpus=corpus, weight_decay=p.weight_decay)
     inputs = {"text": text}
     with (
-        work.spread(one, jobs(p), p, inputs.values(), out.name) as done,
-        whole_folder(out) as draft,
+        launch.map_trainings(one, jobs(p), p, inputs.values(), out.name) as done,
+        atomic_folder(out) as draft,
     ):
         kept, answer = p.runs[-1], done[name(p.runs[-1], p.seeds[0])]
         about = {"stage": "numbers", "system": TITLES[kept.net], "accuracy": answer["accuracy"]}
         net = build(**answer["build"])
         net.load_state_dict(answer["net"])
         write_model(draft, net, "numbers", answer["build"], about)
-        write_whole(draft / "history.csv", as_csv(answer["history"]))
+        atomic_write(draft / "history.csv", as_csv(answer["history"]))
         figures = [figure(one, p, done) for one in p.runs]
         seen = draw(p, corpus, done, figures, draft)
         if "next" in answer:
             figures += closer(kept, p, done)
-        Shown(title="Human numbers", text=TEXT, figures=figures, pictures=seen).write(draft)
+        LessonResult(title="Human numbers", text=TEXT, figures=figures, pictures=seen).write(draft)
         lineage.stamp(draft, p.model_dump(mode="json"), inputs)
 
 
@@ -109,24 +109,24 @@ def train_one(job: Job, corpus: data.Corpus, weight_decay: float) -> dict[str, A
     torch.manual_seed(job.seed)
     how: dict[str, Any] = {"kind": job.run.net, "dropout": job.run.dropout}
     net = build(**how)
-    history, seconds = learn.taught(net, corpus, job.run, decay=weight_decay, seed=job.seed)
+    history, seconds = learn.train_network(net, corpus, job.run, decay=weight_decay, seed=job.seed)
     answer = {
         "history": history,
         "net": net.state_dict(),
         "build": how,
-        "accuracy": last(history).get("valid_accuracy", 0.0),
+        "accuracy": last_row(history).get("valid_accuracy", 0.0),
         "seconds": seconds,
     }
-    if not learn.answers_once(net):
-        answer["right"] = learn.right(net, corpus, job.run)
-        answer["next"] = next_right(net, range(corpus.seen + 1, words.LARGEST))
+    if not learn.predicts_once(net):
+        answer["right"] = learn.correct_words(net, corpus, job.run)
+        answer["next"] = next_number_accuracy(net, range(corpus.seen + 1, words.LARGEST))
     return answer
 
 
-def figure(one: Run, p: Params, done: dict[str, dict[str, Any]]) -> Figure:
+def figure(one: Run, p: Params, done: dict[str, dict[str, Any]]) -> Score:
     """A run's line of the table."""
     answers = [done[name(one, seed)] for seed in p.seeds]
-    return Figure(
+    return Score(
         system=TITLES[one.net],
         measure="accuracy",
         values=[a["accuracy"] for a in answers],
@@ -136,14 +136,14 @@ def figure(one: Run, p: Params, done: dict[str, dict[str, Any]]) -> Figure:
     )
 
 
-def closer(one: Run, p: Params, done: dict[str, dict[str, Any]]) -> list[Figure]:
+def closer(one: Run, p: Params, done: dict[str, dict[str, Any]]) -> list[Score]:
     """More of the kept network: once a stream is under way, and counting on from one number."""
     answers = [done[name(one, seed)] for seed in p.seeds]
     late = [float(a["right"][:, SETTLED:].float().mean()) for a in answers]
     title = TITLES[one.net]
     return [
-        Figure(system=title, measure=f"accuracy after {SETTLED} words of a stream", values=late),
-        Figure(
+        Score(system=title, measure=f"accuracy after {SETTLED} words of a stream", values=late),
+        Score(
             system=title,
             measure="next number right, from one unseen number",
             values=[a["next"] for a in answers],
@@ -155,30 +155,30 @@ def draw(
     p: Params,
     corpus: data.Corpus,
     done: dict[str, dict[str, Any]],
-    figures: list[Figure],
+    figures: list[Score],
     folder: Path,
-) -> list[Picture]:
-    """The accuracies beside the lesson's, by kind of word and by place, as files in `folder`."""
+) -> list[Plot]:
+    """The accuracies beside the lesson's, by kind of word and by worker, as files in `folder`."""
     rights = {
         TITLES[one.net]: torch.stack([done[name(one, seed)]["right"] for seed in p.seeds])
         for one in p.runs
         if "right" in done[name(one, p.seeds[0])]
     }
-    kinds = {title: learn.by_kind(right, corpus) for title, right in rights.items()}
+    kinds = {title: learn.accuracy_by_kind(right, corpus) for title, right in rights.items()}
     files = {
         "accuracy.svg": (
-            pictures.accuracies([(f.system, f.values, f.lesson) for f in figures]),
+            plots.accuracies([(f.system, f.values, f.lesson) for f in figures]),
             "Accuracy of each network, a dot a seed, beside the lesson's",
         ),
         "kinds.svg": (
-            pictures.kinds(kinds),
+            plots.kinds(kinds),
             "Accuracy by what the word does in its number, of those that predict every word",
         ),
         "places.svg": (
-            pictures.places({title: right.float().mean((0, 1)) for title, right in rights.items()}),
+            plots.places({title: right.float().mean((0, 1)) for title, right in rights.items()}),
             "Accuracy by place in a stream: what comes first cannot be known",
         ),
     }
     for file, (content, _) in files.items():
-        write_whole(folder / file, content)
-    return [Picture(file=file, words=told) for file, (_, told) in files.items()]
+        atomic_write(folder / file, content)
+    return [Plot(file=file, words=told) for file, (_, told) in files.items()]

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from pydantic import Field
 
-from lessonpipe.files import whole_folder
-from lessonpipe.settings import Strict
+from lessonpipe.config import StrictModel
+from lessonpipe.io.atomic import atomic_folder
 from lessons.numbers import data, words
 
 
-class Params(Strict):
+class Params(StrictModel):
     """One ... `until` is read; what comes after is for validation."""
 
     until: int = Field(ge=1, lt=words.LARGEST)
@@ -21,6 +21,6 @@ class Params(Strict):
 def run(p: Params, out: Path = Path("data/numbers")) -> None:
     """Write two files."""
     sides = data.made(p.until)
-    with whole_folder(out) as draft:
+    with atomic_folder(out) as draft:
         data.save(sides, draft)
     print(f"{len(sides['train'])} words to learn from, {len(sides['valid'])} to test, in {out}")

@@ -10,21 +10,21 @@ import torch
 from pydantic import Field
 
 from lessonpipe import cluster
+from lessonpipe.config import StrictModel
 from lessonpipe.data.augment import Augment
-from lessonpipe.files import write_json, write_whole
+from lessonpipe.device import Precision, Worker
+from lessonpipe.io.atomic import atomic_write, write_json
+from lessonpipe.io.storage import Storage
 from lessonpipe.nets.critic import Critic, CriticKind
-from lessonpipe.nets.folder import save_model
-from lessonpipe.settings import Strict
-from lessonpipe.storage import Storage
+from lessonpipe.nets.io import save_model
 from lessonpipe.train.checkpoint import Checkpoint
 from lessonpipe.train.critic import CriticLearner
-from lessonpipe.train.fit import Phase, as_csv, fit, last, validate
+from lessonpipe.train.fit import Phase, as_csv, fit, last_row, validate
 from lessonpipe.train.generator import PairData
-from lessonpipe.train.place import Place, Precision
-from tasks import work
+from tasks.pipeline import launch
 
 
-class Params(Strict):
+class Params(StrictModel):
     """Which critic, and its schedule."""
 
     seed: int
@@ -42,41 +42,45 @@ class Params(Strict):
 def run(
     p: Params,
     pairs: Path = Path("data/crappify"),
-    made: Path = Path("data/save_preds"),
+    generated: Path = Path("data/save_preds"),
     out: Path = Path("models/pretrain_critic"),
 ) -> None:
     """Train and save; the accuracy on the validation pictures is in `metrics.json`."""
-    work.train(teach, p, {"pairs": pairs, "made": made}, out)
+    launch.launch(teach, p, {"pairs": pairs, "generated": generated}, out)
 
 
 def ready(
-    p: Params, pairs: Path = Path("data/crappify"), made: Path = Path("data/save_preds")
-) -> tuple[CriticLearner, PairData, Place]:
+    p: Params, pairs: Path = Path("data/crappify"), generated: Path = Path("data/save_preds")
+) -> tuple[CriticLearner, PairData, Worker]:
     """The critic, the data, and where: all that a first step needs."""
-    place = Place.here(p.precision)
+    worker = Worker.current(p.precision)
     torch.manual_seed(p.seed)
     net = Critic(p.critic, pretrained=p.pretrained, encoder=p.encoder, depth=p.depth, width=p.width)
-    return CriticLearner(net), PairData(pairs, p.augment, p.seed, place, made=made), place
+    return (
+        CriticLearner(net),
+        PairData(pairs, p.augment, p.seed, worker, generated=generated),
+        worker,
+    )
 
 
 def teach(config: dict[str, Any]) -> None:
     """The training function, run once a worker."""
     p = Params(**config["params"])
-    learner, data, place = ready(p, Path(config["pairs"]), Path(config["made"]))
+    learner, data, worker = ready(p, Path(config["pairs"]), Path(config["generated"]))
     history = fit(
         learner,
         p.phases,
         data,
-        place,
+        worker,
         weight_decay=p.weight_decay,
         seed=p.seed,
         checkpoint=Checkpoint(Storage.at(config["scratch"])),
-        report=cluster.report,
+        report=cluster.report_metrics,
     )
     at = p.phases[-1]
-    row = last(history) or validate(learner, data.valid(at), place)
-    if place.rank == 0:
+    row = last_row(history) or validate(learner, data.valid_batches(at), worker)
+    if worker.rank == 0:
         out = Path(config["out"])
         save_model(out, learner.net, {"stage": "pretrain_critic", **row})
-        write_whole(out / "history.csv", as_csv(history))
+        atomic_write(out / "history.csv", as_csv(history))
         write_json(out / "metrics.json", {"accuracy": row["valid_accuracy"]})

@@ -10,24 +10,24 @@ import torch
 from pydantic import Field
 
 from lessonpipe import cluster
+from lessonpipe.config import StrictModel
 from lessonpipe.data.augment import Augment
-from lessonpipe.files import write_whole
+from lessonpipe.device import Precision, Worker
+from lessonpipe.io.atomic import atomic_write
+from lessonpipe.io.storage import Storage
 from lessonpipe.losses import PixelLoss
 from lessonpipe.losses.pixel import PixelKind
 from lessonpipe.nets import Generator
 from lessonpipe.nets.blocks import Norm
-from lessonpipe.nets.folder import save_model
-from lessonpipe.nets.unet import Join, Output
-from lessonpipe.settings import Strict
-from lessonpipe.storage import Storage
+from lessonpipe.nets.io import save_model
+from lessonpipe.nets.unet import Concat, Output
 from lessonpipe.train.checkpoint import Checkpoint
-from lessonpipe.train.fit import Phase, as_csv, fit, last
+from lessonpipe.train.fit import Phase, as_csv, fit, last_row
 from lessonpipe.train.generator import GeneratorLearner, PairData
-from lessonpipe.train.place import Place, Precision
-from tasks import work
+from tasks.pipeline import launch
 
 
-class Params(Strict):
+class Params(StrictModel):
     """The network, its loss, and its schedule."""
 
     seed: int
@@ -41,7 +41,7 @@ class Params(Strict):
     icnr: bool
     attention: bool
     residual: bool
-    join: Join
+    join: Concat
     bottleneck: bool
     output: Output
     y_range: tuple[float, float]
@@ -58,14 +58,14 @@ def run(
     out: Path = Path("models/pretrain_generator"),
 ) -> None:
     """Train and save. The model folder also holds `history.csv`, a row an epoch."""
-    work.train(teach, p, {"pairs": pairs}, out)
+    launch.launch(teach, p, {"pairs": pairs}, out)
 
 
 def ready(
     p: Params, pairs: Path = Path("data/crappify")
-) -> tuple[GeneratorLearner, PairData, Place]:
+) -> tuple[GeneratorLearner, PairData, Worker]:
     """The network and its loss, the data, and where: all that a first step needs."""
-    place = Place.here(p.precision)
+    worker = Worker.current(p.precision)
     torch.manual_seed(p.seed)
     net = Generator(
         p.encoder,
@@ -82,25 +82,27 @@ def ready(
         output=p.output,
         y_range=p.y_range,
     )
-    learner = GeneratorLearner(net, place.ready(PixelLoss(p.loss, net.encoder.std)), p.train_bn)
-    return learner, PairData(pairs, p.augment, p.seed, place), place
+    learner = GeneratorLearner(
+        net, worker.to_device(PixelLoss(p.loss, net.encoder.std)), p.train_bn
+    )
+    return learner, PairData(pairs, p.augment, p.seed, worker), worker
 
 
 def teach(config: dict[str, Any]) -> None:
     """The training function, run once a worker."""
     p = Params(**config["params"])
-    learner, data, place = ready(p, Path(config["pairs"]))
+    learner, data, worker = ready(p, Path(config["pairs"]))
     history = fit(
         learner,
         p.phases,
         data,
-        place,
+        worker,
         weight_decay=p.weight_decay,
         seed=p.seed,
         checkpoint=Checkpoint(Storage.at(config["scratch"])),
-        report=cluster.report,
+        report=cluster.report_metrics,
     )
-    if place.rank == 0:
+    if worker.rank == 0:
         out = Path(config["out"])
-        save_model(out, learner.net, {"stage": "pretrain_generator", **last(history)})
-        write_whole(out / "history.csv", as_csv(history))
+        save_model(out, learner.net, {"stage": "pretrain_generator", **last_row(history)})
+        atomic_write(out / "history.csv", as_csv(history))

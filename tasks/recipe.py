@@ -8,7 +8,7 @@ of its business.
 
 from pathlib import Path
 
-from lessonpipe.files import write_json
+from lessonpipe.io.atomic import write_json
 from tasks.crappify import Params
 
 SECTION = "crappify"

@@ -9,18 +9,18 @@ from pathlib import Path
 import torch
 from pydantic import Field
 
+from lessonpipe.config import StrictModel
 from lessonpipe.data.manifest import Manifest
-from lessonpipe.data.pairs import Pairs, in_order
+from lessonpipe.data.pairs import Pairs, eval_batches
 from lessonpipe.data.pictures import save_png, to_picture
-from lessonpipe.files import whole_folder
-from lessonpipe.nets.folder import load_generator
+from lessonpipe.device import Precision, Worker
+from lessonpipe.io.atomic import atomic_folder
+from lessonpipe.io.progress import progress_bar
 from lessonpipe.nets.generator import fold_weight_norm
-from lessonpipe.progress import bar
-from lessonpipe.settings import Strict
-from lessonpipe.train.place import Place, Precision
+from lessonpipe.nets.io import load_generator
 
 
-class Params(Strict):
+class Params(StrictModel):
     """At which size, how many at once."""
 
     precision: Precision
@@ -36,17 +36,19 @@ def run(
     out: Path = Path("data/save_preds"),
 ) -> None:
     """Write a PNG a pair, so that the critic finds no JPEG to tell them by."""
-    place = Place.here(p.precision)
-    net = place.ready(fold_weight_norm(load_generator(model)))
+    worker = Worker.current(p.precision)
+    net = worker.to_device(fold_weight_norm(load_generator(model)))
     manifest = Manifest.read(pairs)
-    with whole_folder(out) as draft, ThreadPoolExecutor() as pool:
-        for side in ("train", "valid"):
-            data = Pairs(pairs, side, p.image_px)
-            names = iter(manifest.side(side))
+    with atomic_folder(out) as draft, ThreadPoolExecutor() as pool:
+        for split in ("train", "valid"):
+            data = Pairs(pairs, split, p.image_px)
+            names = iter(manifest.split(split))
             steps = -(-len(data) // p.batch)
-            for x, _, _ in bar(in_order(data, p.batch), f"save_preds {side}", total=steps):
-                with place.autocast():
-                    made = net(place.put(x))
+            for x, _, _ in progress_bar(
+                eval_batches(data, p.batch), f"save_preds {split}", total=steps
+            ):
+                with worker.autocast():
+                    made = net(worker.batch_to_device(x))
                 paths = [draft / f"{next(names).name}.png" for _ in range(len(x))]
                 list(pool.map(save_png, [to_picture(m) for m in made], paths))
     print(f"{len(manifest.pairs)} pictures at {p.image_px} px in {out}")

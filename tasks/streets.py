@@ -13,22 +13,22 @@ from pydantic import Field
 from torch import Tensor
 
 from lessonpipe import cluster
+from lessonpipe.config import StrictModel
 from lessonpipe.data.augment import Augment
 from lessonpipe.data.pictures import as_jpeg, to_picture
-from lessonpipe.files import read_json, write_whole
+from lessonpipe.device import Precision, Worker
+from lessonpipe.io.atomic import atomic_write, read_json
+from lessonpipe.io.storage import Storage
 from lessonpipe.nets.blocks import Norm
-from lessonpipe.nets.folder import write_model
-from lessonpipe.settings import Strict
-from lessonpipe.storage import Storage
+from lessonpipe.nets.io import write_model
 from lessonpipe.train.checkpoint import Checkpoint
 from lessonpipe.train.fit import as_csv, fit
-from lessonpipe.train.place import Place, Precision
-from lessons.shown import Figure, Picture, Shown
-from lessons.streets import learn, pictures
+from lessons.result import LessonResult, Plot, Score
+from lessons.streets import learn, plots
 from lessons.streets.data import Sized, Streets
 from lessons.streets.nets import Segmenter
-from lessons.streets.segment import KIND
-from tasks import work
+from lessons.streets.predict import KIND
+from tasks.pipeline import launch
 
 SYSTEMS = {"pretrained": "U-Net, pretrained encoder", "random": "U-Net, random weights"}
 LESSON = 0.941  # CamVid, accuracy over the pixels that are not void
@@ -43,7 +43,7 @@ DRAWN = (
 )
 
 
-class Params(Strict):
+class Params(StrictModel):
     """The network and its schedule; `rows` of the comparison picture."""
 
     seed: int
@@ -66,7 +66,7 @@ class Params(Strict):
 
 def run(p: Params, data: Path = Path("data/streets"), out: Path = Path("models/streets")) -> None:
     """Train both and leave the pretrained one, with figures and pictures."""
-    work.train(teach, p, {"data": data}, out)
+    launch.launch(teach, p, {"data": data}, out)
 
 
 def network(p: Params, *, pretrained: bool) -> Segmenter:
@@ -102,31 +102,31 @@ def beginner(p: Params, system: str) -> learn.SegmenterLearner:
 def teach(config: dict[str, Any]) -> None:
     """The training function, run once a worker: one system after the other."""
     p = Params(**config["params"])
-    place = Place.here(p.precision)
-    data = Streets(Path(config["data"]), p.augment, p.seed, place)
+    worker = Worker.current(p.precision)
+    data = Streets(Path(config["data"]), p.augment, p.seed, worker)
     nets, histories, seconds = {}, {}, {}
     for system, title in SYSTEMS.items():
         learner = beginner(p, system)
         checkpoint = Checkpoint(Storage.at(config["scratch"]) / system)
-        if place.rank == 0:
+        if worker.rank == 0:
             print(title, flush=True)
         histories[system] = fit(
             learner,
             schedule(p, system),
             data,
-            place,
+            worker,
             weight_decay=p.weight_decay,
             seed=p.seed,
             checkpoint=checkpoint,
-            report=cluster.report,
+            report=cluster.report_metrics,
         )
         nets[system] = learner.net
         seconds[system] = (checkpoint.load() or {}).get("seconds", 0.0)
-    if place.rank == 0:
+    if worker.rank == 0:
         out = Path(config["out"])
         for name, history in histories.items():
             suffix = "" if name == "pretrained" else f"_{name}"
-            write_whole(out / f"history{suffix}.csv", as_csv(history))
+            atomic_write(out / f"history{suffix}.csv", as_csv(history))
         show(p, data, nets, seconds, out)
 
 
@@ -137,17 +137,17 @@ def show(
     last = p.phases[-1]
     source = read_json(data.folder / "streets.json")["source"]
     valid = data.side("valid", last.image_px)
-    figures: list[Figure] = []
+    figures: list[Score] = []
     found: dict[str, list[float]] = {}
     about: dict[str, Any] = {}
     for system, title in SYSTEMS.items():
-        counts = learn.judged(nets[system], valid, last.batch, data.place)
+        counts = learn.confusion_matrix(nets[system], valid, last.batch, data.worker)
         ious = learn.ious(counts)
         found[title] = ious.tolist()
         values = {"accuracy": float(learn.accuracy(counts)), "mean IoU": float(ious.nanmean())}
         if (data.folder / "test").is_dir():
             test = data.side("test", last.image_px)
-            counts = learn.judged(nets[system], test, last.batch, data.place)
+            counts = learn.confusion_matrix(nets[system], test, last.batch, data.worker)
             values["accuracy, test side"] = float(learn.accuracy(counts))
         about = about or {"stage": "streets", "source": source, **values}
         parts = {"mean IoU": learn.by_class(ious)}
@@ -155,26 +155,26 @@ def show(
             one = figure(title, measure, value, seconds[system], source == "camvid", p.goal)
             figures.append(one.model_copy(update={"parts": parts.get(measure, {})}))
     write_model(out, nets["pretrained"], KIND, nets["pretrained"].config, about)
-    write_whole(out / "classes.jpg", drawn(p, data, valid, nets))
-    write_whole(out / "iou.svg", pictures.bars(found))
-    Shown(
+    atomic_write(out / "classes.jpg", drawn(p, data, valid, nets))
+    atomic_write(out / "iou.svg", plots.bars(found))
+    LessonResult(
         title="Streets",
         text=SAID + (DRAWN if source == "scenes" else ""),
         figures=figures,
         pictures=[
-            Picture(file="classes.jpg", words="Validation photos, and their classes over them"),
-            Picture(file="iou.svg", words="Intersection over union of every class"),
+            Plot(file="classes.jpg", words="Validation photos, and their classes over them"),
+            Plot(file="iou.svg", words="Intersection over union of every class"),
         ],
     ).write(out)
 
 
 def figure(
     system: str, measure: str, value: float, seconds: float, camvid: bool, goal: float | None
-) -> Figure:
+) -> Score:
     """A figure, beside the lesson's on CamVid, and beside the goal on other data."""
     pretrained = system == SYSTEMS["pretrained"]
     reached = {"accuracy": LESSON, "accuracy, test side": PAPER}
-    return Figure(
+    return Score(
         system=system,
         measure=measure,
         values=[value],
@@ -192,7 +192,8 @@ def drawn(
     rows = torch.linspace(0, count - 1, min(p.rows, count)).long()
     photos = valid[0][rows]
     said = {
-        SYSTEMS[system]: list(learn.seen(net, photos, data.place)) for system, net in nets.items()
+        SYSTEMS[system]: list(learn.predict_masks(net, photos, data.worker))
+        for system, net in nets.items()
     }
     seen = [to_picture(x.float() / 255) for x in photos]
-    return as_jpeg(pictures.comparison(seen, valid[1][rows], said))
+    return as_jpeg(plots.comparison(seen, valid[1][rows], said))

@@ -12,19 +12,19 @@ from PIL import Image
 from pydantic import Field
 
 from lessonpipe import cluster
+from lessonpipe.config import StrictModel
 from lessonpipe.data.pictures import as_jpeg
-from lessonpipe.files import whole_folder, write_json
-from lessonpipe.progress import bar
-from lessonpipe.settings import Strict
+from lessonpipe.io.atomic import atomic_folder, write_json
+from lessonpipe.io.progress import progress_bar
 from lessons.streets import camvid
 from lessons.streets.data import save_labels
 from lessons.streets.scenes import scene
-from tasks.guard import STATE
+from tasks.pipeline.lock import STATE_DIR
 
 CHUNK = 8  # scenes at a time
 
 
-class Params(Strict):
+class Params(StrictModel):
     """Where street photos come from; how many scenes are made, when they are."""
 
     seed: int = Field(ge=0)
@@ -49,9 +49,9 @@ class Job:
 
 def run(p: Params, out: Path = Path("data/streets")) -> None:
     """Collect or make both sides, checked."""
-    with whole_folder(out) as draft:
+    with atomic_folder(out) as draft:
         if p.source == "camvid":
-            found = camvid.collect(STATE / "downloads", draft)
+            found = camvid.collect(STATE_DIR / "downloads", draft)
         else:
             found = make(p, draft)
         write_json(draft / "streets.json", {"source": p.source, "photos": found})
@@ -67,9 +67,11 @@ def make(p: Params, draft: Path) -> dict[str, int]:
         (draft / side).mkdir()
         (draft / f"{side}_labels").mkdir()
     chunks = [jobs[i : i + CHUNK] for i in range(0, len(jobs), CHUNK)]
-    with cluster.running(cluster.worker_count(os.cpu_count() or 1)):
-        results = cluster.spread(_drawn, chunks)
-        for (job, photo, labels), _ in bar(results, "scenes", total=len(jobs), unit="scene"):
+    with cluster.ray_session(cluster.worker_count(os.cpu_count() or 1)):
+        results = cluster.map_unordered(_drawn, chunks)
+        for (job, photo, labels), _ in progress_bar(
+            results, "scenes", total=len(jobs), unit="scene"
+        ):
             (draft / job.side / f"{job.name}.jpg").write_bytes(photo)
             (draft / f"{job.side}_labels" / f"{job.name}.png").write_bytes(labels)
     return {side: count for side, (_, count) in sides.items()}

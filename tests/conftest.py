@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lessonpipe.crappify.pairs import Made, make_pairs
+from lessonpipe.crappify.pairs import PhotoPairs, make_pairs
 from tests.server import BODY, Serve, Server
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,7 +46,7 @@ def make_picture(width: int = 64, height: int = 48, seed: int = 0) -> Image.Imag
     return Image.fromarray((np.asarray(smooth) + grain).clip(0, 255).astype(np.uint8))
 
 
-def saved_pairs(photo: Path, out: Path, **how: Any) -> Made:
+def saved_pairs(photo: Path, out: Path, **how: Any) -> PhotoPairs:
     """The pairs of one photo, on the disk."""
     made = make_pairs(photo.read_bytes(), photo.name, **how)
     for name, content in made.files.items():
@@ -80,7 +80,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from lessonpipe.nets import Generator
-    from lessonpipe.nets.folder import save_model
+    from lessonpipe.nets.io import save_model
 
     torch.manual_seed(0)
     net = Generator(

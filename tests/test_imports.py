@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks.sources import PLUMBING, sources
 from tests.conftest import ROOT
+from tests.sources import PLUMBING, sources
 
 LESSONS = yaml.safe_load((ROOT / "lessons/dvc.yaml").read_text())["stages"]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"] | LESSONS

@@ -9,7 +9,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from tests.tasks.test_profile import PROFILES, merged
+from tests.tasks.pipeline.test_profiles import PROFILES, merged
 from tests.test_pipeline import BIN, ENV, clone
 
 FEWER = {

@@ -10,7 +10,7 @@ import yaml
 from PIL import Image, ImageCms
 
 from lessonpipe import lineage
-from lessonpipe.cli import main
+from lessonpipe.app.cli import main
 from lessonpipe.errors import UserError
 from tests.conftest import make_picture
 

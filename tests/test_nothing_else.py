@@ -11,7 +11,7 @@ from lessonpipe.crappify import Recipe
 from lessonpipe.crappify.recipe import Steps
 from lessonpipe.data.photos import cut_tiles
 from lessonpipe.data.pictures import to_tensor
-from lessonpipe.measure import psnr, squared_errors
+from lessonpipe.metrics import psnr, squared_errors
 from lessonpipe.nets import Generator
 
 HOLES: Steps = [{"hole": {"count": [1, 1], "share": [0.2, 0.4]}}]
@@ -32,7 +32,7 @@ def batch(pictures: list[Image.Image]) -> Tensor:
 
 def spoilt(steps: Steps, pictures: list[Image.Image], turn: str) -> Tensor:
     recipe = Recipe(steps)
-    return batch([recipe.spoil(p, f"{turn}/{i}") for i, p in enumerate(pictures)])
+    return batch([recipe.degrade(p, f"{turn}/{i}") for i, p in enumerate(pictures)])
 
 
 def taught(steps: Steps, good: list[Image.Image]) -> Generator:

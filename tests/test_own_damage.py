@@ -35,7 +35,7 @@ def project(tmp_path: Path, photos: Callable[..., Path]) -> Path:
     (tmp_path / "my_steps.py").write_text("\n\n".join(code))
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["recipes"] |= recipes()
-    params["crappify"] |= {"series": None, "tiles": {"tile_px": 64, "train": 2, "valid": 1}}
+    params["crappify"] |= {"group_pattern": None, "tiles": {"tile_px": 64, "train": 2, "valid": 1}}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     return tmp_path
 
@@ -67,5 +67,5 @@ def test_the_walk_through_a_step_of_ones_own_works(name: str, project: Path, doo
 
 def test_what_was_written_can_be_looked_at(project: Path, door: Door) -> None:
     words = ["data/photos/a0.jpg", "-o", "look", "--recipe", "rainy"]
-    done = door("lessonpipe.cli", "crappify", *words)
+    done = door("lessonpipe.app.cli", "crappify", *words)
     assert done.returncode == 0 and (project / "look/a0.jpg").is_file(), done.stderr

@@ -9,9 +9,17 @@ models go as parcels, by the storage if there is one, else by Ray's object store
 comes back the same way.
 """
 
-from lessonpipe.cluster.carry import carry
-from lessonpipe.cluster.spread import spread
-from lessonpipe.cluster.start import address, running, worker_count
-from lessonpipe.cluster.train import report, train
+from lessonpipe.cluster.map import map_unordered
+from lessonpipe.cluster.ray_train import report_metrics, run_training
+from lessonpipe.cluster.remote import run_on_node
+from lessonpipe.cluster.session import address, ray_session, worker_count
 
-__all__ = ["address", "carry", "report", "running", "spread", "train", "worker_count"]
+__all__ = [
+    "address",
+    "map_unordered",
+    "ray_session",
+    "report_metrics",
+    "run_on_node",
+    "run_training",
+    "worker_count",
+]

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from PIL import Image
 
 from lessonpipe.crappify.recipe import Recipe
-from lessonpipe.data.manifest import Pair, Side
-from lessonpipe.data.photos import cut_tiles, decode_photo, series_of
+from lessonpipe.data.manifest import Pair, Split
+from lessonpipe.data.photos import cut_tiles, decode_photo, group_of
 from lessonpipe.errors import PictureError
 
 
 @dataclass(frozen=True)
-class Made:
+class PhotoPairs:
     """What came of one photo: its pairs and their files by name, or why there are none."""
 
     photo: str
@@ -28,12 +28,12 @@ def make_pairs(
     content: bytes,
     name: str,
     *,
-    side: Side,
-    series: str | None,
+    split: Split,
+    group_pattern: str | None,
     tile_px: int | None,
     count: int,
     recipe: Recipe,
-) -> Made:
+) -> PhotoPairs:
     """Cut and spoil the photo called `name`, whose file is `content`: `good/...`, `crappy/...`.
 
     With a `tile_px`, `count` square tiles of that size are cut; without, the photo stays whole.
@@ -49,11 +49,11 @@ def make_pairs(
             crappy = "crappy/" + (title if title.endswith(suffix) else title + suffix)
             files |= {good: kept, crappy: spoilt}
             digest = hashlib.sha256(kept + spoilt).hexdigest()
-            group = series_of(name, series)
-            pairs.append(Pair(title, name, group, side, good, crappy, digest))
-        return Made(name, source, pairs, files)
+            group = group_of(name, group_pattern)
+            pairs.append(Pair(title, name, group, split, good, crappy, digest))
+        return PhotoPairs(name, source, pairs, files)
     except PictureError as error:
-        return Made(name, source, [], {}, str(error))
+        return PhotoPairs(name, source, [], {}, str(error))
 
 
 def _goods(

@@ -1,4 +1,4 @@
-"""A recipe: steps in order, read from params, applied with draws that come from a name.
+"""A recipe: steps in order, read from params, its random choices made from seed and name alone.
 
 The same name and seed give the same picture on any machine and any number of workers.
 """
@@ -6,19 +6,18 @@ The same name and seed give the same picture on any machine and any number of wo
 import importlib
 import inspect
 import io
-import random
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from PIL import Image
 from pydantic import ValidationError
 
-from lessonpipe.crappify.step import Draws, Step
+from lessonpipe.crappify.step import Random, Step
 from lessonpipe.crappify.steps import STEPS
 from lessonpipe.crappify.steps.jpeg import Jpeg
 from lessonpipe.errors import UserError, one_of
 
-Spoil = Callable[[Image.Image, Draws], Image.Image]
+Degrade = Callable[[Image.Image, Random], Image.Image]
 Steps = list[str | dict[str, dict[str, Any] | None]]
 
 
@@ -35,10 +34,10 @@ def steps_of(recipe: str | Steps, recipes: Mapping[str, Steps]) -> Steps:
 
 
 class Recipe:
-    """Steps that spoil a picture, one after the other.
+    """Steps that degrade a picture, one after the other.
 
     `steps` is a list like `[{"resize": {"shorter": 96}}, "grey", {"my_module.my_step": {}}]`: a
-    name of ours, or the dotted path of anyone's `Step` class or function `(picture, draws,
+    name of ours, or the dotted path of anyone's `Step` class or function `(picture, rng,
     **settings) -> picture`. `quality` is the range of the number drawn once a picture.
     Raises `UserError` for unknown steps and settings.
     """
@@ -56,22 +55,25 @@ class Recipe:
             raise UserError("the recipe has no steps; give at least one, such as `- grey`")
 
     @property
-    def spots(self) -> list[str]:
+    def local_steps(self) -> list[str]:
         """The steps that damage some places and leave the rest, by their names in the recipe."""
-        return [title for title, step in self.steps if getattr(step, "spots", False)]
+        return [title for title, step in self.steps if getattr(step, "is_local", False)]
 
-    def draws(self, name: str, without: Iterable[str] = ()) -> Draws:
-        """The draws of the picture called `name`; steps in `without` draw but leave no mark."""
-        rng = random.Random(f"{self.seed}/{name}")
-        return Draws(rng, rng.randint(*self.quality), frozenset(without))
+    def rng(self, name: str, without: Iterable[str] = ()) -> Random:
+        """The generator of the picture called `name`; steps in `without` draw but leave no mark."""
+        rng = Random(f"{self.seed}/{name}")
+        rng.quality, rng.skip = rng.randint(*self.quality), frozenset(without)
+        return rng
 
-    def spoil(self, picture: Image.Image, name: str, *, without: Iterable[str] = ()) -> Image.Image:
+    def degrade(
+        self, picture: Image.Image, name: str, *, without: Iterable[str] = ()
+    ) -> Image.Image:
         """The crappy version of an RGB `picture`. Steps named in `without` are left out."""
-        draws = self.draws(name, without)
+        rng = self.rng(name, without)
         for title, step in self.steps:
-            spoilt = step(picture, draws)
-            if title not in draws.skip:
-                picture = spoilt
+            degraded = step(picture, rng)
+            if title not in rng.skip:
+                picture = degraded
         return picture
 
     def encode(self, picture: Image.Image, name: str) -> tuple[bytes, str]:
@@ -79,18 +81,18 @@ class Recipe:
 
         JPEG bytes when the recipe ends in `jpeg`, so that nothing is lost twice; else PNG.
         """
-        draws = self.draws(name)
+        rng = self.rng(name)
         *first, (_, last) = self.steps
         for _, step in first:
-            picture = step(picture, draws)
+            picture = step(picture, rng)
         if isinstance(last, Jpeg):
-            return last.encode(picture, draws), ".jpg"
+            return last.encode(picture, rng), ".jpg"
         buffer = io.BytesIO()
-        last(picture, draws).save(buffer, "PNG", compress_level=1)
+        last(picture, rng).save(buffer, "PNG", compress_level=1)
         return buffer.getvalue(), ".png"
 
 
-def _read(step: str | Mapping[str, Any]) -> tuple[str, Spoil]:
+def _read(step: str | Mapping[str, Any]) -> tuple[str, Degrade]:
     settings: Mapping[str, Any] | None = None
     if isinstance(step, str):
         title = step
@@ -117,7 +119,7 @@ def _read(step: str | Mapping[str, Any]) -> tuple[str, Spoil]:
     except TypeError as error:
         raise UserError(f"recipe step {title!r}: {error}") from error
     function: Callable[..., Image.Image] = kind
-    return title, lambda picture, draws: function(picture, draws, **(settings or {}))
+    return title, lambda picture, rng: function(picture, rng, **(settings or {}))
 
 
 def _from_path(path: str) -> Any:

@@ -1,47 +1,49 @@
-"""What every step of a recipe is: typed settings, and a call that spoils one picture."""
+"""What every step of a recipe is: typed settings, and a call that degrades one picture."""
 
 import random
-from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
 from PIL import Image
 from pydantic import AfterValidator, BeforeValidator
 
-from lessonpipe.settings import Strict
+from lessonpipe.config import StrictModel
 
 
-@dataclass
-class Draws:
-    """The random choices of one picture; `quality` is drawn once and shared by its steps."""
+class Random(random.Random):
+    """The random choices of one picture: Python's generator, seeded by seed and the picture's name.
 
-    rng: random.Random
-    quality: int
-    skip: frozenset[str] = field(default_factory=frozenset)
-
-    def between(self, span: tuple[float, float]) -> float:
-        """A number drawn evenly from `span`."""
-        return self.rng.uniform(*span)
-
-    def whole(self, span: tuple[int, int]) -> int:
-        """A whole number drawn evenly from `span`, both ends included."""
-        return self.rng.randint(*span)
-
-    def place(self, width: float, height: float) -> tuple[float, float]:
-        """A point within a picture."""
-        return self.rng.uniform(0, width), self.rng.uniform(0, height)
-
-
-class Step(Strict):
-    """One kind of damage. Settings are its fields; unknown ones are refused.
-
-    `spots` says that it damages some places and leaves the rest as they are: of such a step
-    the report tells how much of its damage is removed.
+    `quality` is drawn once a picture and shared by its steps (the number that `text` writes, JPEG's
+    quality). Steps named in `skip` draw as always but leave no mark, so that a picture can be
+    degraded with and without one step and be the same elsewhere.
     """
 
-    spots: ClassVar[bool] = False
+    quality: int = 50
+    skip: frozenset[str] = frozenset()
 
-    def __call__(self, picture: Image.Image, draws: Draws) -> Image.Image:
-        """Spoil an RGB picture; the given one is left as it is."""
+    def uniform_range(self, span: tuple[float, float]) -> float:
+        """A number drawn evenly from `span`."""
+        return self.uniform(*span)
+
+    def randint_range(self, span: tuple[int, int]) -> int:
+        """A whole number drawn evenly from `span`, both ends included."""
+        return self.randint(*span)
+
+    def point(self, width: float, height: float) -> tuple[float, float]:
+        """A point within a picture, in pixels."""
+        return self.uniform(0, width), self.uniform(0, height)
+
+
+class Step(StrictModel):
+    """One kind of damage. Settings are its fields; unknown ones are refused.
+
+    `is_local` says that it damages some places and leaves the rest as they are: of such a step the
+    report says how much of its damage is removed.
+    """
+
+    is_local: ClassVar[bool] = False
+
+    def __call__(self, picture: Image.Image, rng: Random) -> Image.Image:
+        """Degrade an RGB picture; the given one is left as it is."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it does")
 
 

@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from lessonpipe.settings import Strict
+from lessonpipe.config import StrictModel
 
 
-class Augment(Strict):
+class Augment(StrictModel):
     """How much of what. Angles in degrees; `zoom` is the largest enlargement, 1 for none."""
 
     flip: bool = True

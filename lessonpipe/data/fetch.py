@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lessonpipe.data.photos import SUFFIXES
 from lessonpipe.errors import UserError
-from lessonpipe.progress import bar
+from lessonpipe.io.progress import progress_bar
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,9 @@ def _download(url: str, part: Path) -> str | None:
             size = 0
             with open(part, "ab" if resumed else "wb") as stream:
                 chunks = iter(lambda: answer.read(1 << 20), b"")
-                for chunk in bar(chunks, part.stem, total=total and -(-total >> 20), unit="MB"):
+                for chunk in progress_bar(
+                    chunks, part.stem, total=total and -(-total >> 20), unit="MB"
+                ):
                     stream.write(chunk)
                     size += len(chunk)
             if total is not None and size < total:
@@ -124,7 +126,7 @@ def unpack_pictures(archive: Path, out: Path, *, most_bytes: int = 20_000_000_00
     count = used = 0
     try:
         with tarfile.open(archive) as tar:
-            for member in bar(tar, "unpack", unit="file"):
+            for member in progress_bar(tar, "unpack", unit="file"):
                 name = Path(member.name).name
                 if not member.isfile() or name.startswith("."):
                     continue

@@ -1,13 +1,13 @@
-"""The list of pairs that crappify leaves beside its pictures: what is what, and on which side."""
+"""The list of pairs that crappify leaves beside its pictures: what is what, and in which split."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from lessonpipe.errors import MissingError
-from lessonpipe.files import read_json, write_json
+from lessonpipe.io.atomic import read_json, write_json
 
-Side = Literal["train", "valid"]
+Split = Literal["train", "valid"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +16,8 @@ class Pair:
 
     name: str
     photo: str
-    series: str
-    side: Side
+    group: str
+    split: Split
     good: str
     crappy: str
     sha256: str
@@ -46,6 +46,6 @@ class Manifest:
         pairs = [Pair(**pair) for pair in raw["pairs"]]
         return cls(raw["recipe"], (raw["quality"][0], raw["quality"][1]), raw["seed"], pairs)
 
-    def side(self, side: Side) -> list[Pair]:
-        """The pairs of one side."""
-        return [pair for pair in self.pairs if pair.side == side]
+    def split(self, split: Split) -> list[Pair]:
+        """The pairs of one split."""
+        return [pair for pair in self.pairs if pair.split == split]

@@ -11,18 +11,18 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from lessonpipe.config import number_from_environment
 from lessonpipe.data.augment import Augment
-from lessonpipe.data.manifest import Manifest, Side
+from lessonpipe.data.manifest import Manifest, Split
 from lessonpipe.data.photos import open_photo
 from lessonpipe.data.pictures import to_tensor
 from lessonpipe.errors import UserError
-from lessonpipe.progress import bar
-from lessonpipe.settings import number_from_environment
+from lessonpipe.io.progress import progress_bar
 
 RESAMPLE = Image.Resampling.BICUBIC  # how crappy pictures are enlarged and good ones reduced
 
 
-def square(picture: Image.Image, image_px: int) -> Image.Image:
+def center_square(picture: Image.Image, image_px: int) -> Image.Image:
     """The middle square of a picture, resized to `image_px`."""
     side = min(picture.size)
     left, top = (picture.width - side) / 2, (picture.height - side) / 2
@@ -31,26 +31,28 @@ def square(picture: Image.Image, image_px: int) -> Image.Image:
 
 
 class Pairs(Dataset[tuple[Tensor, Tensor]]):
-    """The pairs of one side at `image_px`: `(crappy, good)`, both `3 H W` bytes.
+    """The pairs of one split at `image_px`: `(crappy, good)`, both `3 H W` bytes.
 
-    With `made`, a folder of generated pictures, those take the place of the crappy ones.
+    With `generated`, a folder of generated pictures, those take the place of the crappy ones.
     Decoded once and kept in memory while they fit in LESSONPIPE_CACHE_GB (default 2).
-    Raises `UserError` when the side is empty.
+    Raises `UserError` when the split is empty.
     """
 
-    def __init__(self, folder: Path, side: Side, image_px: int, made: Path | None = None) -> None:
-        self.folder, self.image_px, self.made = Path(folder), image_px, made
-        self.pairs = Manifest.read(folder).side(side)
+    def __init__(
+        self, folder: Path, split: Split, image_px: int, generated: Path | None = None
+    ) -> None:
+        self.folder, self.image_px, self.generated = Path(folder), image_px, generated
+        self.pairs = Manifest.read(folder).split(split)
         if not self.pairs:
-            raise UserError(f"{folder} holds no pictures on the {side} side; check crappify")
+            raise UserError(f"{folder} holds no pictures in the {split} split; check crappify")
         budget = number_from_environment("LESSONPIPE_CACHE_GB", 2) * 1e9
         self.fits = len(self.pairs) * 6 * image_px**2 <= budget
         self.kept: list[tuple[Tensor, Tensor] | None] = [None] * len(self.pairs)
         if self.fits:
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 loaded = pool.map(self._load, range(len(self.pairs)))
-                title = f"decode {side} at {image_px}"
-                self.kept = list(bar(loaded, title, total=len(self.pairs)))
+                title = f"decode {split} at {image_px}"
+                self.kept = list(progress_bar(loaded, title, total=len(self.pairs)))
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -60,9 +62,9 @@ class Pairs(Dataset[tuple[Tensor, Tensor]]):
 
     def _load(self, index: int) -> tuple[Tensor, Tensor]:
         pair = self.pairs[index]
-        left = self.made / f"{pair.name}.png" if self.made else self.folder / pair.crappy
+        left = self.generated / f"{pair.name}.png" if self.generated else self.folder / pair.crappy
         crappy, good = (
-            to_tensor(square(open_photo(path), self.image_px))
+            to_tensor(center_square(open_photo(path), self.image_px))
             for path in (left, self.folder / pair.good)
         )
         return crappy, good
@@ -96,15 +98,15 @@ class Batches:
         wanted = self.pictures or len(self.pairs)
         order = [
             part.tolist()
-            for part in shuffled(len(self.pairs), wanted, self.batch, self.seed, epoch)
+            for part in epoch_batches(len(self.pairs), wanted, self.batch, self.seed, epoch)
         ]
-        shares = [share_of(len(indices), self.rank, self.world) for indices in order]
+        shares = [worker_slice(len(indices), self.rank, self.world) for indices in order]
         mine = [indices[share] for indices, (share, _) in zip(order, shares, strict=True)]
         rng = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch + 500_009)
         loader = DataLoader(
             self.pairs,
             batch_sampler=mine,
-            num_workers=0 if self.pairs.fits else loaders(),
+            num_workers=0 if self.pairs.fits else num_loader_workers(),
             pin_memory=torch.cuda.is_available(),
         )
         for (x, y), indices, (share, count) in zip(loader, order, shares, strict=True):
@@ -112,7 +114,7 @@ class Batches:
             yield view(x.float() / 255), view(y.float() / 255), count / len(indices)
 
 
-def shuffled(count: int, wanted: int, batch: int, seed: int, epoch: int) -> tuple[Tensor, ...]:
+def epoch_batches(count: int, wanted: int, batch: int, seed: int, epoch: int) -> tuple[Tensor, ...]:
     """`wanted` of `count` indices in batches, each again only when all have been there."""
     rng = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     rounds = -(-wanted // count)
@@ -120,18 +122,18 @@ def shuffled(count: int, wanted: int, batch: int, seed: int, epoch: int) -> tupl
     return order[:wanted].split(batch)
 
 
-def in_order(
+def eval_batches(
     pairs: Pairs, batch: int, *, rank: int = 0, world: int = 1
 ) -> Iterator[tuple[Tensor, Tensor, float]]:
     """Every pair once, as it is: crappy and good `B 3 H W` in 0...1, and how many count."""
     for first in range(0, len(pairs), batch):
         indices = range(first, min(first + batch, len(pairs)))
-        share, count = share_of(len(indices), rank, world)
+        share, count = worker_slice(len(indices), rank, world)
         x, y = zip(*(pairs[i] for i in indices[share]), strict=True)
         yield torch.stack(x).float() / 255, torch.stack(y).float() / 255, count
 
 
-def share_of(total: int, rank: int, world: int) -> tuple[slice, int]:
+def worker_slice(total: int, rank: int, world: int) -> tuple[slice, int]:
     """Which part of `total` pictures a worker takes, and how many of them count.
 
     A worker that would get none takes one that does not count, so that all keep in step.
@@ -140,6 +142,6 @@ def share_of(total: int, rank: int, world: int) -> tuple[slice, int]:
     return slice(first, max(last, first + 1)) if first < total else slice(0, 1), last - first
 
 
-def loaders() -> int:
+def num_loader_workers() -> int:
     """How many processes decode pictures: LESSONPIPE_LOADERS, or one a core up to 8."""
     return int(number_from_environment("LESSONPIPE_LOADERS", min(8, os.cpu_count() or 1)))

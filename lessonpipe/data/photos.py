@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from lessonpipe.data.manifest import Side
+from lessonpipe.data.manifest import Split
 from lessonpipe.errors import PictureError, UserError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
 MAX_PIXELS = 120_000_000  # a picture of more is refused: a decompression bomb, or a mistake
 
 
-def find(places: Iterable[str | Path]) -> list[Path]:
+def find_pictures(places: Iterable[str | Path]) -> list[Path]:
     """Every picture file in the given files, folders (with their subfolders) and globs.
 
     Sorted, each once. Raises `UserError` when a place does not exist.
@@ -36,7 +36,7 @@ def find(places: Iterable[str | Path]) -> list[Path]:
             hits = [Path(p) for p in glob.glob(str(path), recursive=True) if p != str(path)]
             if not hits:  # a dangling link or a device finds itself
                 raise UserError(f"{place}: there is no such file or folder")
-            found.update(find(hits))
+            found.update(find_pictures(hits))
     return sorted(found)
 
 
@@ -111,30 +111,32 @@ def to_rgb(picture: Image.Image) -> Image.Image:
     return picture.convert("RGB")
 
 
-def series_of(name: str, rule: str | None) -> str:
-    """The series a photo belongs to: the groups that `rule`, a regular expression, finds in its
-    name joined, or the name itself when there is no rule or no match."""
-    match = re.search(rule, name) if rule else None
+def group_of(name: str, pattern: str | None) -> str:
+    """The group of a photo: what the regex groups of `pattern` match in its name, joined.
+
+    The name itself without a pattern or a match.
+    """
+    match = re.search(pattern, name) if pattern else None
     if match is None:
         return name
     return "-".join(g for g in match.groups() if g) or match.group(0)
 
 
-def split(
-    names: Sequence[str], *, series: str | None, valid_share: float, seed: int
-) -> dict[str, Side]:
-    """Each photo's side, "train" or "valid"; a series is never on both.
+def group_split(
+    names: Sequence[str], *, group_pattern: str | None, valid_share: float, seed: int
+) -> dict[str, Split]:
+    """Each photo's split, "train" or "valid"; a group is never in both.
 
-    Whole series, in an order drawn from `seed`, go to "valid" while they fit in `valid_share`
-    of the photos; at least one does, and one stays. Raises `UserError` for fewer than two series.
+    Whole groups, in an order drawn from `seed`, go to "valid" while they fit in `valid_share`
+    of the photos; at least one does, and one stays. Raises `UserError` for fewer than two groups.
     """
     members: dict[str, list[str]] = defaultdict(list)
     for name in names:
-        members[series_of(name, series)].append(name)
+        members[group_of(name, group_pattern)].append(name)
     if len(members) < 2:
         raise UserError(
-            f"{len(names)} photo(s) in {len(members)} series cannot be split into training and "
-            "validation; give more photos, or check crappify.series"
+            f"{len(names)} photo(s) in {len(members)} group(s) cannot be split into training and "
+            "validation; give more photos, or check group_pattern"
         )
     order = sorted(members, key=lambda s: hashlib.sha256(f"{seed}/{s}".encode()).digest())
     budget = valid_share * len(names)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lessonpipe.losses.pixel import PixelLoss
-from lessonpipe.nets.blocks import Normalise, frozen
+from lessonpipe.nets.blocks import Normalize, freeze
 from lessonpipe.nets.encoder import Encoder
 
 
@@ -44,8 +44,8 @@ class FeatureLoss(nn.Module):
     ) -> None:
         super().__init__()
         eyes = Encoder(encoder, pretrained=pretrained, depth=max(taps) + 1)
-        self.normalise = Normalise(eyes.mean, eyes.std)
-        self.eyes = frozen(eyes.net)
+        self.normalize = Normalize(eyes.mean, eyes.std)
+        self.encoder = freeze(eyes.net)
         self.pixel, self.taps, self.weights = pixel, list(taps), list(weights)
         self.gram_weight, self.unit = gram_weight, unit
         self.gram_taps = self.taps if gram_taps is None else list(gram_taps)
@@ -56,7 +56,7 @@ class FeatureLoss(nn.Module):
 
     def features(self, x: Tensor) -> list[Tensor]:
         """The tapped features of pictures in 0...1, in float32: `B C_i H_i W_i` each."""
-        seen = self.eyes(self.normalise(x))
+        seen = self.encoder(self.normalize(x))
         return [seen[tap].float() for tap in self.taps]
 
     def forward(self, made: Tensor, good: Tensor) -> dict[str, Tensor]:

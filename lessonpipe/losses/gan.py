@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def judge(logits: Tensor, *, real: bool) -> Tensor:
+def adversarial_loss(logits: Tensor, *, real: bool) -> Tensor:
     """Cross-entropy of `B 1 h w` logits against one label for all places ("adaptive" loss)."""
     logits = logits.float()
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(real)))

@@ -169,7 +169,7 @@ class PixelShuffleUp(nn.Sequential):
     ) -> None:
         first = conv(n_in, n_out * 4, 1, norm=norm)
         if icnr:
-            start_sub_pixels_equal(first[0])
+            init_icnr_(first[0])
         layers: list[nn.Module] = [first, nn.PixelShuffle(2)]
         if blur:
             layers += [nn.ReplicationPad2d((1, 0, 1, 0)), nn.AvgPool2d(2, stride=1)]
@@ -177,7 +177,7 @@ class PixelShuffleUp(nn.Sequential):
 
 
 @torch.no_grad()
-def start_sub_pixels_equal(layer: Any, scale: int = 2) -> None:
+def init_icnr_(layer: Any, scale: int = 2) -> None:
     """Start the `scale**2` sub-pixels of one output channel equal (ICNR, Aitken et al. 2017).
 
     Otherwise the first epochs draw a checkerboard.
@@ -192,7 +192,7 @@ def start_sub_pixels_equal(layer: Any, scale: int = 2) -> None:
         layer.weight.copy_(equal)
 
 
-class SyncBatchNorm(nn.BatchNorm2d):
+class CpuSyncBatchNorm(nn.BatchNorm2d):
     """Batch norm over the pictures of all workers, on any device.
 
     The one in torch needs a GPU; this one is for CPU workers, and equals one big batch even
@@ -230,7 +230,7 @@ class SyncBatchNorm(nn.BatchNorm2d):
         return module
 
 
-class Normalise(nn.Module):
+class Normalize(nn.Module):
     """Pictures in 0...1 to the units the encoder was trained in, and back: `B 3 H W`."""
 
     mean: Tensor
@@ -244,15 +244,15 @@ class Normalise(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return (x - self.mean) / self.std
 
-    def back(self, x: Tensor) -> Tensor:
+    def denormalize(self, x: Tensor) -> Tensor:
         return x * self.std + self.mean
 
 
-def frozen(module: nn.Module) -> nn.Module:
+def freeze(module: nn.Module) -> nn.Module:
     """Stop `module` from learning: no gradients, evaluation mode."""
     return module.eval().requires_grad_(False)
 
 
-def fit_grid(x: Tensor, like: Tensor) -> Tensor:
+def resize_like(x: Tensor, like: Tensor) -> Tensor:
     """Nearest resize of `x` to the grid of `like`, where an odd size made them differ."""
     return x if x.shape[-2:] == like.shape[-2:] else F.interpolate(x, like.shape[-2:])

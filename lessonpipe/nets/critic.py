@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from lessonpipe.nets.blocks import Normalise, ResBlock, SelfAttention, conv
+from lessonpipe.nets.blocks import Normalize, ResBlock, SelfAttention, conv
 from lessonpipe.nets.encoder import Encoder
 
 CriticKind = Literal["lesson", "encoder"]
@@ -107,12 +107,12 @@ class Critic(nn.Module):
             "width": width,
         }
         if kind == "lesson":
-            self.normalise = Normalise((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+            self.normalize = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
             self.net: nn.Module = LessonCritic(width)
         else:
             eyes = Encoder(encoder, pretrained=pretrained, depth=depth)
-            self.normalise = Normalise(eyes.mean, eyes.std)
+            self.normalize = Normalize(eyes.mean, eyes.std)
             self.net = EncoderCritic(eyes, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.net(self.normalise(x))
+        return self.net(self.normalize(x))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lessonpipe.errors import UserError
-from lessonpipe.nets.weights import load_pretrained
+from lessonpipe.nets.pretrained import load_pretrained
 
 
 class Encoder(nn.Module):
@@ -61,7 +61,7 @@ class Encoder(nn.Module):
         """
         self.net.requires_grad_(not frozen)
         if frozen == "early":
-            for parameter in self.groups()[1]:
+            for parameter in self.param_groups()[1]:
                 parameter.requires_grad_(True)
         for norm in self._norms() if train_bn else ():
             norm.requires_grad_(True)
@@ -71,7 +71,7 @@ class Encoder(nn.Module):
     def _norms(self) -> list[nn.Module]:
         return [m for m in self.net.modules() if isinstance(m, nn.BatchNorm2d)]
 
-    def groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    def param_groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """The parameters up to the features at 1/8, and the rest."""
         at_eighth = self.net.feature_info.module_name(self.reductions.index(8))
         early: list[nn.Parameter] = []

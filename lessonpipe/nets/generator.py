@@ -6,9 +6,9 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from lessonpipe.nets.blocks import Norm, Normalise
+from lessonpipe.nets.blocks import Norm, Normalize
 from lessonpipe.nets.encoder import Encoder
-from lessonpipe.nets.unet import Join, Output, Unet
+from lessonpipe.nets.unet import Concat, Output, Unet
 
 
 class Generator(nn.Module):
@@ -30,7 +30,7 @@ class Generator(nn.Module):
         icnr: bool = True,
         attention: bool = False,
         residual: bool = False,
-        join: Join = "before",
+        join: Concat = "before",
         bottleneck: bool = False,
         last_cross: bool = True,
         output: Output = "range",
@@ -53,7 +53,7 @@ class Generator(nn.Module):
             "y_range": y_range,
         }
         eyes = Encoder(encoder, pretrained=pretrained)
-        self.normalise = Normalise(eyes.mean, eyes.std)
+        self.normalize = Normalize(eyes.mean, eyes.std)
         self.unet = Unet(
             eyes,
             widths=widths,
@@ -77,7 +77,7 @@ class Generator(nn.Module):
         return self.unet.encoder
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.normalise.back(self.unet(self.normalise(x)))
+        return self.normalize.denormalize(self.unet(self.normalize(x)))
 
 
 def fold_weight_norm(net: nn.Module) -> nn.Module:

@@ -17,12 +17,12 @@ from lessonpipe.nets.blocks import (
     SelfAttention,
     batch_norm,
     conv,
-    fit_grid,
+    resize_like,
 )
 from lessonpipe.nets.encoder import Encoder
 
 Output = Literal["correction", "range", "plain"]
-Join = Literal["before", "after"]
+Concat = Literal["before", "after"]
 
 
 class Block(nn.Module):
@@ -45,7 +45,7 @@ class Block(nn.Module):
         icnr: bool,
         attention: bool,
         residual: bool,
-        join: Join,
+        join: Concat,
     ) -> None:
         super().__init__()
         self.join = join
@@ -56,7 +56,7 @@ class Block(nn.Module):
         self.attention = SelfAttention(n_out) if attention else nn.Identity()
 
     def forward(self, deep: Tensor, tap: Tensor) -> Tensor:
-        up, tap = fit_grid(self.up(deep), tap), self.tap_norm(tap)
+        up, tap = resize_like(self.up(deep), tap), self.tap_norm(tap)
         if self.join == "before":
             return self.attention(self.second(self.first(F.relu(torch.cat([up, tap], dim=1)))))
         mixed = self.attention(self.second(self.first(F.relu(up))))
@@ -88,7 +88,7 @@ class Unet(nn.Module):
         icnr: bool = True,
         attention: bool = False,
         residual: bool = False,
-        join: Join = "before",
+        join: Concat = "before",
         bottleneck: bool = False,
         last_cross: bool = True,
         output: Output = "range",
@@ -143,7 +143,7 @@ class Unet(nn.Module):
         deep = self.middle(deep)
         for block, tap in zip(self.blocks, reversed(taps), strict=True):
             deep = block(deep, tap)
-        deep = fit_grid(self.up(deep), x)
+        deep = resize_like(self.up(deep), x)
         if self.last_cross:
             deep = torch.cat([deep, x.to(deep.dtype)], dim=1)
         y = self.answer(self.last(deep)).float()
@@ -154,8 +154,8 @@ class Unet(nn.Module):
             return torch.sigmoid(y) * (high - low) + low
         return y
 
-    def groups(self) -> list[list[nn.Parameter]]:
+    def param_groups(self) -> list[list[nn.Parameter]]:
         """The parameters in the lesson's three groups: early encoder, late encoder, decoder."""
-        early, late = self.encoder.groups()
+        early, late = self.encoder.param_groups()
         own = {id(p) for p in self.encoder.parameters()}
         return [early, late, [p for p in self.parameters() if id(p) not in own]]

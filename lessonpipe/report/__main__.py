@@ -6,7 +6,7 @@ With `--markdown`, as the table that the README has.
 import sys
 from pathlib import Path
 
-from lessonpipe.files import read_json
+from lessonpipe.io.atomic import read_json
 from lessonpipe.report.markdown import figures
 from lessonpipe.report.scores import headline
 

@@ -10,10 +10,10 @@ from PIL import Image
 
 from lessonpipe.data.pictures import grid
 from lessonpipe.lineage import commit
-from lessonpipe.report import beside
+from lessonpipe.report import reference
 from lessonpipe.report.curves import curves
-from lessonpipe.report.medium import Medium
-from lessonpipe.report.style import STYLE, shown
+from lessonpipe.report.high_resolution import HighResolution
+from lessonpipe.report.style import STYLE, embed_image
 
 HEADINGS = {
     "psnr_gain": "PSNR gained, dB",
@@ -46,7 +46,7 @@ class Grid:
 def page(
     metrics: dict[str, Any],
     grids: list[Grid],
-    medium: Medium,
+    medium: HighResolution,
     histories: dict[str, Path],
     params: dict[str, Any],
 ) -> str:
@@ -62,13 +62,15 @@ def page(
         words = f"crappy, {', '.join(one.titles[1:-1])} and photo at {one.image_px} pixels"
         parts += [
             f"<h2>At {one.image_px} pixels</h2>",
-            shown(one.picture(), words),
+            embed_image(one.picture(), words),
             table(metrics[str(one.image_px)]),
         ]
     accuracy = metrics["critic"]["accuracy"]
     parts += [
         "<h2>From 256 pixels to 1280×1600</h2>",
-        shown(medium.picture, "256 pixels enlarged, restored, and the photo; below, a detail"),
+        embed_image(
+            medium.picture, "256 pixels enlarged, restored, and the photo; below, a detail"
+        ),
         f"<p class=soft>without text, JPEG quality 60, by <code>lessonpipe restore</code>: "
         f"{medium.seconds:.1f} s from start to end, {medium.memory_gb:.1f} GB</p>",
         "<h2>How the training went</h2>",
@@ -87,7 +89,7 @@ def page(
 def _beside(metrics: dict[str, Any]) -> list[str]:
     if "beside" not in metrics:
         return []
-    return ["<h2>Beside another run</h2>", beside.table(metrics["beside"])]
+    return ["<h2>Beside another run</h2>", reference.table(metrics["beside"])]
 
 
 def table(models: dict[str, Any]) -> str:

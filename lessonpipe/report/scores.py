@@ -9,14 +9,14 @@ import numpy as np
 from torch import Tensor
 
 from lessonpipe.data.manifest import Pair
-from lessonpipe.measure import (
+from lessonpipe.metrics import (
     ab_error,
+    bootstrap_mean,
     colourfulness,
-    detail,
+    laplacian_energy,
     psnr,
     squared_errors,
     ssim,
-    summarise,
 )
 
 MEASURES = ("psnr", "psnr_gain", "ssim", "perceptual", "ab_error")
@@ -54,7 +54,7 @@ class Scores:
         rows = zip(*(v.tolist() for v in values), strict=True)
         for pair, row in zip(pairs, rows, strict=True):
             self.tiles[pair.photo].append(dict(zip(MEASURES, row, strict=True)))
-        self._add_sums("sharpness", pairs, detail(made), detail(good))
+        self._add_sums("sharpness", pairs, laplacian_energy(made), laplacian_energy(good))
         self._add_sums("colourfulness", pairs, colourfulness(made), colourfulness(good))
 
     def add_removed(
@@ -95,10 +95,10 @@ class Scores:
     def summary(self, seed: int) -> dict[str, dict[str, float]]:
         """Every measure's mean, median, low and high; text only where the recipe writes any."""
         values = {name: self.by_photo(name) for name in (*MEASURES, *RATIOS, *REMOVED)}
-        return {name: asdict(summarise(v, seed=seed)) for name, v in values.items() if v}
+        return {name: asdict(bootstrap_mean(v, seed=seed)) for name, v in values.items() if v}
 
 
-def compare(new: Scores, old: Scores, seed: int, draws: int = 2000) -> dict[str, Any]:
+def bootstrap_ratio(new: Scores, old: Scores, seed: int, draws: int = 2000) -> dict[str, Any]:
     """How many times `old`'s value `new` reaches, paired: ratio of the means over photos.
 
     With the 95 % interval of a bootstrap that draws the same photos for both.
@@ -111,7 +111,7 @@ def compare(new: Scores, old: Scores, seed: int, draws: int = 2000) -> dict[str,
         ratio = float(a.mean() / b.mean())
         result[measure] = {"times": ratio, "low": float(low), "high": float(high)}
     lost = np.array(old.by_photo("psnr")) - np.array(new.by_photo("psnr"))
-    result["psnr_lost"] = asdict(summarise(lost.tolist(), seed=seed))
+    result["psnr_lost"] = asdict(bootstrap_mean(lost.tolist(), seed=seed))
     return result
 
 

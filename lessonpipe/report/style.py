@@ -26,7 +26,7 @@ pre { background: rgba(128,128,128,.12); padding: 1rem; border-radius: 6px; over
 """
 
 
-def shown(picture: Image.Image, words: str) -> str:
+def embed_image(picture: Image.Image, words: str) -> str:
     """A picture inside the page, with words for who cannot see it."""
     return inline(as_jpeg(picture), "jpeg", words)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from lessonpipe.storage import Storage, as_bytes
+from lessonpipe.io.storage import Storage, to_bytes
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Checkpoint:
     def save(self, state: dict[str, Any]) -> None:
         """Keep `state`: tensors, numbers, strings, lists, dicts."""
         if self.storage is not None:
-            self.storage.write("last.pt", as_bytes(lambda stream: torch.save(state, stream)))
+            self.storage.write("last.pt", to_bytes(lambda stream: torch.save(state, stream)))
 
     def load(self) -> dict[str, Any] | None:
         """The last state, or None. Read with `weights_only=True`: no code in it is run."""
@@ -30,12 +30,12 @@ class Checkpoint:
             return None
         return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
-    def keep(self, name: str, content: bytes) -> None:
+    def save_file(self, name: str, content: bytes) -> None:
         """Keep a file beside the state."""
         if self.storage is not None:
             self.storage.write(f"kept/{name}", content)
 
-    def kept(self) -> dict[str, bytes]:
+    def files(self) -> dict[str, bytes]:
         """All that was kept beside the state."""
         if self.storage is None:
             return {}

@@ -16,17 +16,17 @@ class CriticLearner:
 
     net: Critic
 
-    def terms(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+    def loss_terms(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         """Binary cross-entropy, the mean over generated and real."""
         return {"critic": critic_loss(self.net(y), self.net(x))}
 
-    def tested(self, x: Tensor, y: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def validation_step(self, x: Tensor, y: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The loss, and the share of logits on the right side."""
         fake, real = self.net(x), self.net(y)
         right = (accuracy(fake, real=False) + accuracy(real, real=True)) / 2
         return {"critic": critic_loss(real, fake)}, {"accuracy": right}
 
-    def groups(self) -> list[list[nn.Parameter]]:
+    def param_groups(self) -> list[list[nn.Parameter]]:
         """All that learns."""
         return [list(self.net.parameters())]
 

@@ -12,21 +12,21 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from lessonpipe.config import StrictModel
+from lessonpipe.device import Worker
 from lessonpipe.errors import UserError
-from lessonpipe.progress import bar
-from lessonpipe.settings import Strict
+from lessonpipe.io.progress import progress_bar
 from lessonpipe.train.checkpoint import Checkpoint
-from lessonpipe.train.mean import Mean
-from lessonpipe.train.place import Place
+from lessonpipe.train.ema import EMA
 from lessonpipe.train.schedule import OneCycle, adamw, seed_step
 
 Rate = Annotated[float, Field(gt=0)]
 Frozen = bool | Literal["early"]
-Terms = dict[str, Tensor]
+LossTerms = dict[str, Tensor]
 History = list[dict[str, float]]
 
 
-class Schedule(Strict):
+class TrainPhase(StrictModel):
     """Some epochs with one schedule.
 
     `batch` is the global batch, over all workers. `max_lr` is one rate, or the two between which
@@ -43,28 +43,28 @@ class Schedule(Strict):
     pictures: int | None = Field(None, ge=1)
 
     @property
-    def told(self) -> dict[str, int]:
+    def history_columns(self) -> dict[str, int]:
         """What a row of the history says of it."""
         return {}
 
     def title(self, words: str) -> str:
         """These words, and of what size it is if it has one: for a progress bar."""
-        return " at ".join([words, *map(str, self.told.values())])
+        return " at ".join([words, *map(str, self.history_columns.values())])
 
 
-class Phase(Schedule):
+class Phase(TrainPhase):
     """Some epochs at one size with one schedule; progressive resize is a list of these."""
 
     image_px: int = Field(ge=32, le=4096, multiple_of=32)
 
     @property
-    def told(self) -> dict[str, int]:
+    def history_columns(self) -> dict[str, int]:
         """The size, in pixels."""
         return {"px": self.image_px}
 
 
-P_contra = TypeVar("P_contra", bound=Schedule, contravariant=True)
-P = TypeVar("P", bound=Schedule)
+P_contra = TypeVar("P_contra", bound=TrainPhase, contravariant=True)
+P = TypeVar("P", bound=TrainPhase)
 
 
 class Batches(Protocol):
@@ -81,32 +81,32 @@ class Batches(Protocol):
 class Data(Protocol[P_contra]):
     """Makes the batches of a phase."""
 
-    def train(self, phase: P_contra) -> Batches: ...
+    def train_batches(self, phase: P_contra) -> Batches: ...
 
-    def valid(self, phase: P_contra) -> Iterator[tuple[Tensor, Tensor, float]]:
+    def valid_batches(self, phase: P_contra) -> Iterator[tuple[Tensor, Tensor, float]]:
         """What goes in and what should come out, and how many of them count."""
         ...
 
 
-class Measured(Protocol):
+class Evaluable(Protocol):
     """What can be validated: a network, the terms of its loss, and measures of what it does."""
 
     @property
     def net(self) -> nn.Module: ...
 
-    def terms(self, x: Tensor, y: Tensor) -> Terms:
+    def loss_terms(self, x: Tensor, y: Tensor) -> LossTerms:
         """The named terms of the loss, to be added up."""
         ...
 
-    def tested(self, x: Tensor, y: Tensor) -> tuple[Terms, Terms]:
+    def validation_step(self, x: Tensor, y: Tensor) -> tuple[LossTerms, LossTerms]:
         """The terms, and named measures for validation pictures, means over the batch."""
         ...
 
 
-class Learner(Measured, Protocol):
+class Learner(Evaluable, Protocol):
     """What can be fitted: its parameters in groups, and how it freezes."""
 
-    def groups(self) -> Sequence[Sequence[nn.Parameter]]: ...
+    def param_groups(self) -> Sequence[Sequence[nn.Parameter]]: ...
 
     def freeze(self, frozen: Frozen) -> None: ...
 
@@ -115,7 +115,7 @@ def fit(
     learner: Learner,
     phases: Sequence[P],
     data: Data[P],
-    place: Place,
+    worker: Worker,
     *,
     weight_decay: float,
     seed: int,
@@ -133,13 +133,13 @@ def fit(
     `UserError` when the loss is no number any more.
     """
     start = time.perf_counter()
-    net = place.settle(learner.net)
+    net = worker.prepare(learner.net)
     state = checkpoint.load() or {"phase": 0, "epoch": 0, "history": []}
     if "net" in state:
         net.load_state_dict(state["net"])
-        if place.rank == 0:
+        if worker.rank == 0:
             print(f"going on after epoch {len(state['history'])}", flush=True)
-    mean = Mean(net, ema)
+    mean = EMA(net, ema)
     if "mean" in state:
         mean.load_state_dict(state["mean"])
     history: History = state["history"]
@@ -148,25 +148,25 @@ def fit(
         if number < state["phase"] or phase.epochs == 0:
             continue
         learner.freeze(phase.frozen)
-        optimizer = adamw(learner.groups(), phase.max_lr, weight_decay=weight_decay)
+        optimizer = adamw(learner.param_groups(), phase.max_lr, weight_decay=weight_decay)
         first = 0
         if number == state["phase"] and "optimizer" in state:
             optimizer.load_state_dict(state["optimizer"])
             first = state["epoch"]
         if first == phase.epochs:
             continue
-        batches = data.train(phase)
+        batches = data.train_batches(phase)
         cycle = OneCycle(batches.steps * phase.epochs, phase.warmup)
         for epoch in range(first, phase.epochs):
             title = phase.title(f"phase {number + 1} epoch {epoch + 1}")
             trained = _train_epoch(
-                learner, optimizer, mean, cycle, batches, number, epoch, place, seed, title
+                learner, optimizer, mean, cycle, batches, number, epoch, worker, seed, title
             )
-            with mean.inside(net):
-                tested = validate(learner, data.valid(phase), place)
-            row = {"epoch": len(history) + 1, **phase.told, **trained, **tested}
+            with mean.applied_to(net):
+                tested = validate(learner, data.valid_batches(phase), worker)
+            row = {"epoch": len(history) + 1, **phase.history_columns, **trained, **tested}
             history.append(row)
-            if place.rank == 0:  # kept before it is told: what was told is not lost
+            if worker.rank == 0:  # kept before it is told: what was told is not lost
                 checkpoint.save(
                     {
                         "phase": number,
@@ -180,7 +180,7 @@ def fit(
                 )
                 print(describe(row), flush=True)
             report(row)
-    mean.put_into(net)
+    mean.copy_to(net)
     net.eval()
     return history
 
@@ -188,12 +188,12 @@ def fit(
 def _train_epoch(
     learner: Learner,
     optimizer: torch.optim.Optimizer,
-    mean: Mean,
+    mean: EMA,
     cycle: OneCycle,
     batches: Batches,
     phase: int,
     epoch: int,
-    place: Place,
+    worker: Worker,
     seed: int,
     title: str,
 ) -> dict[str, float]:
@@ -201,60 +201,62 @@ def _train_epoch(
     step = epoch * batches.steps
     sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), dtype=torch.float64))
     loader = batches.epoch(phase * 1000 + epoch)
-    for x, y, share in steps_bar(loader, title, batches.steps, place):
+    for x, y, share in step_progress(loader, title, batches.steps, worker):
         cycle.apply(optimizer, step)
-        seed_step(seed, phase * 1_000_000 + step, place.rank)
-        terms = take_step(learner, optimizer, x, y, share, place)
+        seed_step(seed, phase * 1_000_000 + step, worker.rank)
+        terms = train_step(learner, optimizer, x, y, share, worker)
         mean.update(learner.net, step if phase == 0 else None)
         for name, value in terms.items():
             sums[name] += value.detach().double().cpu() * share
         step += 1
-    means = {f"train_{k}": v / batches.steps for k, v in place.sum(sums).items()}
+    means = {f"train_{k}": v / batches.steps for k, v in worker.reduce_sums(sums).items()}
     means = {"train_loss": sum(means.values()), **means}
     stop_at_nan(means["train_loss"], f"phase {phase + 1}, epoch {epoch + 1}")
     return means
 
 
-def take_step(
+def train_step(
     learner: Learner,
     optimizer: torch.optim.Optimizer,
     x: Tensor,
     y: Tensor,
     share: float,
-    place: Place,
-) -> Terms:
+    worker: Worker,
+) -> LossTerms:
     """One step of the optimizer on one batch; answers with the terms of the loss before it."""
     optimizer.zero_grad(set_to_none=True)
-    with place.autocast():
-        terms = learner.terms(place.put(x), place.put(y))
+    with worker.autocast():
+        terms = learner.loss_terms(worker.batch_to_device(x), worker.batch_to_device(y))
     (torch.stack(list(terms.values())).sum() * share).backward()
-    place.sum_grads(p for group in optimizer.param_groups for p in group["params"])
+    worker.all_reduce_gradients(p for group in optimizer.param_groups for p in group["params"])
     optimizer.step()
     return terms
 
 
 @torch.no_grad()
 def validate(
-    learner: Measured, batches: Iterator[tuple[Tensor, Tensor, float]], place: Place
+    learner: Evaluable, batches: Iterator[tuple[Tensor, Tensor, float]], worker: Worker
 ) -> dict[str, float]:
     """Mean terms and measures over the validation pictures, each worker doing its share."""
     learner.net.eval()
     sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), dtype=torch.float64))
     for x, y, count in batches:
-        with place.autocast():
-            terms, measures = learner.tested(place.put(x), place.put(y))
+        with worker.autocast():
+            terms, measures = learner.validation_step(
+                worker.batch_to_device(x), worker.batch_to_device(y)
+            )
             values = {"loss": torch.stack(list(terms.values())).sum(), **terms, **measures}
         for name, value in values.items():
             sums[name] += value.double().cpu() * count
         sums["count"] += count
-    totals = place.sum(sums)
+    totals = worker.reduce_sums(sums)
     count = totals.pop("count")
     return {f"valid_{name}": total / count for name, total in totals.items()}
 
 
-def steps_bar(loader: Any, title: str, total: int, place: Place) -> Any:
+def step_progress(loader: Any, title: str, total: int, worker: Worker) -> Any:
     """A progress bar over training steps, on the first worker only."""
-    return bar(loader, title, total=total, unit="step") if place.rank == 0 else loader
+    return progress_bar(loader, title, total=total, unit="step") if worker.rank == 0 else loader
 
 
 def stop_at_nan(loss: float, where: str) -> None:
@@ -271,7 +273,7 @@ def describe(row: Mapping[str, float]) -> str:
     return "  ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items())
 
 
-def last(history: History) -> dict[str, float]:
+def last_row(history: History) -> dict[str, float]:
     """The row of the last epoch; nothing when none was asked for."""
     return history[-1] if history else {}
 

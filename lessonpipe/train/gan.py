@@ -8,36 +8,36 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from lessonpipe.losses.gan import accuracy, judge
-from lessonpipe.measure import gained
+from lessonpipe.device import Worker
+from lessonpipe.losses.gan import accuracy, adversarial_loss
+from lessonpipe.metrics import psnr_metrics
 from lessonpipe.nets.critic import Critic
 from lessonpipe.nets.generator import Generator
 from lessonpipe.train.checkpoint import Checkpoint
+from lessonpipe.train.ema import EMA
 from lessonpipe.train.fit import (
     Batches,
     Data,
+    Evaluable,
     Frozen,
     History,
-    Measured,
+    LossTerms,
     P,
-    Terms,
     describe,
-    steps_bar,
+    step_progress,
     stop_at_nan,
     validate,
 )
-from lessonpipe.train.mean import Mean
-from lessonpipe.train.place import Place
-from lessonpipe.train.schedule import adamw, seed_step, spread
-from lessonpipe.train.turns import Switch, Turn
+from lessonpipe.train.gan_switch import Switch, Turn
+from lessonpipe.train.schedule import adamw, layerwise_rates, seed_step
 
 
 def critic_loss(real: Tensor, fake: Tensor) -> Tensor:
     """How badly a critic tells them apart, from its logits for both: 0.69 by chance."""
-    return (judge(real, real=True) + judge(fake, real=False)) / 2
+    return (adversarial_loss(real, real=True) + adversarial_loss(fake, real=False)) / 2
 
 
-class Rivals(Measured, Protocol):
+class Rivals(Evaluable, Protocol):
     """A generator and a critic, and what each wants."""
 
     @property
@@ -50,7 +50,7 @@ class Rivals(Measured, Protocol):
         """Says how real it looks."""
         ...
 
-    def critic_terms(self, x: Tensor, y: Tensor) -> Terms:
+    def critic_terms(self, x: Tensor, y: Tensor) -> LossTerms:
         """The named terms of the critic's loss; `terms` has the generator's."""
         ...
 
@@ -72,7 +72,7 @@ class GanLearner:
 
     generator: Generator
     critic: Critic
-    loss: Callable[[Tensor, Tensor], Terms]
+    loss: Callable[[Tensor, Tensor], LossTerms]
     critic_weight: float = 1.0
     train_bn: bool = False
 
@@ -81,12 +81,12 @@ class GanLearner:
         """What validation looks at."""
         return self.generator
 
-    def terms(self, x: Tensor, y: Tensor) -> Terms:
+    def loss_terms(self, x: Tensor, y: Tensor) -> LossTerms:
         """The generator's loss: fool the critic, and stay near the photo."""
         made = self.generator(x)
         return self._terms(made, y, self.critic(made))
 
-    def critic_terms(self, x: Tensor, y: Tensor) -> Terms:
+    def critic_terms(self, x: Tensor, y: Tensor) -> LossTerms:
         """The critic's loss on what the generator makes now, clamped to 0...1, and the photo."""
         with torch.no_grad():
             fake = self.generator(x).clamp(0, 1)
@@ -95,15 +95,18 @@ class GanLearner:
     def after_turn(self, turn: Turn) -> None:
         """Nothing more is done to the network whose turn it was."""
 
-    def tested(self, x: Tensor, y: Tensor) -> tuple[Terms, Terms]:
+    def validation_step(self, x: Tensor, y: Tensor) -> tuple[LossTerms, LossTerms]:
         """That, and PSNR, its gain over crappy, and how often the critic is right."""
         made = self.generator(x)
         fake, real = self.critic(made), self.critic(y)
         right = (accuracy(fake, real=False) + accuracy(real, real=True)) / 2
-        return self._terms(made, y, fake), {**gained(made, x, y), "accuracy": right}
+        return self._terms(made, y, fake), {**psnr_metrics(made, x, y), "accuracy": right}
 
-    def _terms(self, made: Tensor, y: Tensor, fake: Tensor) -> Terms:
-        return {**self.loss(made, y), "critic": self.critic_weight * judge(fake, real=True)}
+    def _terms(self, made: Tensor, y: Tensor, fake: Tensor) -> LossTerms:
+        return {
+            **self.loss(made, y),
+            "critic": self.critic_weight * adversarial_loss(fake, real=True),
+        }
 
     def freeze(self, frozen: Frozen) -> None:
         """Freeze or free the generator's encoder."""
@@ -114,7 +117,7 @@ def fit_turns(
     learner: Rivals,
     phase: P,
     data: Data[P],
-    place: Place,
+    worker: Worker,
     *,
     critic_times: float,
     momentum: float,
@@ -139,9 +142,9 @@ def fit_turns(
     As in fastai v1 each network has its optimizer; v2's one for both goes on decaying the network
     whose turn it is not. Other than there, the critic learns from pictures clamped to 0...1.
     """
-    generator, critic = place.settle(learner.generator), place.settle(learner.critic)
+    generator, critic = worker.prepare(learner.generator), worker.prepare(learner.critic)
     learner.freeze(phase.frozen)
-    betas, rate = (momentum, 0.99), spread(phase.max_lr, 1)[0]
+    betas, rate = (momentum, 0.99), layerwise_rates(phase.max_lr, 1)[0]
     optimizers = {
         name: adamw([_learning(net)], r, weight_decay=weight_decay, betas=betas, eps=eps)
         for name, net, r in (
@@ -149,7 +152,7 @@ def fit_turns(
             ("critic", critic, rate * critic_times),
         )
     }
-    mean = Mean(generator, ema)
+    mean = EMA(generator, ema)
     parts: dict[str, Any] = {"generator": generator, "critic": critic, "mean": mean}
     parts |= {f"{name}_steps": optimizer for name, optimizer in optimizers.items()}
     history: History = []
@@ -159,27 +162,27 @@ def fit_turns(
             part.load_state_dict(state[name])
         switch.resume(state["switch"])
         history, first = state["history"], state["epoch"]
-        if place.rank == 0:
+        if worker.rank == 0:
             print(f"going on after epoch {first}", flush=True)
-    batches = data.train(phase)
+    batches = data.train_batches(phase)
     for epoch in range(first, phase.epochs):
         row: dict[str, float] = {"epoch": epoch + 1}
         title = phase.title(f"epoch {epoch + 1}")
         row |= _train_epoch(
-            learner, optimizers, mean, switch, batches, epoch, place, switch_eval, seed, title
+            learner, optimizers, mean, switch, batches, epoch, worker, switch_eval, seed, title
         )
-        with mean.inside(generator):
-            row |= validate(learner, data.valid(phase), place)
-            if place.rank == 0:
+        with mean.applied_to(generator):
+            row |= validate(learner, data.valid_batches(phase), worker)
+            if worker.rank == 0:
                 after_epoch(epoch + 1, generator)
         history.append(row)
-        if place.rank == 0:  # kept before it is told: what was told is not lost
+        if worker.rank == 0:  # kept before it is told: what was told is not lost
             saved = {name: part.state_dict() for name, part in parts.items()}
             more = {"switch": switch.state(), "epoch": epoch + 1, "history": history}
             checkpoint.save({**saved, **more})
             print(describe(row), flush=True)
         report(row)
-    mean.put_into(generator)
+    mean.copy_to(generator)
     generator.eval()
     critic.eval()
     return history
@@ -188,11 +191,11 @@ def fit_turns(
 def _train_epoch(
     learner: Rivals,
     optimizers: dict[str, torch.optim.AdamW],
-    mean: Mean,
+    mean: EMA,
     switch: Switch,
     batches: Batches,
     epoch: int,
-    place: Place,
+    worker: Worker,
     switch_eval: bool,
     seed: int,
     title: str,
@@ -205,16 +208,16 @@ def _train_epoch(
         "generator": _learning(generator),
         "critic": _learning(critic),
     }
-    for step, (x, y, share) in enumerate(steps_bar(loader, title, batches.steps, place)):
-        seed_step(seed, epoch * batches.steps + step, place.rank)
+    for step, (x, y, share) in enumerate(step_progress(loader, title, batches.steps, worker)):
+        seed_step(seed, epoch * batches.steps + step, worker.rank)
         turn = switch.turn
         generator.train(turn == "generator" or not switch_eval)
         critic.train(turn == "critic" or not switch_eval)
-        x, y = place.put(x), place.put(y)
-        terms = take_turn(learner, turn, optimizers[turn], learning, x, y, share, place)
+        x, y = worker.batch_to_device(x), worker.batch_to_device(y)
+        terms = take_turn(learner, turn, optimizers[turn], learning, x, y, share, worker)
         if turn == "generator":
             mean.update(generator)
-        total = sum(place.sum({k: v.detach() * share for k, v in terms.items()}).values())
+        total = sum(worker.reduce_sums({k: v.detach() * share for k, v in terms.items()}).values())
         stop_at_nan(total, f"epoch {epoch + 1}, {turn}")
         switch.after(total)
         turns[turn] += 1
@@ -231,23 +234,23 @@ def take_turn(
     x: Tensor,
     y: Tensor,
     share: float,
-    place: Place,
-) -> Terms:
+    worker: Worker,
+) -> LossTerms:
     """One step of critic or generator on one batch, the other held still; answers with the terms.
 
     `learning` has the parameters of each that learn.
     """
     optimizer.zero_grad(set_to_none=True)
-    with place.autocast():
+    with worker.autocast():
         if turn == "critic":
             terms = learner.critic_terms(x, y)
         else:
             with untrained(learning["critic"]):
-                terms = learner.terms(x, y)
+                terms = learner.loss_terms(x, y)
                 (torch.stack(list(terms.values())).sum() * share).backward()
     if turn == "critic":
         (torch.stack(list(terms.values())).sum() * share).backward()
-    place.sum_grads(learning[turn])
+    worker.all_reduce_gradients(learning[turn])
     optimizer.step()
     learner.after_turn(turn)
     return terms

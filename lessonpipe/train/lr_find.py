@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lessonpipe.device import Worker
 from lessonpipe.errors import UserError
-from lessonpipe.progress import bar
-from lessonpipe.train.fit import Batches, Data, Learner, P, take_step
-from lessonpipe.train.place import Place
+from lessonpipe.io.progress import progress_bar
+from lessonpipe.train.fit import Batches, Data, Learner, P, train_step
 from lessonpipe.train.schedule import adamw, seed_step
 
 FEWEST = 20  # steps without which a curve says nothing
@@ -78,7 +78,7 @@ def lr_find(
     learner: Learner,
     data: Data[P],
     phase: P,
-    place: Place,
+    worker: Worker,
     *,
     weight_decay: float,
     seed: int,
@@ -90,21 +90,21 @@ def lr_find(
 
     All groups get the same rate. The network comes out as it went in.
     """
-    net = place.settle(learner.net)
+    net = worker.prepare(learner.net)
     learner.freeze(phase.frozen)
     before = copy.deepcopy(net.state_dict())
-    optimizer = adamw(learner.groups(), low, weight_decay=weight_decay, betas=(0.9, 0.99))
-    batches = _endless(data.train(phase))
+    optimizer = adamw(learner.param_groups(), low, weight_decay=weight_decay, betas=(0.9, 0.99))
+    batches = _endless(data.train_batches(phase))
     curve, mean, best = Curve(steps), 0.0, math.inf
     net.train()
     try:
         with torch.random.fork_rng():
-            for step in bar(range(steps), "try rates", total=steps, unit="step"):
+            for step in progress_bar(range(steps), "try rates", total=steps, unit="step"):
                 rate = low * (high / low) ** (step / steps)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
                 seed_step(seed, step)
-                terms = take_step(learner, optimizer, *next(batches), place)
+                terms = train_step(learner, optimizer, *next(batches), worker)
                 loss = float(torch.stack(list(terms.values())).detach().sum())
                 mean = 0.98 * mean + 0.02 * loss
                 smooth = mean / (1 - 0.98 ** (step + 1))

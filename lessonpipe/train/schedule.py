@@ -45,7 +45,7 @@ def _cosine(start: float, end: float, t: float) -> float:
     return end + (start - end) / 2 * (1 + math.cos(math.pi * t))
 
 
-def spread(lr: float | Sequence[float], groups: int) -> list[float]:
+def layerwise_rates(lr: float | Sequence[float], groups: int) -> list[float]:
     """One rate a group: `(a, b)` spaced geometrically, one number the same for all.
 
     fastai's `slice(a, b)` and plain number; its `slice(b)` alone, a tenth of `b` for all groups
@@ -72,7 +72,7 @@ def adamw(
     As in fastai v1 all of them decay; v2 spares biases and batch norms. `eps` is v2's: v1 left
     torch's 1e-8.
     """
-    rates = spread(lr, len(groups))
+    rates = layerwise_rates(lr, len(groups))
     learning = [
         {"params": [p for p in group if p.requires_grad], "lr": rate, "max_lr": rate}
         for group, rate in zip(groups, rates, strict=True)

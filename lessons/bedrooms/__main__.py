@@ -6,12 +6,12 @@ from pathlib import Path
 
 from lessonpipe.data.pictures import as_jpeg
 from lessonpipe.errors import LessonpipeError, UserError
-from lessonpipe.files import write_whole
-from lessonpipe.nets.folder import fill_in, read_about
+from lessonpipe.io.atomic import atomic_write
+from lessonpipe.nets.io import load_weights, read_model_json
 from lessons.bedrooms.nets import NoiseGenerator
-from lessons.bedrooms.pictures import sheet
-from lessons.bedrooms.wgan import drawn, samples
-from lessons.shown import PIPELINE
+from lessons.bedrooms.plots import sheet
+from lessons.bedrooms.wgan import sample_noise, samples
+from lessons.result import PIPELINE
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -24,8 +24,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         net = load(args.model)
-        made = samples(net, drawn(8 * args.rows, net.noise, args.seed))
-        write_whole(args.out, as_jpeg(sheet(made)))
+        made = samples(net, sample_noise(8 * args.rows, net.noise, args.seed))
+        atomic_write(args.out, as_jpeg(sheet(made)))
     except LessonpipeError as error:
         print(f"bedrooms: {error}", file=sys.stderr)
         return 2
@@ -34,10 +34,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def load(folder: Path) -> NoiseGenerator:
     """The generator of a model folder. Raises `UserError` when it is of something else."""
-    about = read_about(folder, PIPELINE)
+    about = read_model_json(folder, PIPELINE)
     if about["kind"] != "bedrooms":
         raise UserError(f"{folder} holds a {about['kind']} model, but one of bedrooms is needed")
-    return fill_in(folder, NoiseGenerator(**about["build"]))
+    return load_weights(folder, NoiseGenerator(**about["build"]))
 
 
 if __name__ == "__main__":

@@ -17,12 +17,12 @@ from safetensors.torch import save as as_bytes
 from torch import Tensor
 
 from lessonpipe.data.fetch import Archive
-from lessonpipe.data.manifest import Side
+from lessonpipe.data.manifest import Split
 from lessonpipe.data.photos import SUFFIXES, cut_tiles, decode_photo
 from lessonpipe.data.pictures import to_tensor
 from lessonpipe.errors import MissingError, PictureError, UserError
-from lessonpipe.files import write_whole
-from lessonpipe.progress import bar
+from lessonpipe.io.atomic import atomic_write
+from lessonpipe.io.progress import progress_bar
 
 FILE = "rooms.safetensors"
 LSUN = Archive(  # a fifth of LSUN's bedrooms in folders, as fastai has it; size and hash are v1's
@@ -53,8 +53,8 @@ def cut(photo: Image.Image, name: str, *, px: int, zoom: float, count: int, seed
 
 def crops(
     files: Iterable[File],
-    side: Callable[[str], Side],
-    counts: dict[Side, int],
+    side: Callable[[str], Split],
+    counts: dict[Split, int],
     *,
     px: int,
     zoom: float,
@@ -73,7 +73,7 @@ def crops(
         except PictureError as error:
             return name, str(error)
 
-    found: dict[Side, list[Tensor]] = {"train": [], "valid": []}
+    found: dict[Split, list[Tensor]] = {"train": [], "valid": []}
     failed = {}
     left = iter(files)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -89,10 +89,10 @@ def crops(
     return {name: torch.cat(parts) for name, parts in found.items()}, failed
 
 
-def by_name(seed: int, valid_share: float) -> Callable[[str], Side]:
+def by_name(seed: int, valid_share: float) -> Callable[[str], Split]:
     """A side for each photo by itself, drawn from seed and name."""
 
-    def side(name: str) -> Side:
+    def side(name: str) -> Split:
         drawn = int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:4]) / 2**32
         return "valid" if drawn < valid_share else "train"
 
@@ -109,7 +109,7 @@ def pictures_in(archive: Path) -> Iterator[File]:
     try:
         with gzip.open(archive) as stream:
             with tarfile.open(fileobj=stream, mode="r|") as tar:
-                for member in bar(tar, "read", unit="file"):
+                for member in progress_bar(tar, "read", unit="file"):
                     name = PurePosixPath(member.name).name
                     picture = PurePosixPath(name).suffix.lower() in SUFFIXES
                     if not (member.isfile() and picture) or name.startswith("."):
@@ -128,7 +128,7 @@ def pictures_in(archive: Path) -> Iterator[File]:
 
 def save(rooms: Rooms, folder: Path) -> None:
     """One file for all."""
-    write_whole(folder / FILE, as_bytes(rooms))
+    atomic_write(folder / FILE, as_bytes(rooms))
 
 
 def load(folder: Path) -> Rooms:

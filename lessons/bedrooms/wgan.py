@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lessonpipe.train.fit import Frozen, Terms
-from lessonpipe.train.held import HeldData
-from lessonpipe.train.place import Place
-from lessonpipe.train.turns import Turn
+from lessonpipe.data.in_memory import TensorData
+from lessonpipe.device import Worker
+from lessonpipe.train.fit import Frozen, LossTerms
+from lessonpipe.train.gan_switch import Turn
 
 
 def signed(pictures: Tensor) -> Tensor:
@@ -43,18 +43,18 @@ class Wgan:
         """What validation looks at."""
         return self.generator
 
-    def terms(self, x: Tensor, y: Tensor) -> Terms:
+    def loss_terms(self, x: Tensor, y: Tensor) -> LossTerms:
         """The generator's loss on noise `B Z`: what it makes should score low."""
         return {"fake": self.critic(self.generator(x)).mean()}
 
-    def critic_terms(self, x: Tensor, y: Tensor) -> Terms:
+    def critic_terms(self, x: Tensor, y: Tensor) -> LossTerms:
         """The critic's: photos `B 3 H W`, bytes, should score lower than what is made of noise."""
         real = signed(y)
         with torch.no_grad():
             fake = self.generator(x)
         terms = {"real": self.critic(real).mean(), "fake": -self.critic(fake).mean()}
         if self.penalty is not None:
-            terms["penalty"] = self.penalty * steepness(self.critic, real, fake)
+            terms["penalty"] = self.penalty * gradient_penalty(self.critic, real, fake)
         return terms
 
     @torch.no_grad()
@@ -64,7 +64,7 @@ class Wgan:
             for weight in self.critic.parameters():
                 weight.clamp_(-self.clip, self.clip)
 
-    def tested(self, x: Tensor, y: Tensor) -> tuple[Terms, Terms]:
+    def validation_step(self, x: Tensor, y: Tensor) -> tuple[LossTerms, LossTerms]:
         """The generator's loss, and the critic's estimate of the distance to photos it never saw.
 
         That is how far apart the scores are; it is of the Wasserstein distance times the critic's
@@ -77,7 +77,7 @@ class Wgan:
         """Nothing was learnt before that could be kept."""
 
 
-def steepness(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
     """How far the critic's slope is from 1: the mean of (|gradient| - 1)² over one point between
     each photo and each fake (Gulrajani et al. 2017)."""
     share = torch.rand(len(real), 1, 1, 1, device=real.device)
@@ -100,19 +100,19 @@ class NoiseAndFlips:
         return torch.randn(len(y), self.noise, generator=rng).to(y.device), flipped
 
 
-def held(train: Tensor, valid: Tensor, noise: int, seed: int, place: Place) -> HeldData:
+def in_memory(train: Tensor, valid: Tensor, noise: int, seed: int, worker: Worker) -> TensorData:
     """Pictures `N 3 H W` on the device; those of the validation side have noise of their own."""
     nothing = torch.empty(len(train), 0)
-    return HeldData(
+    return TensorData(
         (nothing, train),
-        (drawn(len(valid), noise, seed), valid),
+        (sample_noise(len(valid), noise, seed), valid),
         seed,
-        place,
+        worker,
         NoiseAndFlips(noise),
     )
 
 
-def drawn(count: int, noise: int, seed: int) -> Tensor:
+def sample_noise(count: int, noise: int, seed: int) -> Tensor:
     """Noise from a seed: `count noise`."""
     return torch.randn(count, noise, generator=torch.Generator().manual_seed(seed))
 

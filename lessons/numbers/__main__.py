@@ -23,11 +23,11 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         from lessons.numbers.data import as_ids  # load torch: not before the words are right
-        from lessons.numbers.going_on import go_on, load
+        from lessons.numbers.generate import generate, load
 
         words = " ".join(args.words).lower().replace(",", " , ").replace("-", " ").split()
         as_ids(words)
-        said = go_on(load(args.model), words, numbers=args.numbers, at_most=args.at_most)
+        said = generate(load(args.model), words, numbers=args.numbers, at_most=args.at_most)
     except LessonpipeError as error:
         print(f"lessonpipe: {error}", file=sys.stderr)
         return 2

@@ -5,7 +5,7 @@ from typing import Literal
 from torch import nn
 
 from lessons.numbers import nets
-from lessons.numbers.looking import LookingBack
+from lessons.numbers.pointer_gru import PointerGRU
 from lessons.numbers.words import WORDS
 
 Kind = Literal[
@@ -29,20 +29,20 @@ def build(kind: Kind, dropout: float = 0.0) -> nn.Module:
     v, h = len(WORDS), nets.HIDDEN
     match kind:
         case "unrolled":
-            return nets.Unrolled(v)
+            return nets.UnrolledRNN(v)
         case "loop":
-            return nets.Looped(v)
+            return nets.LoopedRNN(v)
         case "every word":
-            return nets.EveryWord(v)
+            return nets.SeqToSeqRNN(v)
         case "kept state":
-            return nets.KeptState(v)
+            return nets.StatefulRNN(v)
         case "rnn":
-            return nets.Framework(v, nn.RNN(h, h, batch_first=True))
+            return nets.TorchRNN(v, nn.RNN(h, h, batch_first=True))
         case "gru":
-            return nets.Framework(v, nn.GRU(h, h, 2, batch_first=True))
+            return nets.TorchRNN(v, nn.GRU(h, h, 2, batch_first=True))
         case "one gru":
-            return nets.Framework(v, nn.GRU(h, h, batch_first=True))
+            return nets.TorchRNN(v, nn.GRU(h, h, batch_first=True))
         case "looking, not copying":
-            return LookingBack(v, copy=False, dropout=dropout)
+            return PointerGRU(v, copy=False, dropout=dropout)
         case "looking back":
-            return LookingBack(v, dropout=dropout)
+            return PointerGRU(v, dropout=dropout)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lessonpipe.errors import MissingError, UserError
-from lessonpipe.files import write_whole
+from lessonpipe.io.atomic import atomic_write
 from lessons.numbers.words import COMMA, IDS, LARGEST, SPECIAL, START, text
 
 
@@ -32,7 +32,7 @@ def made(until: int, last: int = LARGEST) -> dict[str, list[str]]:
 def save(sides: dict[str, list[str]], folder: Path) -> None:
     """Write the two files."""
     for side, words in sides.items():
-        write_whole(folder / f"{side}.txt", " ".join(words) + "\n")
+        atomic_write(folder / f"{side}.txt", " ".join(words) + "\n")
 
 
 def load(folder: Path) -> Corpus:

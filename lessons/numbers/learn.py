@@ -7,26 +7,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lessonpipe.device import Worker
 from lessonpipe.train.checkpoint import Checkpoint
-from lessonpipe.train.fit import Frozen, History, Terms, fit
-from lessonpipe.train.place import Place
+from lessonpipe.train.fit import Frozen, History, LossTerms, fit
 from lessons.numbers.data import Corpus
-from lessons.numbers.streams import Reading, StreamData, cut
+from lessons.numbers.streams import SequencePhase, StreamData, cut
 from lessons.numbers.words import KINDS, WORDS, kinds
 
 
 @dataclass
-class Reader:
+class LanguageModelLearner:
     """A network that predicts words, taught by cross-entropy."""
 
     net: nn.Module
 
-    def terms(self, x: Tensor, y: Tensor) -> Terms:
+    def loss_terms(self, x: Tensor, y: Tensor) -> LossTerms:
         """Cross-entropy of what it says after words `B T` and what comes next, `B T`."""
         scores, meant = self.said(x, y)
         return {"cross_entropy": F.cross_entropy(scores, meant)}
 
-    def tested(self, x: Tensor, y: Tensor) -> tuple[Terms, Terms]:
+    def validation_step(self, x: Tensor, y: Tensor) -> tuple[LossTerms, LossTerms]:
         """That, and the share of words that is right."""
         scores, meant = self.said(x, y)
         right = (scores.argmax(1) == meant).float().mean()
@@ -37,7 +37,7 @@ class Reader:
         scores = self.net(x).float()
         return scores.flatten(0, -2), (y if scores.ndim == 3 else y[:, -1]).flatten()
 
-    def groups(self) -> list[list[nn.Parameter]]:
+    def param_groups(self) -> list[list[nn.Parameter]]:
         """All that learns."""
         return [list(self.net.parameters())]
 
@@ -45,17 +45,17 @@ class Reader:
         """Nothing was learnt before that could be kept."""
 
 
-def taught(
-    net: nn.Module, corpus: Corpus, phase: Reading, *, decay: float, seed: int
+def train_network(
+    net: nn.Module, corpus: Corpus, phase: SequencePhase, *, decay: float, seed: int
 ) -> tuple[History, float]:
     """Let a network go through `phase`: its history, and the seconds it took."""
-    place = Place.here("fp32")  # so small a network gains nothing by less
+    worker = Worker.current("fp32")  # so small a network gains nothing by less
     start = time.perf_counter()
     history = fit(
-        Reader(net),
+        LanguageModelLearner(net),
         [phase],
-        streams(net, corpus, place),
-        place,
+        streams(net, corpus, worker),
+        worker,
         weight_decay=decay,
         seed=seed,
         checkpoint=Checkpoint(None),
@@ -63,27 +63,29 @@ def taught(
     return history, time.perf_counter() - start
 
 
-def answers_once(net: nn.Module) -> bool:
+def predicts_once(net: nn.Module) -> bool:
     """Whether it predicts one word of all it gets, or one after each."""
     return bool(getattr(net, "answers_once", False))
 
 
-def streams(net: nn.Module, corpus: Corpus, place: Place) -> StreamData:
+def streams(net: nn.Module, corpus: Corpus, worker: Worker) -> StreamData:
     """The text as `net` reads it."""
-    return StreamData(corpus.train, corpus.valid, place, rest=not answers_once(net))
+    return StreamData(corpus.train, corpus.valid, worker, rest=not predicts_once(net))
 
 
 @torch.no_grad()
-def right(net: nn.Module, corpus: Corpus, phase: Reading) -> Tensor:
+def correct_words(net: nn.Module, corpus: Corpus, phase: SequencePhase) -> Tensor:
     """Which of the validation's words are right, `S T`, of a network that predicts every word."""
-    place = Place.here("fp32")
+    worker = Worker.current("fp32")
     net.eval()
-    batches = streams(net, corpus, place).valid(phase)
-    said = [net(place.put(x)).argmax(2) == place.put(y) for x, y, _ in batches]
+    batches = streams(net, corpus, worker).valid_batches(phase)
+    said = [
+        net(worker.batch_to_device(x)).argmax(2) == worker.batch_to_device(y) for x, y, _ in batches
+    ]
     return torch.cat(said, 1).cpu()
 
 
-def by_kind(right: Tensor, corpus: Corpus) -> dict[str, float]:
+def accuracy_by_kind(right: Tensor, corpus: Corpus) -> dict[str, float]:
     """The share of words that is right, `... S T`, by what they do in their numbers."""
     told = [KINDS.index(kind) for kind in kinds([WORDS[i] for i in corpus.valid.tolist()])]
     kind = cut(torch.tensor(told), right.shape[-2])[:, 1:].expand_as(right)

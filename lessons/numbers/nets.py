@@ -10,7 +10,7 @@ from torch import Tensor, nn
 HIDDEN = 64
 
 
-class Parts(nn.Module):
+class ElmanBase(nn.Module):
     """What the first four are made of: word to hidden, hidden to hidden, hidden to word."""
 
     answers_once = False  # or after every word
@@ -27,7 +27,7 @@ class Parts(nn.Module):
         return self.embed.weight.new_zeros(len(x), self.step.in_features)  # B H
 
 
-class Unrolled(Parts):
+class UnrolledRNN(ElmanBase):
     """Model 0: three steps written out; predicts the fourth word, `B 3 -> B V`.
 
     The lesson's left `step` out for the first word, so that its loop was not quite the same thing
@@ -44,7 +44,7 @@ class Unrolled(Parts):
         return self.answer(h)
 
 
-class Looped(Parts):
+class LoopedRNN(ElmanBase):
     """Model 1: the same for any number of words, `B T -> B V`."""
 
     answers_once = True
@@ -56,7 +56,7 @@ class Looped(Parts):
         return self.answer(h)
 
 
-class EveryWord(Parts):
+class SeqToSeqRNN(ElmanBase):
     """Model 2: predicts after every word, so that each of them teaches, `B T -> B T V`."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -78,7 +78,7 @@ class Stateful(nn.Module):
         return super().train(mode)
 
 
-class KeptState(Stateful, Parts):
+class StatefulRNN(Stateful, ElmanBase):
     """Model 3: the state is kept from batch to batch, without its gradient, `B T -> B T V`."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -90,7 +90,7 @@ class KeptState(Stateful, Parts):
         return self.answer(normed(self.norm, torch.stack(after, 1)))
 
 
-class Framework(Stateful):
+class TorchRNN(Stateful):
     """Models 4 and 5: the framework's cells in place of the loop, `B T -> B T V`.
 
     `nn.RNN` has a tanh where the loop has a ReLU, and one matrix for the word and one for the

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pydantic import Field
 from torch import Tensor
 
-from lessonpipe.data.pairs import share_of
-from lessonpipe.train.fit import Schedule
-from lessonpipe.train.place import Place
+from lessonpipe.data.pairs import worker_slice
+from lessonpipe.device import Worker
+from lessonpipe.train.fit import TrainPhase
 
 Item = tuple[Tensor, Tensor, float]
 
 
-class Reading(Schedule):
+class SequencePhase(TrainPhase):
     """A schedule for `batch` streams, of which `words` are read at a time."""
 
     words: int = Field(ge=1)
@@ -35,7 +35,7 @@ class StreamBatches:
 
     streams: Tensor
     words: int
-    place: Place
+    worker: Worker
     rest: bool = False  # whether what is left over makes a last, shorter batch
 
     @property
@@ -46,7 +46,7 @@ class StreamBatches:
 
     def epoch(self, epoch: int) -> Iterator[Item]:
         """What goes in and what should come out, and the share of the global batch they are."""
-        share, count = share_of(len(self.streams), self.place.rank, self.place.world)
+        share, count = worker_slice(len(self.streams), self.worker.rank, self.worker.world)
         for step in range(self.steps):
             some = slice(step * self.words, (step + 1) * self.words)
             x, y = self.streams[share, :-1][:, some], self.streams[share, 1:][:, some]
@@ -63,20 +63,20 @@ class StreamData:
 
     train_side: Tensor
     valid_side: Tensor
-    place: Place
+    worker: Worker
     rest: bool = True
 
-    def train(self, phase: Reading) -> StreamBatches:
+    def train_batches(self, phase: SequencePhase) -> StreamBatches:
         """The training side, `phase.batch` streams over all workers."""
-        return StreamBatches(self.cut(self.train_side, phase), phase.words, self.place)
+        return StreamBatches(self.cut(self.train_side, phase), phase.words, self.worker)
 
-    def valid(self, phase: Reading) -> Iterator[Item]:
+    def valid_batches(self, phase: SequencePhase) -> Iterator[Item]:
         """The validation side once, in as many streams; every prediction counts alike."""
         streams = self.cut(self.valid_side, phase)
-        batches = StreamBatches(streams, phase.words, self.place, self.rest)
+        batches = StreamBatches(streams, phase.words, self.worker, self.rest)
         for x, y, _ in batches.epoch(0):
             yield x, y, y.numel()
 
-    def cut(self, ids: Tensor, phase: Reading) -> Tensor:
+    def cut(self, ids: Tensor, phase: SequencePhase) -> Tensor:
         """A side as streams on the device."""
-        return cut(ids, phase.batch).to(self.place.device)
+        return cut(ids, phase.batch).to(self.worker.device)

@@ -7,9 +7,9 @@ from pathlib import Path
 from lessonpipe.data.photos import open_photo
 from lessonpipe.data.pictures import stacked
 from lessonpipe.errors import LessonpipeError
-from lessonpipe.targets import save
-from lessons.streets.pictures import legend, overlay
-from lessons.streets.segment import MODEL, segment
+from lessonpipe.inference.output import save_image
+from lessons.streets.plots import legend, overlay
+from lessons.streets.predict import MODEL, predict_mask
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -21,8 +21,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         photo = open_photo(args.photo)
-        drawn = overlay(photo, segment(photo, args.model))
-        save(stacked([drawn, legend(drawn.width)]), args.out)
+        drawn = overlay(photo, predict_mask(photo, args.model))
+        save_image(stacked([drawn, legend(drawn.width)]), args.out)
     except LessonpipeError as error:
         print(f"streets: {error}", file=sys.stderr)
         return 2

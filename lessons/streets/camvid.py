@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from lessonpipe.data.fetch import Archive, fetch
 from lessonpipe.data.photos import decode_photo
 from lessonpipe.errors import UserError
-from lessonpipe.progress import bar
+from lessonpipe.io.progress import progress_bar
 from lessons.streets.data import read_labels
 
 COMMIT = "fcaf7c4978dd8d091ec67db7cb7fdd225f5051c5"
@@ -54,7 +54,7 @@ def unpack(path: Path, out: Path) -> dict[str, int]:
             if sum(info.file_size for info in members.values()) > MOST_BYTES:
                 raise UserError(f"{path.name} unpacks to more than {MOST_BYTES} bytes")
             photos = [key for key in members if not key[0].endswith("annot")]
-            for folder, name in bar(photos, "unpack", total=len(photos), unit="photo"):
+            for folder, name in progress_bar(photos, "unpack", total=len(photos), unit="photo"):
                 if (f"{folder}annot", name) not in members:
                     raise UserError(f"{path.name}: {folder}/{name} has no labels")
                 both = (members[folder, name], members[f"{folder}annot", name])

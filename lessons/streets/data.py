@@ -20,25 +20,25 @@ from pydantic import Field
 from torch import Tensor
 
 from lessonpipe.data.augment import Augment
-from lessonpipe.data.pairs import share_of, shuffled
-from lessonpipe.data.photos import find, open_photo
+from lessonpipe.data.pairs import epoch_batches, worker_slice
+from lessonpipe.data.photos import find_pictures, open_photo
 from lessonpipe.data.pictures import to_tensor
+from lessonpipe.device import Worker
 from lessonpipe.errors import MissingError, UserError
-from lessonpipe.train.fit import Schedule
-from lessonpipe.train.place import Place
+from lessonpipe.train.fit import TrainPhase
 from lessons.streets.classes import NAMES, VOID
 
 Side = Annotated[int, Field(ge=64, le=4096)]
 Pair = tuple[Tensor, Tensor]  # N 3 H W and N H W, both bytes
 
 
-class Sized(Schedule):
+class Sized(TrainPhase):
     """Some epochs at one size, height and width."""
 
     image_px: tuple[Side, Side]
 
     @property
-    def told(self) -> dict[str, int]:
+    def history_columns(self) -> dict[str, int]:
         """The height, in pixels."""
         return {"height": self.image_px[0]}
 
@@ -68,7 +68,7 @@ def read_side(folder: Path, side: str) -> Pair:
     """All photos of a side with their classes. Raises `MissingError` when there are none."""
     if not (folder / side).is_dir():
         raise MissingError(f"{folder} has no {side}; run `dvc repro lessons/dvc.yaml:streets_data`")
-    photos = find([folder / side])
+    photos = find_pictures([folder / side])
 
     def read(path: Path) -> Pair:
         labels = folder / f"{side}_labels" / f"{path.stem}.png"
@@ -101,7 +101,7 @@ class Streets:
     folder: Path
     augment: Augment
     seed: int
-    place: Place
+    worker: Worker
     _read: dict[str, Pair] = field(default_factory=dict)
     _sized: dict[tuple[str, tuple[int, int]], Pair] = field(default_factory=dict)
 
@@ -115,20 +115,20 @@ class Streets:
             self._sized[key] = resized(self._read[side], key[1])
         return self._sized[key]
 
-    def train(self, phase: Sized) -> "Batches":
+    def train_batches(self, phase: Sized) -> "Batches":
         """Random views of the training side."""
         x, y = self.side("train", phase.image_px)
-        return Batches(x, y, phase.batch, self.seed, self.augment, self.place, phase.pictures)
+        return Batches(x, y, phase.batch, self.seed, self.augment, self.worker, phase.pictures)
 
-    def valid(self, phase: Sized) -> Iterator[tuple[Tensor, Tensor, float]]:
+    def valid_batches(self, phase: Sized) -> Iterator[tuple[Tensor, Tensor, float]]:
         """The validation side as it is; what counts are pixels that have a class."""
-        return in_order(self.side("valid", phase.image_px), phase.batch, self.place)
+        return in_order(self.side("valid", phase.image_px), phase.batch, self.worker)
 
 
-def in_order(pair: Pair, batch: int, place: Place) -> Iterator[tuple[Tensor, Tensor, float]]:
+def in_order(pair: Pair, batch: int, worker: Worker) -> Iterator[tuple[Tensor, Tensor, float]]:
     """Photos in 0...1, their classes, and how many pixels have one."""
     for x, y in zip(*(part.split(batch) for part in pair), strict=True):
-        share, _ = share_of(len(x), place.rank, place.world)
+        share, _ = worker_slice(len(x), worker.rank, worker.world)
         yield x[share].float() / 255, y[share].long(), float((y[share] != VOID).sum())
 
 
@@ -141,7 +141,7 @@ class Batches:
     batch: int
     seed: int
     augment: Augment
-    place: Place
+    worker: Worker
     examples: int | None = None
 
     @property
@@ -154,9 +154,9 @@ class Batches:
         rng = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch + 500_009)
         wanted = self.examples or len(self.x)
         aspect = self.x.shape[-2] / self.x.shape[-1]
-        for indices in shuffled(len(self.x), wanted, self.batch, self.seed, epoch):
+        for indices in epoch_batches(len(self.x), wanted, self.batch, self.seed, epoch):
             view = self.augment.draw(len(indices), rng, aspect=aspect)
-            share, _ = share_of(len(indices), self.place.rank, self.place.world)
+            share, _ = worker_slice(len(indices), self.worker.rank, self.worker.world)
             mine = view.part(share)
             x, y = self.x[indices[share]].float() / 255, self.y[indices].long()
             pixels = max(1, int((y != VOID).sum()))

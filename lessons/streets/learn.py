@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lessonpipe.train.fit import Frozen, Terms
-from lessonpipe.train.place import Place
+from lessonpipe.device import Worker
+from lessonpipe.train.fit import Frozen, LossTerms
 from lessons.streets.classes import NAMES, VOID
 from lessons.streets.data import Pair, in_order
 from lessons.streets.nets import Segmenter
@@ -22,18 +22,20 @@ class SegmenterLearner:
     net: Segmenter
     train_bn: bool = False
 
-    def terms(self, x: Tensor, y: Tensor) -> Terms:
+    def loss_terms(self, x: Tensor, y: Tensor) -> LossTerms:
         """Cross-entropy for photos `B 3 H W` and classes `B H W`, void pixels left out."""
         return {"entropy": entropy(self.net(x), y)}
 
-    def tested(self, x: Tensor, y: Tensor) -> tuple[Terms, Terms]:
+    def validation_step(self, x: Tensor, y: Tensor) -> tuple[LossTerms, LossTerms]:
         """The term, and the accuracy over pixels with a class."""
         scores = self.net(x)
-        return {"entropy": entropy(scores, y)}, {"accuracy": accuracy(confusion(answer(scores), y))}
+        return {"entropy": entropy(scores, y)}, {
+            "accuracy": accuracy(confusion(predict(scores), y))
+        }
 
-    def groups(self) -> list[list[nn.Parameter]]:
+    def param_groups(self) -> list[list[nn.Parameter]]:
         """Early encoder, late encoder, decoder."""
-        return self.net.unet.groups()
+        return self.net.unet.param_groups()
 
     def freeze(self, frozen: Frozen) -> None:
         """Freeze or free the encoder."""
@@ -46,7 +48,7 @@ def entropy(scores: Tensor, y: Tensor) -> Tensor:
     return total / (y != VOID).sum().clamp(min=1)
 
 
-def answer(scores: Tensor) -> Tensor:
+def predict(scores: Tensor) -> Tensor:
     """The likeliest class of every pixel, which is never void: `B 12 H W -> B H W`."""
     return scores[:, :VOID].argmax(1)
 
@@ -77,22 +79,24 @@ def by_class(ious: Tensor) -> dict[str, float]:
 
 
 @torch.inference_mode()
-def judged(net: Segmenter, pair: Pair, batch: int, place: Place) -> Tensor:
+def confusion_matrix(net: Segmenter, pair: Pair, batch: int, worker: Worker) -> Tensor:
     """The confusion over a whole side."""
     net.eval()
     counts = torch.zeros(len(NAMES), len(NAMES), dtype=torch.long)
-    alone = Place(place.device, place.dtype)
+    alone = Worker(worker.device, worker.dtype)
     for x, y, _ in in_order(pair, batch, alone):
         with alone.autocast():
-            scores = net(alone.put(x))
-        counts += confusion(answer(scores), alone.put(y)).cpu()
+            scores = net(alone.batch_to_device(x))
+        counts += confusion(predict(scores), alone.batch_to_device(y)).cpu()
     return counts
 
 
 @torch.inference_mode()
-def seen(net: Segmenter, photos: Tensor, place: Place) -> Iterator[Tensor]:
+def predict_masks(net: Segmenter, photos: Tensor, worker: Worker) -> Iterator[Tensor]:
     """The classes, `H W` bytes, of photos `N 3 H W` bytes, one after the other."""
     net.eval()
     for x in photos:
-        with place.autocast():
-            yield answer(net(place.put(x[None].float() / 255)))[0].to(torch.uint8).cpu()
+        with worker.autocast():
+            yield (
+                predict(net(worker.batch_to_device(x[None].float() / 255)))[0].to(torch.uint8).cpu()
+            )

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from lessonpipe.nets.blocks import Norm, Normalise
+from lessonpipe.nets.blocks import Norm, Normalize
 from lessonpipe.nets.encoder import Encoder
 from lessonpipe.nets.unet import Unet
 from lessons.streets.classes import NAMES
@@ -41,7 +41,7 @@ class Segmenter(nn.Module):
             "bottleneck": bottleneck,
         }
         eyes = Encoder(encoder, pretrained=pretrained)
-        self.normalise = Normalise(eyes.mean, eyes.std)
+        self.normalize = Normalize(eyes.mean, eyes.std)
         self.unet = Unet(
             eyes,
             out_channels=len(NAMES),
@@ -56,4 +56,4 @@ class Segmenter(nn.Module):
         self.grid = eyes.reductions[-1]
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.unet(self.normalise(x))
+        return self.unet(self.normalize(x))

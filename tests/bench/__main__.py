@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lessonpipe.files import read_json, write_json
+from lessonpipe.io.atomic import read_json, write_json
 from tests.bench.rounds import Row, machine
 
 OUT = Path("reports/bench.json")

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from lessonpipe import cluster
-from lessonpipe.crappify.pairs import Made
+from lessonpipe.crappify.pairs import PhotoPairs
 from tasks.crappify import Job, Params, chunks
 from tests.bench.rounds import OURS, Row
 
@@ -24,13 +24,13 @@ WORKERS = 2
 PARAMS = Params(
     seed=1,
     recipe=[{"resize": {"shorter": 96}}, "text", "jpeg"],
-    series=None,
+    group_pattern=None,
     valid_share=0.2,
     tiles={"tile_px": None, "train": 1, "valid": 1},
 )
 
 
-def do(job: Job) -> Made:
+def do(job: Job) -> PhotoPairs:
     """Our work on one photo: bytes in, bytes out."""
     return job()
 
@@ -41,7 +41,7 @@ def do_here(names: tuple[Path, Path]) -> int:
     return len(save(do(Job(photo.name, photo.read_bytes(), "train", PARAMS)), out).pairs)
 
 
-def save(made: Made, out: Path) -> Made:
+def save(made: PhotoPairs, out: Path) -> PhotoPairs:
     """Write what was made."""
     for name, content in made.files.items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ def crappify(rounds: int, count: int = 600) -> Iterator[Row]:
     from fastcore.parallel import parallel  # what fastai calls `parallel`
 
     row = Row("crappify", f"{count} photos of 480x320", "ms", {})
-    with tempfile.TemporaryDirectory() as here, cluster.running(WORKERS):
+    with tempfile.TemporaryDirectory() as here, cluster.ray_session(WORKERS):
         place = Path(here)
         names = make_photos(place / "photos", count)
         (place / "lessons").mkdir()
@@ -89,7 +89,7 @@ def crappify(rounds: int, count: int = 600) -> Iterator[Row]:
             photos = place / "photos"
             jobs = (Job(name, (photos / name).read_bytes(), "train", PARAMS) for name in names)
             count_made, seconds = 0, 0.0
-            for made, seconds in cluster.spread(do, chunks(jobs, chunk)):  # noqa: B007
+            for made, seconds in cluster.map_unordered(do, chunks(jobs, chunk)):  # noqa: B007
                 count_made += len(save(made, place / out).pairs)
             assert count_made == count
             return seconds

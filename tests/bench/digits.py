@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 from torch import nn
 
-from lessonpipe.train.fit import Schedule
+from lessonpipe.train.fit import TrainPhase
 from lessons.digits import data, learn
 from lessons.digits.nets import DigitNet
 from tests.bench.rounds import OURS, Row, contest
@@ -21,10 +21,10 @@ def digits(rounds: int, count: int = 12_800, clock: str = "wall") -> Iterator[Ro
         name: v[: count if name.startswith("train") else 2000]
         for name, v in data.from_package().items()
     }
-    schedule = Schedule(batch=128, epochs=1, max_lr=RATE)
+    schedule = TrainPhase(batch=128, epochs=1, max_lr=RATE)
 
     def ours() -> None:
-        learn.taught("residual", held, schedule, decay=0.01, ema=0, seed=1)
+        learn.train_network("residual", held, schedule, decay=0.01, ema=0, seed=1)
 
     with tempfile.TemporaryDirectory() as folder:
         names = ("fastai", "fastai, 2 loaders")

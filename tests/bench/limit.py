@@ -13,10 +13,10 @@ from itertools import islice
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from lessonpipe.train.fit import take_step
+from lessonpipe.train.fit import train_step
 from lessonpipe.train.schedule import adamw
 from tasks import pretrain_generator
-from tasks.params import load
+from tasks.pipeline.params import load
 from tests.bench import ours
 from tests.bench.rounds import OURS, contest
 
@@ -43,26 +43,26 @@ def main() -> None:
     """Print the limit in the precision that is used here, two steps, and the cost of data."""
     p = load(pretrain_generator.Params, "pretrain_generator")
     phase = p.phases[0]
-    learner, data, place = pretrain_generator.ready(p)
-    place.settle(learner.net)
+    learner, data, worker = pretrain_generator.ready(p)
+    worker.prepare(learner.net)
     learner.freeze(phase.frozen)
     learner.net.train()
-    optimizer = adamw(learner.groups(), 1e-3, weight_decay=p.weight_decay)
-    batches = data.train(phase)
+    optimizer = adamw(learner.param_groups(), 1e-3, weight_decay=p.weight_decay)
+    batches = data.train_batches(phase)
 
     def fetch() -> list[tuple[torch.Tensor, torch.Tensor, float]]:
         return list(islice(batches.epoch(0), 8))
 
     x, y, _ = fetch()[0]
     steps = {
-        f"the sample's generator, {len(x)} of {phase.image_px}": lambda: take_step(
-            learner, optimizer, x, y, 1.0, place
+        f"the sample's generator, {len(x)} of {phase.image_px}": lambda: train_step(
+            learner, optimizer, x, y, 1.0, worker
         ),
         "the lesson's generator, 8 of 128": ours.generator_step(
             *ours.pictures(8, 128), frozen=False
         ),
     }
-    kind, most = str(place.dtype).removeprefix("torch."), limit(place.dtype)
+    kind, most = str(worker.dtype).removeprefix("torch."), limit(worker.dtype)
     print(f"a matrix product in {kind}: {most / 1e9:.0f} GFLOP/s", flush=True)
     spent = {}
     for name, step in steps.items():

@@ -28,9 +28,10 @@ import psutil
 import yaml
 from PIL import Image
 
-from lessonpipe import cluster, parcel
-from lessonpipe.crappify.pairs import Made
+from lessonpipe import cluster
+from lessonpipe.crappify.pairs import PhotoPairs
 from lessonpipe.data.manifest import Manifest
+from lessonpipe.io import transfer
 from tasks.crappify import Job
 from tests.bench.crappify import PARAMS, do, make_photos
 from tests.cluster.conftest import Desk, environment
@@ -155,7 +156,7 @@ def rates() -> None:
         folder = Path(here)
         names = make_photos(folder / "photos", 300)
         jobs = [Job(n, (folder / "photos" / n).read_bytes(), "train", PARAMS) for n in names]
-        made: list[Made] = []
+        made: list[PhotoPairs] = []
         took = timed(lambda: made.extend(do(job) for job in jobs))
         print(f"crappify of 480x320: {took.cpu / len(jobs) * 1000:.2f} ms of a core a picture")
         pairs = [pair for each in made for pair in each.pairs]
@@ -166,10 +167,10 @@ def rates() -> None:
         took = timed(lambda: hashlib.md5(blob, usedforsecurity=False).digest())
         print(f"md5: {len(blob) / took.cpu / 1e9:.2f} GB a second of a core")
         (folder / "blob").write_bytes(blob)
-        took = timed(lambda: parcel.pack({"blob": folder / "blob"}))
+        took = timed(lambda: transfer.pack({"blob": folder / "blob"}))
         print(f"packing a parcel: {len(blob) / took.cpu / 1e9:.2f} GB a second of a core")
         several = {"photos": folder / "photos"}
-        took = timed(lambda: parcel.pack(several))
+        took = timed(lambda: transfer.pack(several))
         print(f"of small photos: {len(jobs) / took.cpu:,.0f} a second of a core")
     kinds = {"small pictures": partial(make_folder, count=SMALL)}
     kinds["photos of 480x320"] = partial(make_photos, count=LARGE)
@@ -177,9 +178,9 @@ def rates() -> None:
         for workers in (1, 2):
             rate = crappify_rate(workers, make)
             print(f"crappify of {kind}, {workers} workers: {rate:,} a second")
-    with cluster.running(2):
+    with cluster.ray_session(2):
         before = cpu_of_all()
-        count = sum(1 for _ in cluster.spread(abs, ([0] for _ in range(3000))))
+        count = sum(1 for _ in cluster.map_unordered(abs, ([0] for _ in range(3000))))
         print(f"Ray: {(cpu_of_all() - before) / count * 1000:.2f} ms of a core an empty chunk")
 
 

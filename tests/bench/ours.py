@@ -5,15 +5,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from lessonpipe.device import Worker
 from lessonpipe.losses import FeatureLoss, PixelLoss
 from lessonpipe.nets import Critic, Generator
 from lessonpipe.train.critic import CriticLearner
-from lessonpipe.train.fit import take_step
+from lessonpipe.train.fit import train_step
 from lessonpipe.train.gan import GanLearner, take_turn
+from lessonpipe.train.gan_switch import Turn
 from lessonpipe.train.generator import GeneratorLearner
-from lessonpipe.train.place import Place
 from lessonpipe.train.schedule import adamw
-from lessonpipe.train.turns import Turn
 
 Step = Callable[[], None]
 
@@ -33,7 +33,7 @@ def generator_step(
     feature: bool = False,
 ) -> Step:
     """A training step of the lesson's generator, by MSE or by the lesson's feature loss."""
-    place = Place.here()
+    worker = Worker.current()
     net = lesson_generator(attention)
     loss: nn.Module = PixelLoss("l1" if feature else "mse", net.encoder.std)
     if feature:
@@ -41,26 +41,26 @@ def generator_step(
         loss = FeatureLoss(
             "vgg16_bn", pixel=loss, taps=[2, 3, 4], weights=[5, 15, 2], pretrained=False
         )
-    learner = GeneratorLearner(net, place.ready(loss), train_bn)
-    return _stepper(learner, x, y, frozen, place)
+    learner = GeneratorLearner(net, worker.to_device(loss), train_bn)
+    return _stepper(learner, x, y, frozen, worker)
 
 
 def critic_step(fake: Tensor, real: Tensor) -> Step:
     """A step of the critic's pretraining."""
     learner = CriticLearner(Critic("lesson", pretrained=False, width=128))
-    return _stepper(learner, fake, real, False, Place.here())
+    return _stepper(learner, fake, real, False, Worker.current())
 
 
 def _stepper(
-    learner: GeneratorLearner | CriticLearner, x: Tensor, y: Tensor, frozen: bool, place: Place
+    learner: GeneratorLearner | CriticLearner, x: Tensor, y: Tensor, frozen: bool, worker: Worker
 ) -> Step:
-    place.settle(learner.net)
+    worker.prepare(learner.net)
     learner.freeze(frozen)
-    optimizer = adamw(learner.groups(), 1e-3, weight_decay=1e-3)
+    optimizer = adamw(learner.param_groups(), 1e-3, weight_decay=1e-3)
     learner.net.train()
 
     def step() -> None:
-        take_step(learner, optimizer, x, y, 1.0, place)
+        train_step(learner, optimizer, x, y, 1.0, worker)
 
     step.learner = learner  # type: ignore[attr-defined]
     return step
@@ -68,7 +68,7 @@ def _stepper(
 
 def gan_steps(x: Tensor, y: Tensor) -> dict[Turn, Step]:
     """The critic's and the generator's turn."""
-    place = Place.here()
+    worker = Worker.current()
     generator = lesson_generator()
     critic = Critic("lesson", pretrained=False, width=128)
     learner = GanLearner(
@@ -76,20 +76,20 @@ def gan_steps(x: Tensor, y: Tensor) -> dict[Turn, Step]:
     )
     learner.freeze(False)
     learning: dict[Turn, list[nn.Parameter]] = {
-        "critic": list(place.settle(critic).parameters()),
-        "generator": list(place.settle(generator).parameters()),
+        "critic": list(worker.prepare(critic).parameters()),
+        "generator": list(worker.prepare(generator).parameters()),
     }
     optimizers = {
         turn: adamw([learning[turn]], 1e-4, weight_decay=1e-3, betas=(0.0, 0.99))
         for turn in learning
     }
-    x, y = place.put(x), place.put(y)
+    x, y = worker.batch_to_device(x), worker.batch_to_device(y)
 
     def take(turn: Turn) -> Step:
         def step() -> None:
             generator.train(turn == "generator")
             critic.train(turn == "critic")
-            take_turn(learner, turn, optimizers[turn], learning, x, y, 1.0, place)
+            take_turn(learner, turn, optimizers[turn], learning, x, y, 1.0, worker)
 
         return step
 

@@ -20,13 +20,13 @@ from fastai.losses import MSELossFlat
 from fastai.vision.models.unet import DynamicUnet
 from torch import Tensor, nn
 
-from lessonpipe.data.pairs import Pairs, in_order
-from lessonpipe.measure import psnr
-from lessonpipe.nets.weights import load_pretrained
+from lessonpipe.data.pairs import Pairs, eval_batches
+from lessonpipe.metrics import psnr
+from lessonpipe.nets.pretrained import load_pretrained
 from lessonpipe.train.checkpoint import Checkpoint
 from lessonpipe.train.fit import Phase, fit
 from tasks import pretrain_generator
-from tasks.params import load
+from tasks.pipeline.params import load
 from tests.bench import theirs
 from tests.bench.rounds import OURS, Row
 
@@ -120,7 +120,7 @@ def quality(model: nn.Module, pairs: Pairs, tuned: bool) -> float:
     """Mean PSNR of a network in normalised units."""
     model.eval()
     values = []
-    for x, y, _ in in_order(pairs, 16):
+    for x, y, _ in eval_batches(pairs, 16):
         with theirs.autocast(tuned):
             made = model(theirs.put((x - MEAN) / STD, tuned))
         values.append(psnr(made.float() * STD + MEAN, y))
@@ -136,12 +136,12 @@ def race(
 ) -> Iterator[Row]:
     """One race; `rounds` is not looked at."""
     p = load(pretrain_generator.Params, "pretrain_generator")
-    learner, data, place = pretrain_generator.ready(p, folder)
+    learner, data, worker = pretrain_generator.ready(p, folder)
     train, valid = data.pairs("train", IMAGE_PX), data.pairs("valid", IMAGE_PX)
     model, spent = peer(train, minutes, tuned)
     goal = quality(model, valid, tuned)
     del model
-    crappy = torch.cat([psnr(x, y) for x, y, _ in in_order(valid, 16)]).mean()
+    crappy = torch.cat([psnr(x, y) for x, y, _ in eval_batches(valid, 16)]).mean()
     print(f"fastai: {goal:.2f} dB after {spent:.0f} s (crappy: {float(crappy):.2f} dB)")
     first = p.phases[0]
     short = 160
@@ -160,7 +160,7 @@ def race(
             learner,
             [phase],
             data,
-            place,
+            worker,
             weight_decay=p.weight_decay,
             seed=p.seed,
             checkpoint=Checkpoint(None),

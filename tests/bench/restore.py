@@ -15,7 +15,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from lessonpipe.report.medium import peak_bytes
+from lessonpipe.report.high_resolution import peak_bytes
 from tests.bench.rounds import OURS, Row
 from tests.conftest import make_picture
 
@@ -53,7 +53,7 @@ def restore(rounds: int) -> Iterator[Row]:
 def _build(folder: Path) -> None:
     """Untrained model folders: the lesson's network, and the sample's where none was trained."""
     from lessonpipe.nets import Generator
-    from lessonpipe.nets.folder import save_model
+    from lessonpipe.nets.io import save_model
     from tests.bench.ours import lesson_generator
 
     save_model(folder / "same", lesson_generator(attention=False), {})
@@ -69,7 +69,7 @@ def _build(folder: Path) -> None:
 
 
 def _ours(model: Path) -> Callable[[Image.Image], Image.Image]:
-    from lessonpipe.restorer import Restorer
+    from lessonpipe.inference.restorer import Restorer
 
     return Restorer(model)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from lessonpipe.files import write_whole
+from lessonpipe.io.atomic import atomic_write
 from lessonpipe.report.curves import TITLES, as_svg, pyplot
 from tests.cluster.conftest import ROOT, Desk, environment, small
 
@@ -84,7 +84,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = train(Path(folder), args.workers, args.epochs)
-    write_whole(args.out, draw(found))
+    atomic_write(args.out, draw(found))
     for stage, histories in found.items():
         first, *workers, threads = histories.values()
         for name in CURVES[stage]:

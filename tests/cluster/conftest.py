@@ -249,7 +249,7 @@ def small(params: dict[str, Any]) -> dict[str, Any]:
     phase = {"image_px": 64, "batch": 4, "max_lr": 1e-3}
     params["precision"] = "fp32"
     params["download"]["limit"] = 6
-    params["crappify"] |= {"series": None, "tiles": {"tile_px": 64, "train": 6, "valid": 2}}
+    params["crappify"] |= {"group_pattern": None, "tiles": {"tile_px": 64, "train": 6, "valid": 2}}
     params["pretrain_generator"] |= {
         "widths": [16, 16, 8, 8],
         "head": 8,

@@ -12,7 +12,7 @@ import boto3
 import pytest
 import yaml
 
-from tasks.work import files
+from tasks.pipeline.launch import stage_files
 from tests.cluster.conftest import BIN, Desk, credentials, small
 from tests.conftest import until
 from tests.test_pipeline import clone
@@ -140,7 +140,7 @@ def last_epoch(said, words):
     ],
 )
 def test_training_goes_on_when_a_worker_or_a_node_is_killed(desk, alone, cluster, stage, victim):
-    reads, _ = files(stage, desk.folder / "dvc.yaml")
+    reads, _ = stage_files(stage, desk.folder / "dvc.yaml")
     bring(desk, alone, *reads[1:])
     process = desk.start(stage, LESSONPIPE_WORKERS="2")
     node = random.choice(cluster.nodes)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from lessonpipe.cluster.start import running
-from lessonpipe.cluster.train import cpus_for
+from lessonpipe.cluster.ray_train import cpus_for
+from lessonpipe.cluster.session import ray_session
 from lessonpipe.errors import LessonpipeError
 
 
@@ -31,5 +31,5 @@ def test_a_ray_that_does_not_start_in_time_is_told_in_a_sentence(monkeypatch):
 
     monkeypatch.setattr(ray, "init", slow)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    with pytest.raises(LessonpipeError, match="busy otherwise: run it again"), running(1):
+    with pytest.raises(LessonpipeError, match="busy otherwise: run it again"), ray_session(1):
         pass

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from PIL import Image, ImageDraw
 
-from lessonpipe.crappify import Draws, Recipe, Step
+from lessonpipe.crappify import Random, Recipe, Step
 from lessonpipe.crappify.recipe import steps_of
 from lessonpipe.errors import UserError
 from tests.conftest import ROOT, make_picture
@@ -51,7 +51,7 @@ def test_spoiling_and_encoding_give_the_same_pixels(picture: Image.Image) -> Non
         recipe = Recipe(steps)
         encoded, _ = recipe.encode(picture, "a.jpg")
         read = Image.open(io.BytesIO(encoded)).convert("RGB")
-        assert np.array_equal(read, recipe.spoil(picture, "a.jpg"))
+        assert np.array_equal(read, recipe.degrade(picture, "a.jpg"))
 
 
 def test_a_recipe_is_a_name_or_its_steps() -> None:
@@ -65,7 +65,7 @@ def test_a_recipe_is_a_name_or_its_steps() -> None:
 def test_every_recipe_that_comes_ready_spoils_each_picture_anew(name: str) -> None:
     recipe = Recipe(PARAMS["recipes"][name])
     given = make_picture(450, 300)
-    made = [recipe.spoil(given, str(i)) for i in range(6)]
+    made = [recipe.degrade(given, str(i)) for i in range(6)]
     assert all(picture.tobytes() != given.tobytes() for picture in made)
     same_for_all = name in ("colour", "superres", "superres-256")
     assert len({picture.tobytes() for picture in made}) == (1 if same_for_all else 6)
@@ -94,17 +94,17 @@ def test_a_recipe_that_does_not_end_in_jpeg_loses_nothing(picture: Image.Image) 
 
 
 def test_draws_come_from_seed_and_name_alone(picture: Image.Image) -> None:
-    def spoil(seed: int, name: str) -> bytes:
-        return Recipe(["ink", "text", "noise"], seed=seed).spoil(picture, name).tobytes()
+    def degrade(seed: int, name: str) -> bytes:
+        return Recipe(["ink", "text", "noise"], seed=seed).degrade(picture, name).tobytes()
 
-    assert spoil(1, "a") == spoil(1, "a")
-    assert len({spoil(1, "a"), spoil(2, "a"), spoil(1, "b")}) == 3
+    assert degrade(1, "a") == degrade(1, "a")
+    assert len({degrade(1, "a"), degrade(2, "a"), degrade(1, "b")}) == 3
 
 
 def test_leaving_text_out_keeps_every_other_draw(picture: Image.Image) -> None:
     recipe = Recipe([{"resize": {"shorter": 48}}, "text", "hole", "noise"])
     written, plain = (
-        np.asarray(recipe.spoil(picture, "a", without=names)).astype(int)
+        np.asarray(recipe.degrade(picture, "a", without=names)).astype(int)
         for names in ([], ["text"])
     )
     differs = np.abs(written - plain).max(2) > 0
@@ -115,7 +115,7 @@ def test_leaving_text_out_keeps_every_other_draw(picture: Image.Image) -> None:
 
 def test_quality_is_drawn_from_the_whole_range() -> None:
     recipe = Recipe(["jpeg"], quality=(10, 12))
-    assert {recipe.draws(str(i)).quality for i in range(50)} == {10, 11, 12}
+    assert {recipe.rng(str(i)).quality for i in range(50)} == {10, 11, 12}
 
 
 @pytest.mark.parametrize(
@@ -154,24 +154,24 @@ def test_a_recipe_needs_a_step() -> None:
         Recipe([])
 
 
-def darker(picture: Image.Image, draws: Draws, by: float) -> Image.Image:
+def darker(picture: Image.Image, rng: Random, by: float) -> Image.Image:
     return picture.point(lambda value: int(value // by))
 
 
 class Lighter(Step):
     by: int = 10
 
-    def __call__(self, picture: Image.Image, draws: Draws) -> Image.Image:
+    def __call__(self, picture: Image.Image, rng: Random) -> Image.Image:
         return picture.point(lambda value: min(255, value + self.by))
 
 
 def test_anyones_function_is_a_step(picture: Image.Image) -> None:
-    made = Recipe([{"tests.crappify.test_recipe.darker": {"by": 2}}]).spoil(picture, "a")
+    made = Recipe([{"tests.crappify.test_recipe.darker": {"by": 2}}]).degrade(picture, "a")
     assert np.array_equal(made, np.asarray(picture) // 2)
 
 
 def test_anyones_step_class_is_a_step(picture: Image.Image) -> None:
-    made = Recipe([{"tests.crappify.test_recipe.Lighter": {"by": 30}}]).spoil(picture, "a")
+    made = Recipe([{"tests.crappify.test_recipe.Lighter": {"by": 30}}]).degrade(picture, "a")
     assert np.array_equal(made, np.minimum(255, np.asarray(picture).astype(int) + 30))
     with pytest.raises(UserError, match="by"):
         Recipe([{"tests.crappify.test_recipe.Lighter": {"per": 30}}])

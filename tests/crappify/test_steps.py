@@ -12,9 +12,9 @@ from tests.conftest import make_picture
 SIZES = [(64, 48), (1, 1), (2, 1), (3, 200), (200, 3)]
 
 
-def spoil(step: object, picture: Image.Image, name: str = "a") -> NDArray[np.int64]:
+def degrade(step: object, picture: Image.Image, name: str = "a") -> NDArray[np.int64]:
     recipe = Recipe([step])  # type: ignore[list-item]
-    return np.asarray(recipe.spoil(picture, name)).astype(np.int64)
+    return np.asarray(recipe.degrade(picture, name)).astype(np.int64)
 
 
 def flat(value: int, width: int = 200, height: int = 160) -> Image.Image:
@@ -26,76 +26,76 @@ def flat(value: int, width: int = 200, height: int = 160) -> Image.Image:
 def test_a_step_keeps_mode_and_size_and_the_given_picture(name: str, size: tuple[int, int]) -> None:
     given = make_picture(*size)
     before = given.tobytes()
-    made = Recipe([name]).spoil(given, "a")
+    made = Recipe([name]).degrade(given, "a")
     assert made.mode == "RGB"
     if name == "resize":
         assert min(made.size) == 96
     else:
         assert made.size == size
     assert given.tobytes() == before
-    assert made.tobytes() == Recipe([name]).spoil(given, "a").tobytes()
+    assert made.tobytes() == Recipe([name]).degrade(given, "a").tobytes()
 
 
 @pytest.mark.parametrize("name", sorted(set(STEPS) - {"grey", "resize"}))
 def test_a_step_draws_anew_for_another_picture(name: str) -> None:
     given = make_picture(200, 160)
-    assert len({spoil(name, given, str(i)).tobytes() for i in range(4)}) > 1
+    assert len({degrade(name, given, str(i)).tobytes() for i in range(4)}) > 1
 
 
 def test_resize_makes_the_shorter_side_as_asked() -> None:
-    assert Recipe([{"resize": {"shorter": 30}}]).spoil(make_picture(90, 61), "a").size == (44, 30)
-    assert Recipe([{"resize": {"shorter": 30}}]).spoil(make_picture(20, 10), "a").size == (60, 30)
+    assert Recipe([{"resize": {"shorter": 30}}]).degrade(make_picture(90, 61), "a").size == (44, 30)
+    assert Recipe([{"resize": {"shorter": 30}}]).degrade(make_picture(20, 10), "a").size == (60, 30)
 
 
 def test_grey_is_luma_three_times(picture: Image.Image) -> None:
-    made = spoil("grey", picture)
+    made = degrade("grey", picture)
     luma = np.asarray(picture) @ [0.299, 0.587, 0.114]
     assert np.abs(made - luma[..., None]).max() <= 1
 
 
 def test_blur_takes_out_detail_and_keeps_the_mean(picture: Image.Image) -> None:
-    made, before = spoil({"blur": {"radius": [2, 2]}}, picture), np.asarray(picture).astype(int)
+    made, before = degrade({"blur": {"radius": [2, 2]}}, picture), np.asarray(picture).astype(int)
     assert np.abs(np.diff(made, axis=1)).mean() < 0.6 * np.abs(np.diff(before, axis=1)).mean()
     assert made.mean() == pytest.approx(before.mean(), abs=1)
 
 
 def test_jpeg_of_lower_quality_is_further_away(picture: Image.Image) -> None:
     off = [
-        np.abs(spoil({"jpeg": {"quality": q}}, picture) - np.asarray(picture)).mean()
+        np.abs(degrade({"jpeg": {"quality": q}}, picture) - np.asarray(picture)).mean()
         for q in (95, 50, 5)
     ]
     assert 0 < off[0] < off[1] < off[2]
 
 
 def test_noise_has_the_deviation_asked_for() -> None:
-    made = spoil({"noise": {"sigma": [12, 12]}}, flat(128)) - 128
+    made = degrade({"noise": {"sigma": [12, 12]}}, flat(128)) - 128
     assert made.std() == pytest.approx(12, rel=0.03) and abs(made.mean()) < 0.3
     assert abs(np.corrcoef(made[..., 0].ravel(), made[..., 1].ravel())[0, 1]) < 0.05
-    grey = spoil({"noise": {"sigma": [12, 12], "colour": False}}, flat(128))
+    grey = degrade({"noise": {"sigma": [12, 12], "colour": False}}, flat(128))
     assert (grey == grey[..., :1]).all()
 
 
 def test_text_writes_the_drawn_quality_in_the_upper_left() -> None:
     for name in "abcdefgh":
-        made = spoil("text", flat(0), name)
+        made = degrade("text", flat(0), name)
         rows, columns = np.nonzero(made.max(2))
         assert len(rows) > 10 and made.max() > 200
         assert rows.max() <= 80 + 14 and columns.max() <= 100 + 14
     first = Recipe(["text"])
-    qualities = {first.draws(name).quality for name in "abcdefgh"}
+    qualities = {first.rng(name).quality for name in "abcdefgh"}
     assert len(qualities) > 1
 
 
 def test_text_says_what_it_is_told_as_tall_as_told() -> None:
     small, large = (
-        spoil({"text": {"says": "HH", "letters": tall}}, flat(0, 400, 400)) for tall in (10, 40)
+        degrade({"text": {"says": "HH", "letters": tall}}, flat(0, 400, 400)) for tall in (10, 40)
     )
     heights = [np.ptp(np.nonzero(made.max(2))[0]) for made in (small, large)]
     assert heights[1] == pytest.approx(4 * heights[0], rel=0.3)
 
 
 def test_holes_are_black_boxes_of_their_share() -> None:
-    made = spoil({"hole": {"count": [1, 1], "share": [0.25, 0.25]}}, flat(200))
+    made = degrade({"hole": {"count": [1, 1], "share": [0.25, 0.25]}}, flat(200))
     rows, columns = np.nonzero(made.max(2) == 0)
     assert len(rows) == 50 * 40 == (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
     assert set(np.unique(made)) == {0, 200}
@@ -103,7 +103,7 @@ def test_holes_are_black_boxes_of_their_share() -> None:
 
 def test_creases_only_brighten_and_go_from_edge_to_edge() -> None:
     for name in "abcdef":
-        made = spoil({"crease": {"count": [1, 1]}}, flat(60), name)
+        made = degrade({"crease": {"count": [1, 1]}}, flat(60), name)
         bright = made.max(2) > 80
         assert (made >= 60).all()
         rims = [bright[0].any(), bright[-1].any(), bright[:, 0].any(), bright[:, -1].any()]
@@ -112,7 +112,7 @@ def test_creases_only_brighten_and_go_from_edge_to_edge() -> None:
 
 
 def test_ink_only_darkens_here_and_there() -> None:
-    made = spoil({"ink": {"count": [2, 2], "share": [0.08, 0.08]}}, flat(200))
+    made = degrade({"ink": {"count": [2, 2], "share": [0.08, 0.08]}}, flat(200))
     assert (made <= 200).all() and made.min() < 100
     assert 0.002 < (made.max(2) < 150).mean() < 0.12
 
@@ -120,7 +120,7 @@ def test_ink_only_darkens_here_and_there() -> None:
 def test_fade_lowers_contrast_and_colour_and_warms() -> None:
     given = make_picture(80, 60)
     before = np.asarray(given).astype(int)
-    made = spoil(
+    made = degrade(
         {"fade": {"contrast": [0.5, 0.5], "colour": [0.5, 0.5], "cast": [0.2, 0.2]}}, given
     )
     assert made.std() < 0.6 * before.std()
@@ -128,12 +128,12 @@ def test_fade_lowers_contrast_and_colour_and_warms() -> None:
     warm = made[..., 0].mean() - made[..., 2].mean()
     assert warm > before[..., 0].mean() - before[..., 2].mean() - 1
     assert np.array_equal(
-        spoil({"fade": {"contrast": [1, 1], "colour": [1, 1], "cast": [0, 0]}}, given), before
+        degrade({"fade": {"contrast": [1, 1], "colour": [1, 1], "cast": [0, 0]}}, given), before
     )
 
 
 def test_a_watermark_covers_the_whole_picture_and_shines_through() -> None:
-    made = spoil({"watermark": {"opacity": [0.4, 0.4]}}, flat(100))
+    made = degrade({"watermark": {"opacity": [0.4, 0.4]}}, flat(100))
     assert made.max() <= 100 + round(0.4 * 155) + 1 and (made >= 100).all()
     marked = made.max(2) > 110
     for quarter in (marked[:80, :100], marked[:80, 100:], marked[80:, :100], marked[80:, 100:]):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lessonpipe.data.photos import cut_tiles, find, open_photo, split
+from lessonpipe.data.photos import cut_tiles, find_pictures, group_split, open_photo
 from lessonpipe.errors import PictureError, UserError
 from tests.conftest import make_picture
 
@@ -182,17 +182,17 @@ def test_pictures_are_found_in_sub_folders_by_any_name_but_not_hidden(tmp_path: 
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         make_picture(8, 8).save(tmp_path / name, "PNG")
     expected = sorted(tmp_path / name for name in shown)
-    assert find([tmp_path]) == expected
-    assert find([tmp_path, tmp_path / "a.jpg", tmp_path / "in"]) == expected
-    assert find([tmp_path / shown[2]]) == [tmp_path / shown[2]]
-    assert find([f"{tmp_path}/**/*.PNG"]) == [tmp_path / "in/b.PNG"]
+    assert find_pictures([tmp_path]) == expected
+    assert find_pictures([tmp_path, tmp_path / "a.jpg", tmp_path / "in"]) == expected
+    assert find_pictures([tmp_path / shown[2]]) == [tmp_path / shown[2]]
+    assert find_pictures([f"{tmp_path}/**/*.PNG"]) == [tmp_path / "in/b.PNG"]
     assert all(open_photo(path).size == (8, 8) for path in expected)
 
 
 def test_pictures_below_a_hidden_folder_that_is_asked_for_are_found(tmp_path: Path) -> None:
     (tmp_path / ".mine").mkdir()
     make_picture(8, 8).save(tmp_path / ".mine/a.png")
-    assert find([tmp_path / ".mine"]) == [tmp_path / ".mine/a.png"]
+    assert find_pictures([tmp_path / ".mine"]) == [tmp_path / ".mine/a.png"]
 
 
 def test_places_that_do_not_exist_are_named(tmp_path: Path) -> None:
@@ -200,10 +200,10 @@ def test_places_that_do_not_exist_are_named(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     for name in ("none", "none*.jpg", "dangling.jpg", "pipe.jpg"):
         with pytest.raises(UserError, match="no such file") as told:
-            find([tmp_path / name])
+            find_pictures([tmp_path / name])
         assert name in str(told.value)
     with pytest.raises(UserError, match=r"dangling\.jpg"):
-        find([tmp_path / "d*.jpg"])
+        find_pictures([tmp_path / "d*.jpg"])
 
 
 NAMES = [f"{room}{i}.jpg" for room in ("69", "730", "11", "12", "13", "14") for i in range(5)]
@@ -212,7 +212,7 @@ RULE = r"(69|730|\d\d)\d*\.jpg$"
 
 def test_no_series_is_on_both_sides_and_the_share_is_kept() -> None:
     for seed in range(30):
-        sides = split(NAMES, series=RULE, valid_share=0.4, seed=seed)
+        sides = group_split(NAMES, group_pattern=RULE, valid_share=0.4, seed=seed)
         assert set(sides) == set(NAMES)
         valid = {name[:-5] for name, side in sides.items() if side == "valid"}
         train = {name[:-5] for name, side in sides.items() if side == "train"}
@@ -221,25 +221,27 @@ def test_no_series_is_on_both_sides_and_the_share_is_kept() -> None:
 
 
 def test_the_split_depends_on_the_seed_and_not_on_the_order() -> None:
-    drawn = [split(NAMES, series=RULE, valid_share=0.4, seed=seed) for seed in range(8)]
-    assert drawn[3] == split(NAMES[::-1], series=RULE, valid_share=0.4, seed=3)
+    drawn = [
+        group_split(NAMES, group_pattern=RULE, valid_share=0.4, seed=seed) for seed in range(8)
+    ]
+    assert drawn[3] == group_split(NAMES[::-1], group_pattern=RULE, valid_share=0.4, seed=3)
     assert len({tuple(sorted(sides.items())) for sides in drawn}) > 3
 
 
 def test_without_a_rule_every_photo_is_its_own_series() -> None:
-    sides = split(NAMES, series=None, valid_share=0.2, seed=1)
+    sides = group_split(NAMES, group_pattern=None, valid_share=0.2, seed=1)
     assert sum(side == "valid" for side in sides.values()) == 6
 
 
 def test_one_series_always_goes_to_validation() -> None:
-    sides = split(["a1", "a2", "a3", "b1"], series=r"(\w)\d", valid_share=0.01, seed=0)
+    sides = group_split(["a1", "a2", "a3", "b1"], series=r"(\w)\d", valid_share=0.01, seed=0)
     assert [name for name, side in sides.items() if side == "valid"] == ["b1"]
 
 
 @pytest.mark.parametrize("names", [[], ["a1"], ["a1", "a2"]])
 def test_fewer_than_two_series_cannot_be_split(names: list[str]) -> None:
     with pytest.raises(UserError, match=r"crappify\.series"):
-        split(names, series=r"(\w)\d", valid_share=0.5, seed=0)
+        group_split(names, series=r"(\w)\d", valid_share=0.5, seed=0)
 
 
 def coordinates(width: int, height: int) -> Image.Image:

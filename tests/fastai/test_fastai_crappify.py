@@ -39,11 +39,11 @@ def test_crappify_makes_the_lessons_fastai_pixels_from_the_same_draws(size, tmp_
         make_picture(*size, seed=seed).save(path, quality=92)
         name = f"cat{seed}"
         content, suffix = recipe.encode(open_photo(path), name)
-        draws = recipe.draws(name)  # the same ones once more
+        rng = recipe.rng(name)  # the same ones once more
         ratio = 96 / min(size)
         width, height = int(size[0] * ratio), int(size[1] * ratio)
-        place = draws.rng.randint(0, width // 2), draws.rng.randint(0, height // 2)
-        expected = lesson_crappify(path, draws.quality, place)
+        place = rng.randint(0, width // 2), rng.randint(0, height // 2)
+        expected = lesson_crappify(path, rng.quality, place)
         assert suffix == ".jpg"
         assert pixels(content).shape == (height, width, 3)
         assert np.array_equal(pixels(content), pixels(expected))
@@ -64,9 +64,9 @@ def test_the_draws_are_spread_as_the_lessons_are(tmp_path):
     recipe = Recipe(LESSON)
     qualities, lefts = [], []
     for i in range(3000):
-        draws = recipe.draws(str(i))
-        qualities.append(draws.quality)
-        lefts.append(draws.rng.randint(0, 64))
+        drawn = recipe.rng(str(i))
+        qualities.append(drawn.quality)
+        lefts.append(drawn.randint(0, 64))
     rng = random.Random(0)
     expected = [rng.randint(10, 70) for _ in qualities]
     assert (min(qualities), max(qualities)) == (10, 70)

@@ -8,7 +8,7 @@ from fastai.losses import BCEWithLogitsLossFlat
 from fastai.vision.gan import AdaptiveLoss, accuracy_thresh_expand, gan_critic
 from torch import nn
 
-from lessonpipe.losses import accuracy, judge
+from lessonpipe.losses import accuracy, adversarial_loss
 from lessonpipe.nets import LessonCritic
 from lessonpipe.nets.summary import lesson_critic, rows
 from tests.fastai import peer
@@ -68,7 +68,10 @@ def test_judging_a_grid_is_fastais_adaptive_loss_with_its_gradient(real):
     grid = torch.randn(4, 1, 5, 6)
     labels = torch.full((4,), int(real))
     ours, theirs = grid.clone().requires_grad_(), grid.flatten(1).clone().requires_grad_()
-    loss, other = judge(ours, real=real), AdaptiveLoss(BCEWithLogitsLossFlat())(theirs, labels)
+    loss, other = (
+        adversarial_loss(ours, real=real),
+        AdaptiveLoss(BCEWithLogitsLossFlat())(theirs, labels),
+    )
     loss.backward()
     other.backward()
     assert loss.item() == pytest.approx(other.item(), rel=1e-6)

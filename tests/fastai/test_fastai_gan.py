@@ -23,11 +23,11 @@ from fastai.vision.gan import (
 )
 from torch import nn
 
+from lessonpipe.device import Worker
 from lessonpipe.train.checkpoint import Checkpoint
 from lessonpipe.train.fit import Phase
 from lessonpipe.train.gan import GanLearner, critic_loss, fit_turns
-from lessonpipe.train.place import Place
-from lessonpipe.train.turns import AdaptiveSwitch, FixedSwitch
+from lessonpipe.train.gan_switch import AdaptiveSwitch, FixedSwitch
 from tests.fastai import peer
 
 LOSSES = [0.9, 0.7, 0.6, 5.0, 0.64, 5.0, 0.65, 0.1, 5.0, 0.66, 0.649, 0.0, 0.3, 0.2, 0.9, 0.1, 0.7]
@@ -126,7 +126,7 @@ def test_both_losses_are_fastais_with_their_gradients():
     both = [*generator.parameters(), *critic.parameters()]
 
     theirs = loss.generator(generator(x), y)
-    ours = sum(learner(generator, critic).terms(x, y).values())
+    ours = sum(learner(generator, critic).loss_terms(x, y).values())
     assert ours.item() == pytest.approx(theirs.item(), rel=1e-5)
     for a, b in zip(*(torch.autograd.grad(v, both) for v in (ours, theirs)), strict=True):
         assert peer.close(a, b)
@@ -196,13 +196,13 @@ class Batches:
     def __init__(self, batches) -> None:
         self.batches, self.steps = batches, len(batches)
 
-    def train(self, phase):
+    def train_batches(self, phase):
         return self
 
     def epoch(self, epoch):
         return ((x, y, 1.0) for x, y in self.batches)
 
-    def valid(self, phase):
+    def valid_batches(self, phase):
         return iter([(*self.batches[0], 2)])
 
 
@@ -222,7 +222,7 @@ def our_run(generator, critic, batches, switch, switch_eval, monkeypatch) -> lis
         learner(generator, critic),
         Phase(image_px=32, batch=2, epochs=1, max_lr=1e-3),
         Batches(batches),
-        Place(torch.device("cpu"), torch.float32),
+        Worker(torch.device("cpu"), torch.float32),
         critic_times=5.0,
         momentum=0.0,
         weight_decay=1e-2,

@@ -17,7 +17,7 @@ from fastai.vision.learner import model_meta
 from torch import nn
 
 from lessonpipe.nets import Encoder, Unet
-from lessonpipe.train.schedule import OneCycle, adamw, spread
+from lessonpipe.train.schedule import OneCycle, adamw, layerwise_rates
 from tests.fastai import peer
 
 V2 = {"warmup": 0.25, "end": 1e5}  # v2's constants; start and momenta are v1's
@@ -151,8 +151,10 @@ def test_rates_are_spread_over_the_unets_groups_as_fastai_spreads_a_slice():
     other = Adam(split, lr=1e-3)
     other.set_hyper("lr", slice(1e-6, 1e-3))
     expected = [hyper["lr"] for hyper in other.hypers]
-    assert spread((1e-6, 1e-3), 3) == pytest.approx(expected)
-    ours = adamw(Unet(Encoder("resnet34", pretrained=False)).groups(), (1e-6, 1e-3), weight_decay=0)
+    assert layerwise_rates((1e-6, 1e-3), 3) == pytest.approx(expected)
+    ours = adamw(
+        Unet(Encoder("resnet34", pretrained=False)).param_groups(), (1e-6, 1e-3), weight_decay=0
+    )
     assert [g["max_lr"] for g in ours.param_groups] == pytest.approx(expected)
     assert [len(g["params"]) for g in ours.param_groups] == [len(params) for params in split]
 
@@ -162,7 +164,7 @@ def test_one_number_is_one_rate_for_all_groups_and_fastais_slice_of_one_a_tenth_
     other.set_hyper("lr", slice(1e-2))
     assert [hyper["lr"] for hyper in other.hypers] == pytest.approx([1e-3, 1e-3, 1e-2])
     other.set_hyper("lr", 1e-2)
-    assert spread(1e-2, 3) == [hyper["lr"] for hyper in other.hypers]
+    assert layerwise_rates(1e-2, 3) == [hyper["lr"] for hyper in other.hypers]
 
 
 def test_a_frozen_encoder_trains_the_batch_norms_that_fastais_does():

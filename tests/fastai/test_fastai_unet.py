@@ -99,7 +99,7 @@ def test_the_unet_taps_where_fastai_does_and_agrees_after_every_block():
 
 def test_the_groups_of_the_unet_are_fastais():
     ours, theirs = pair("generator")
-    for mine, other in zip(ours.groups(), model_meta[resnet34]["split"](theirs), strict=True):
+    for mine, other in zip(ours.param_groups(), model_meta[resnet34]["split"](theirs), strict=True):
         assert [p.shape for p in mine] == [p.shape for p in other]
 
 
@@ -114,7 +114,7 @@ def test_sub_pixels_start_and_grow_like_fastais(norm, blur):
     torch.manual_seed(3)
     start = icnr_init(torch.empty(24, 16, 1, 1))
     torch.manual_seed(3)
-    blocks.start_sub_pixels_equal(ours[0][0])
+    blocks.init_icnr_(ours[0][0])
     assert peer.close(ours[0][0].weight, start, 1e-6)
     peer.give(theirs.double(), ours)
     peer.same(ours, theirs, torch.randn(2, 16, 5, 7))

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 STEPS = """
 import time
 
-def slowly(picture, draws):
+def slowly(picture, rng):
     "Take some time."
     time.sleep(0.5)
     return picture

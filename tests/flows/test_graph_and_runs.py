@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows import stages
+from flows import dvc
 from lessonpipe.errors import LessonpipeError, UserError
 from tests.conftest import PATIENCE
 
-ROOT = Path(stages.__file__).parents[1]
+ROOT = Path(dvc.__file__).parents[1]
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # DVC's
 
 
@@ -22,7 +22,7 @@ def here(desk, monkeypatch):
 
 
 def test_the_stages_and_their_order_are_those_of_dvc_yaml(here):
-    found = stages.read()
+    found = dvc.read()
     assert list(found) == ["a", "c", "b", "evaluate"]
     assert set(found["evaluate"].needs) == {"b", "c"}
     assert [p.name for p in found["evaluate"].pictures] == ["grid.jpg"]
@@ -31,16 +31,16 @@ def test_the_stages_and_their_order_are_those_of_dvc_yaml(here):
 
 def test_every_stage_of_this_project_comes_after_those_it_needs(monkeypatch):
     monkeypatch.chdir(ROOT)
-    found = list(stages.read().values())
+    found = list(dvc.read().values())
     assert found
     for i, stage in enumerate(found):
         assert set(stage.needs) <= {before.name for before in found[:i]}
 
 
 def test_a_chosen_stage_brings_along_what_it_depends_on(here):
-    found = stages.read()
-    assert list(stages.wanted(found, ["b"])) == ["a", "b"]
-    assert list(stages.wanted(found, None)) == list(found)
+    found = dvc.read()
+    assert list(dvc.select(found, ["b"])) == ["a", "b"]
+    assert list(dvc.select(found, None)) == list(found)
 
 
 def test_a_stage_of_another_file_runs_when_it_is_named_and_not_with_all(here):
@@ -52,25 +52,25 @@ def test_a_stage_of_another_file_runs_when_it_is_named_and_not_with_all(here):
         "outs": ["d.txt"],
     }
     (here.folder / "more/dvc.yaml").write_text(yaml.safe_dump({"stages": {"d": more}}))
-    found = stages.read()
+    found = dvc.read()
     assert (found["d"].target, found["d"].needs) == ("more/dvc.yaml:d", ("a",))
-    assert list(stages.wanted(found, ["d"])) == ["a", "d"]
-    assert "d" not in stages.wanted(found, None)
+    assert list(dvc.select(found, ["d"])) == ["a", "d"]
+    assert "d" not in dvc.select(found, None)
     lines = []
-    stages.Runs().run(found["a"].target, lines.append)
-    assert stages.Runs().run(found["d"].target, lines.append) is None, lines
-    assert "skipping" in stages.Runs().run(found["d"].target, lines.append)
+    dvc.StageRunner().run(found["a"].target, lines.append)
+    assert dvc.StageRunner().run(found["d"].target, lines.append) is None, lines
+    assert "skipping" in dvc.StageRunner().run(found["d"].target, lines.append)
 
 
 def test_a_wrong_stage_name_lists_the_right_ones(here):
     with pytest.raises(UserError, match="no stage is called 'nope'; choose one of: a, b, c, eval"):
-        stages.wanted(stages.read(), ["a", "nope"])
+        dvc.select(dvc.read(), ["a", "nope"])
 
 
 def test_a_broken_dvc_yaml_is_told_plainly(here):
     (here.folder / "dvc.yaml").write_text("stages: {a: {comd: x}}")
     with pytest.raises(LessonpipeError, match="DVC cannot read the stages"):
-        stages.read()
+        dvc.read()
 
 
 ENDED = "ERROR: failed to reproduce 'a': failed to run: python stage.py a, exited with {}"
@@ -79,17 +79,17 @@ ENDED = "ERROR: failed to reproduce 'a': failed to run: python stage.py a, exite
 @pytest.mark.parametrize(
     ("lines", "kind", "words"),
     [
-        (["> cmd", "a: no pictures", ENDED.format(2)], stages.StageError, "a: no pictures"),
-        (["> cmd", "KeyError: 3", ENDED.format(1)], stages.CrashError, "a: KeyError: 3"),
-        (["> cmd", ENDED.format(-9)], stages.CrashError, "exited with -9"),
-        (["ERROR: Unable to acquire lock. Most likely"], stages.BusyError, "another DVC command"),
-        (["ERROR: '/x/a' is busy, it is being blocked by:"], stages.BusyError, "another DVC"),
-        (["ERROR: missing data 'source': x"], stages.StageError, "a: missing data 'source': x"),
-        ([], stages.StageError, "dvc ended with code 1"),
+        (["> cmd", "a: no pictures", ENDED.format(2)], dvc.StageError, "a: no pictures"),
+        (["> cmd", "KeyError: 3", ENDED.format(1)], dvc.CrashError, "a: KeyError: 3"),
+        (["> cmd", ENDED.format(-9)], dvc.CrashError, "exited with -9"),
+        (["ERROR: Unable to acquire lock. Most likely"], dvc.BusyError, "another DVC command"),
+        (["ERROR: '/x/a' is busy, it is being blocked by:"], dvc.BusyError, "another DVC"),
+        (["ERROR: missing data 'source': x"], dvc.StageError, "a: missing data 'source': x"),
+        ([], dvc.StageError, "dvc ended with code 1"),
     ],
 )
 def test_a_failure_keeps_the_last_words_and_knows_whether_to_try_again(lines, kind, words):
-    error = stages.failure("a", lines, 1)
+    error = dvc.failure("a", lines, 1)
     assert type(error) is kind
     assert words in str(error)
 
@@ -98,12 +98,12 @@ def test_a_failure_keeps_the_last_words_and_knows_whether_to_try_again(lines, ki
 def test_stopping_ends_the_stage_and_lets_no_other_start(here, monkeypatch):
     monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
     here.slow(a=2 * PATIENCE)
-    runs, errors = stages.Runs(), []
+    runs, errors = dvc.StageRunner(), []
 
     def work() -> None:
         try:
             runs.run("a", lambda line: None)
-        except stages.StageError as error:
+        except dvc.StageError as error:
             errors.append(error)
 
     thread = threading.Thread(target=work)
@@ -112,9 +112,9 @@ def test_stopping_ends_the_stage_and_lets_no_other_start(here, monkeypatch):
     runs.stop()
     thread.join(10)
     assert not here.processes()
-    assert isinstance(errors[0], stages.StoppedError)
+    assert isinstance(errors[0], dvc.StoppedError)
     assert not (here.folder / "a.txt").exists()
-    with pytest.raises(stages.StoppedError):
+    with pytest.raises(dvc.StoppedError):
         runs.run("a", lambda line: None)
     here.slow()
     assert "Running stage 'a'" in here.dvc("repro", "a")

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.slow
 STAGE = """
 import sys, time
 from pathlib import Path
-from lessonpipe.progress import Lines
+from lessonpipe.io.progress import Lines
 for _ in Lines(range(20), "epoch 1", mininterval=0, leave=False): time.sleep(0.25)
 Path(f"{sys.argv[1]}.txt").write_text("")
 """
@@ -58,7 +58,7 @@ def test_a_server_that_is_gone_fails_no_run(project):
 
 
 def test_a_log_has_each_bar_as_a_line_of_its_own(desk):
-    code = "from lessonpipe.progress import Lines\n"
+    code = "from lessonpipe.io.progress import Lines\n"
     code += "for _ in Lines(range(3), 'epoch 1', mininterval=0, leave=False): pass"
     said, _ = desk.command("-c", code).communicate(timeout=PATIENCE)
     lines = [line for line in said.split("\n") if line.strip()]

@@ -14,7 +14,7 @@ from lessonpipe.crappify import Recipe
 from lessonpipe.data.manifest import Manifest
 from lessonpipe.errors import UserError
 from lessonpipe.nets import Generator
-from lessonpipe.nets.folder import save_model
+from lessonpipe.nets.io import save_model
 from tests.conftest import ROOT, make_picture, saved_pairs
 
 STEPS = [{"resize": {"shorter": 32}}, "jpeg"]
@@ -45,8 +45,8 @@ def project(dvc_project, tmp_path):
         made += saved_pairs(
             tmp_path / f"{i}.jpg",
             Path("data/crappify"),
-            side="valid",
-            series=None,
+            split="valid",
+            group_pattern=None,
             tile_px=64,
             count=1,
             recipe=recipe,

@@ -12,8 +12,8 @@ from PIL import Image
 
 from lessonpipe.errors import UserError
 from lessons.bedrooms import __main__ as draw
-from lessons.bedrooms import data, measure, pictures
-from lessons.shown import Shown
+from lessons.bedrooms import data, fid, plots
+from lessons.result import LessonResult
 from tests.conftest import ROOT, make_picture
 
 # --- measures ----------------------------------------------------------------------------------
@@ -26,10 +26,10 @@ def test_the_frechet_distance_of_gaussians_is_the_formula_and_scipys():
     s, t = np.cov(a.T), np.cov(b.T)
     root = scipy.linalg.sqrtm(s @ t).real
     expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(s + t - 2 * root)
-    found = measure.frechet(torch.from_numpy(a), torch.from_numpy(b))
+    found = fid.frechet(torch.from_numpy(a), torch.from_numpy(b))
     assert found == pytest.approx(expected, rel=1e-8)
-    assert measure.frechet(torch.from_numpy(b), torch.from_numpy(a)) == pytest.approx(found)
-    assert measure.frechet(torch.from_numpy(a), torch.from_numpy(a)) == pytest.approx(0, abs=1e-8)
+    assert fid.frechet(torch.from_numpy(b), torch.from_numpy(a)) == pytest.approx(found)
+    assert fid.frechet(torch.from_numpy(a), torch.from_numpy(a)) == pytest.approx(0, abs=1e-8)
 
 
 def test_the_frechet_distance_of_known_gaussians_is_what_a_person_works_out():
@@ -39,18 +39,20 @@ def test_the_frechet_distance_of_known_gaussians_is_what_a_person_works_out():
 
     # covariances that commute: |m - n|² + the sum of the squared differences of the deviations
     a, b = cloud([0.0, 0.0], [1.0, 2.0]), cloud([3.0, 4.0], [2.0, 5.0])
-    assert measure.frechet(a, b) == pytest.approx(25 + 1 + 9)
+    assert fid.frechet(a, b) == pytest.approx(25 + 1 + 9)
     # of one point repeated, the distance and all the spread are left
-    assert measure.frechet(a, torch.ones(7, 2).double()) == pytest.approx(2 + 1 + 4)
+    assert fid.frechet(a, torch.ones(7, 2).double()) == pytest.approx(2 + 1 + 4)
 
 
 def test_the_pairwise_measure_notices_collapse():
     rng = torch.Generator().manual_seed(0)
     photos = torch.randint(0, 256, (20, 3, 8, 8), dtype=torch.uint8, generator=rng)
-    assert measure.apart(photos) == pytest.approx((1 / 6) ** 0.5, rel=0.05)  # of even draws
-    assert measure.apart(photos[:1].repeat(20, 1, 1, 1)) == 0
+    assert fid.mean_pairwise_distance(photos) == pytest.approx(
+        (1 / 6) ** 0.5, rel=0.05
+    )  # of even draws
+    assert fid.mean_pairwise_distance(photos[:1].repeat(20, 1, 1, 1)) == 0
     two = photos[:2].repeat(10, 1, 1, 1)
-    assert measure.apart(two) < 0.6 * measure.apart(photos)
+    assert fid.mean_pairwise_distance(two) < 0.6 * fid.mean_pairwise_distance(photos)
 
 
 # --- pictures, and the whole -------------------------------------------------------------------
@@ -59,7 +61,7 @@ def test_the_pairwise_measure_notices_collapse():
 @pytest.mark.parametrize(("count", "shown"), [(1, 1), (4, 4), (9, 5)])
 def test_a_film_shows_sheets_from_the_first_to_the_last_and_runs_for_ever(count, shown):
     frames = [make_picture(64, 64, seed=i) for i in range(count)]
-    film = Image.open(io.BytesIO(pictures.film(frames, most=5)))
+    film = Image.open(io.BytesIO(plots.film(frames, most=5)))
     assert (getattr(film, "n_frames", 1), film.size) == (shown, (64, 32))
     for at, frame in ((0, frames[0]), (shown - 1, frames[-1])):
         film.seek(at)
@@ -69,13 +71,13 @@ def test_a_film_shows_sheets_from_the_first_to_the_last_and_runs_for_ever(count,
 
 def test_the_critics_estimate_is_said_to_shrink_only_when_it_does():
     down, up = ([{"train_critic_loss": -value} for value in course] for course in ((9, 2), (2, 9)))
-    assert pictures.course(down) == "it shrinks: 9 in the first epoch, 2 in the last"
-    assert pictures.course(up) == "it does not shrink: 2 in the first epoch, 9 in the last"
+    assert plots.course(down) == "it shrinks: 9 in the first epoch, 2 in the last"
+    assert plots.course(up) == "it does not shrink: 2 in the first epoch, 9 in the last"
 
 
 def test_a_sheet_has_the_pictures_in_rows():
     made = torch.arange(16, dtype=torch.uint8).view(16, 1, 1, 1).expand(16, 3, 4, 4)
-    sheet = np.asarray(pictures.sheet(made))
+    sheet = np.asarray(plots.sheet(made))
     assert sheet.shape == (8, 32, 3)
     assert sheet[0, ::4, 0].tolist() == list(range(8)) and sheet[4, 0, 0] == 8
 
@@ -91,7 +93,7 @@ def test_a_sheet_has_the_pictures_in_rows():
 )
 def test_wrong_params_are_told_in_a_sentence(key, value, words, tmp_path):
     from tasks import bedrooms
-    from tasks.params import load
+    from tasks.pipeline.params import load
 
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["bedrooms"][key] = value
@@ -131,7 +133,7 @@ def test_the_stage_cut_short_makes_samples_that_vary_and_come_nearer_to_photos(
     done = door("tasks", "bedrooms")
     assert done.returncode == 0, done.stderr
     out = tmp_path / "models/bedrooms"
-    figures = {(f.system, f.measure): f.mean for f in Shown.read(out).figures}
+    figures = {(f.system, f.measure): f.mean for f in LessonResult.read(out).figures}
     distance = {system: v for (system, what), v in figures.items() if what.startswith("Fréchet")}
     assert distance["WGAN"] < 0.5 * distance["untrained generator"]
     (share,) = (v for (_, what), v in figures.items() if what.startswith("pairwise"))

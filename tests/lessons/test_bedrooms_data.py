@@ -86,7 +86,7 @@ def lsun(serve, monkeypatch, tmp_path):
 
 def collect(**changes):
     from tasks import bedrooms_data
-    from tasks.params import load
+    from tasks.pipeline.params import load
 
     p = load(bedrooms_data.Params, "bedrooms_data", ROOT / "params.yaml")
     profile = yaml.safe_load((ROOT / "profiles/lsun.yaml").read_text())["bedrooms_data"]

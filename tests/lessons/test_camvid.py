@@ -15,16 +15,16 @@ import yaml
 from PIL import Image
 
 from lessonpipe.data.augment import Augment
+from lessonpipe.device import Worker
 from lessonpipe.errors import UserError
-from lessonpipe.train.place import Place
 from lessons.streets import camvid
 from lessons.streets.data import Streets, read_labels
 from lessons.streets.scenes import scene
 from tasks.__main__ import main
 from tests.server import Serve
-from tests.tasks.test_profile import PARAMS
+from tests.tasks.pipeline.test_profiles import PARAMS
 
-CPU = Place(torch.device("cpu"), torch.float32)
+CPU = Worker(torch.device("cpu"), torch.float32)
 
 
 def png(values: np.ndarray) -> bytes:

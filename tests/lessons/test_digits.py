@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from lessonpipe.errors import UserError
-from lessons.digits import data, learn, nets, pictures
-from lessons.shown import Shown
+from lessons.digits import data, learn, nets, plots
+from lessons.result import LessonResult
 from tasks import digits_data
 from tests.conftest import ROOT
 
@@ -158,7 +158,7 @@ def test_a_direction_has_each_filter_as_long_as_the_networks():
 
 def test_the_confusion_matrix_counts_what_was_taken_for_what():
     told, meant = torch.tensor([1, 1, 7, 3]), torch.tensor([1, 7, 7, 5])
-    counts = pictures.confusion(told, meant)
+    counts = plots.confusion(told, meant)
     assert counts.sum() == 4
     assert counts[1, 1] == counts[7, 1] == counts[7, 7] == counts[5, 3] == 1
 
@@ -186,11 +186,11 @@ def test_the_stage_cut_short_learns_and_leaves_a_model_that_reads_digits(digits,
     done = door("tasks", "digits")
     assert done.returncode == 0, done.stderr
     out = Path(tmp_path, "models/digits")
-    (figure,) = Shown.read(out).figures
+    (figure,) = LessonResult.read(out).figures
     assert len(figure.values) == 2 and min(figure.values) > 0.95
     net = nets.DigitNet("plain", **_statistics(out))
     net.load_state_dict(load_file(out / "model.safetensors"))
-    told = learn.answers(net, digits["valid_x"]).argmax(1)
+    told = learn.predict_probabilities(net, digits["valid_x"]).argmax(1)
     right = float((told == digits["valid_y"]).float().mean())
     assert right == pytest.approx(figure.values[0], abs=1e-6)
     assert not (tmp_path / ".lessonpipe/checkpoints").exists() or not list(

@@ -9,18 +9,18 @@ import torch
 import yaml
 from torch import nn
 
+from lessonpipe.device import Worker
 from lessonpipe.errors import UserError
-from lessonpipe.nets.folder import write_model
-from lessonpipe.train.place import Place
+from lessonpipe.nets.io import write_model
 from lessons.numbers import data, learn, nets, words
 from lessons.numbers.build import build
-from lessons.numbers.going_on import go_on, load, next_right
-from lessons.numbers.looking import LookingBack
-from lessons.numbers.streams import Reading, StreamBatches, StreamData, cut
-from lessons.shown import Shown
+from lessons.numbers.generate import generate, load, next_number_accuracy
+from lessons.numbers.pointer_gru import PointerGRU
+from lessons.numbers.streams import SequencePhase, StreamBatches, StreamData, cut
+from lessons.result import LessonResult
 from tests.conftest import ROOT
 
-PLACE = Place(torch.device("cpu"), torch.float32)
+PLACE = Worker(torch.device("cpu"), torch.float32)
 V = len(words.WORDS)
 
 
@@ -90,7 +90,7 @@ def test_streams_go_on_from_batch_to_batch_and_the_target_is_the_next_word(corpu
 def test_workers_share_the_streams(corpus):
     whole = StreamBatches(cut(corpus.valid, 64), 20, PLACE)
     shares = [
-        StreamBatches(whole.streams, 20, Place(PLACE.device, PLACE.dtype, rank, 3))
+        StreamBatches(whole.streams, 20, Worker(PLACE.device, PLACE.dtype, rank, 3))
         for rank in range(3)
     ]
     for x_and_all in zip(whole.epoch(0), *(one.epoch(0) for one in shares), strict=True):
@@ -101,7 +101,7 @@ def test_workers_share_the_streams(corpus):
 
 def test_three_steps_written_out_and_the_loop_are_the_same_thing():
     torch.manual_seed(0)
-    written, loop = nets.Unrolled(V), nets.Looped(V)
+    written, loop = nets.UnrolledRNN(V), nets.LoopedRNN(V)
     loop.load_state_dict(written.state_dict())
     x = torch.randint(0, V, (8, 3))
     torch.testing.assert_close(loop(x), written(x))
@@ -110,8 +110,8 @@ def test_three_steps_written_out_and_the_loop_are_the_same_thing():
 
 def test_the_loop_and_the_frameworks_rnn_are_the_same_thing():
     torch.manual_seed(0)
-    loop = nets.KeptState(V)
-    theirs = nets.Framework(V, nn.RNN(64, 64, batch_first=True, nonlinearity="relu"))
+    loop = nets.StatefulRNN(V)
+    theirs = nets.TorchRNN(V, nn.RNN(64, 64, batch_first=True, nonlinearity="relu"))
     for name in ("embed", "norm", "answer"):
         getattr(theirs, name).load_state_dict(getattr(loop, name).state_dict())
     with torch.no_grad():
@@ -156,7 +156,7 @@ def test_no_gradient_goes_back_into_the_batch_before(kind):
 
 def test_a_network_that_looks_back_sees_no_word_before_its_time_and_none_too_long_ago():
     torch.manual_seed(0)
-    net = LookingBack(V, memory=5).eval()
+    net = PointerGRU(V, memory=5).eval()
     x = torch.randint(0, V, (2, 12))
     later = x.clone()
     later[:, 8] = (x[:, 8] + 1) % V
@@ -181,12 +181,12 @@ def test_accuracy_by_kind_adds_up_to_the_accuracy(corpus):
     torch.manual_seed(0)
     net = build("gru")
     small = data.Corpus(corpus.train[:6401], corpus.valid)
-    phase = Reading(batch=64, words=20, epochs=1, max_lr=1e-2)
-    history, _ = learn.taught(net, small, phase, decay=0.01, seed=1)
-    right = learn.right(net, small, phase)
+    phase = SequencePhase(batch=64, words=20, epochs=1, max_lr=1e-2)
+    history, _ = learn.train_network(net, small, phase, decay=0.01, seed=1)
+    right = learn.correct_words(net, small, phase)
     accuracy = pytest.approx(history[-1]["valid_accuracy"], abs=1e-5)
     assert right.shape == (64, 202) and float(right.float().mean()) == accuracy
-    by = learn.by_kind(right, small)
+    by = learn.accuracy_by_kind(right, small)
     kinds = words.kinds([words.WORDS[i] for i in corpus.valid[: 64 * 203].tolist()])
     weights = Counter(kind for place, kind in enumerate(kinds) if place % 203)
     assert sum(by[kind] * count for kind, count in weights.items()) / 12_928 == accuracy
@@ -203,11 +203,11 @@ def test_the_stage_cut_short_learns_and_goes_on_counting(tmp_path, door):
         done = door("tasks", stage)
         assert done.returncode == 0, done.stderr
     out = Path(tmp_path, "models/numbers")
-    _, best, settled, following = Shown.read(out).figures
+    _, best, settled, following = LessonResult.read(out).figures
     assert best.measure == "accuracy" and min(best.values) > 0.85
     assert min(settled.values) > max(best.values)  # the first words of a stream cannot be known
     assert min(following.values) > 0.5
-    said = " ".join(go_on(load(out), ["two", "hundred", "ninety"], numbers=2))
+    said = " ".join(generate(load(out), ["two", "hundred", "ninety"], numbers=2))
     assert said == "two hundred ninety one , two hundred ninety two"
     again = door("lessons.numbers", "two hundred ninety", "--numbers", 2)
     assert (again.returncode, again.stdout.strip()) == (0, said.replace(" ,", ","))
@@ -230,8 +230,8 @@ class Counts(nn.Module):
 
 
 def test_a_number_is_right_when_all_of_its_words_are():
-    assert next_right(Counts(), range(1, 90)) == 1
-    assert next_right(Counts(), range(80, 100)) == pytest.approx(10 / 20)
+    assert next_number_accuracy(Counts(), range(1, 90)) == 1
+    assert next_number_accuracy(Counts(), range(80, 100)) == pytest.approx(10 / 20)
 
 
 @pytest.fixture
@@ -252,26 +252,26 @@ def test_the_command_counts_on_and_says_how_to_train_a_model_that_is_not_there(
     untaught, door, tmp_path
 ):
     words = ("two hundred", "ninety", "--words", 7)
-    done = door("lessonpipe.cli", "count", *words)
+    done = door("lessonpipe.app.cli", "count", *words)
     assert done.returncode == 0, done.stderr
-    meant = go_on(load(untaught), ["two", "hundred", "ninety"], at_most=7)
+    meant = generate(load(untaught), ["two", "hundred", "ninety"], at_most=7)
     assert done.stdout.strip() == " ".join(meant).replace(" ,", ",")
     shutil.rmtree(untaught)
-    untrained = door("lessonpipe.cli", "count", *words)
+    untrained = door("lessonpipe.app.cli", "count", *words)
     assert (untrained.returncode, untrained.stdout) == (2, "")
     assert untrained.stderr == (
         "lessonpipe: models/numbers is not a model folder (it has no model.json); "
         "run `dvc repro lessons/dvc.yaml:numbers` first, or name another with --model\n"
     )
     shutil.rmtree(tmp_path / "lessons")
-    elsewhere = door("lessonpipe.cli", "count", *words)
+    elsewhere = door("lessonpipe.app.cli", "count", *words)
     assert elsewhere.returncode == 2 and "run it in the project's folder" in elsewhere.stderr
 
 
 @pytest.mark.parametrize("prompt", ["two hundred and ninety", "zwei", "xxpad one"])
 def test_a_word_that_is_none_of_numbers_is_refused_with_the_known_ones(prompt):
     with pytest.raises(UserError, match=r"no word here is '(and|zwei|xxpad)'.*: .*hundred.*ninety"):
-        go_on(build("looking back"), prompt.split())
+        generate(build("looking back"), prompt.split())
 
 
 def test_a_refusal_is_a_sentence_and_exit_code_two(untaught, door):
@@ -287,6 +287,6 @@ def test_without_the_text_the_stage_says_what_to_run(tmp_path):
 
 
 def test_validation_counts_every_word_alike(corpus):
-    phase = Reading(batch=64, words=20, epochs=1, max_lr=1.0)
-    items = list(StreamData(corpus.train, corpus.valid, PLACE).valid(phase))
+    phase = SequencePhase(batch=64, words=20, epochs=1, max_lr=1.0)
+    items = list(StreamData(corpus.train, corpus.valid, PLACE).valid_batches(phase))
     assert sum(count for _, _, count in items) == sum(y.numel() for _, y, _ in items) == 12_928

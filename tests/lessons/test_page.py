@@ -7,10 +7,10 @@ import yaml
 from PIL import Image
 
 from lessons import page
-from lessons.shown import Figure, Picture, Shown
+from lessons.result import LessonResult, Plot, Score
 from tests.conftest import ROOT
 
-FIGURE = Figure(
+FIGURE = Score(
     system="plain <CNN>", measure="accuracy", values=[0.98, 0.99], seconds=[7, 9], lesson=0.9864
 )
 
@@ -22,8 +22,8 @@ def left(tmp_path):
     folder.mkdir(parents=True)
     (folder / "a.svg").write_text("<svg id=mine></svg>")
     Image.new("RGB", (8, 8)).save(folder / "b.webp")
-    pictures = [Picture(file="a.svg", words='a "curve"'), Picture(file="b.webp", words="a film")]
-    Shown(title="Digits", text="Learnt.", figures=[FIGURE], pictures=pictures).write(folder)
+    pictures = [Plot(file="a.svg", words='a "curve"'), Plot(file="b.webp", words="a film")]
+    LessonResult(title="Digits", text="Learnt.", figures=[FIGURE], pictures=pictures).write(folder)
     params = {"lessons": {"show": ["digits"]}}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     return folder
@@ -46,8 +46,8 @@ def test_the_page_has_every_figure_beside_the_lessons_and_every_picture_inside(
 
 def test_what_a_figure_is_the_mean_of_is_a_metric_and_no_line_of_the_table():
     parts = {"Sky": 0.123456, "Road": 0.5}
-    figure = Figure(system="a", measure="mean IoU", values=[0.31], parts=parts)
-    shown = Shown(title="Streets", text="", figures=[figure], pictures=[])
+    figure = Score(system="a", measure="mean IoU", values=[0.31], parts=parts)
+    shown = LessonResult(title="Streets", text="", figures=[figure], pictures=[])
     told = page.metrics(shown)["a"]["mean IoU"]
     assert told == {"mean": 0.31, "parts": {"Sky": 0.12346, "Road": 0.5}}
     assert "Sky" not in page.row(figure)
@@ -62,7 +62,7 @@ def test_a_lesson_that_has_not_run_is_named_with_its_command(left, door, tmp_pat
 
 
 def test_one_value_is_said_to_be_of_one_run_and_no_figure_of_the_lesson_is_a_dash():
-    row = page.row(Figure(system="a", measure="b", values=[1.5], goal=2))
+    row = page.row(Score(system="a", measure="b", values=[1.5], goal=2))
     cells = ["a", "b", "–<small>goal 2</small>", "1.5<small>one run</small>", "–"]
     assert row == "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
     assert "one run" not in page.row(FIGURE)

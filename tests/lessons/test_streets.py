@@ -13,21 +13,21 @@ from PIL import Image
 from torch import nn
 
 from lessonpipe.data.augment import Augment
+from lessonpipe.device import Worker
 from lessonpipe.errors import UserError
-from lessonpipe.nets.folder import write_model
-from lessonpipe.train.place import Place
-from lessons.streets import learn, pictures
+from lessonpipe.nets.io import write_model
+from lessons.streets import learn, plots
 from lessons.streets.classes import COLOURS, NAMES, VOID
 from lessons.streets.data import Batches, Sized, Streets, resized, save_labels
 from lessons.streets.nets import Segmenter
+from lessons.streets.predict import predict_mask
 from lessons.streets.scenes import scene
-from lessons.streets.segment import segment
 from tasks import streets, streets_data
-from tasks.params import load
+from tasks.pipeline.params import load
 from tests.conftest import ROOT
-from tests.tasks.test_profile import PARAMS, PROFILES, merged
+from tests.tasks.pipeline.test_profiles import PARAMS, PROFILES, merged
 
-HERE = Place(torch.device("cpu"), torch.float32)
+HERE = Worker(torch.device("cpu"), torch.float32)
 
 
 def params(*overlays: dict[str, Any]) -> streets.Params:
@@ -84,7 +84,7 @@ def test_only_a_pretrained_encoder_keeps_its_early_part_and_its_statistics() -> 
         encoder = learner.net.train().unet.encoder
         learning = [p.requires_grad for p in encoder.parameters()]
         norms = [m.training for m in encoder.modules() if isinstance(m, nn.BatchNorm2d)]
-        assert learning.count(False) == (system == "pretrained") * len(encoder.groups()[0])
+        assert learning.count(False) == (system == "pretrained") * len(encoder.param_groups()[0])
         assert norms and set(norms) == {system == "random"}
 
 
@@ -130,7 +130,7 @@ def test_void_is_counted_neither_in_loss_nor_in_accuracy() -> None:
     learn.entropy(scores, y).backward()
     assert (scores.grad.abs().sum(1)[y == VOID] == 0).all()
 
-    made = learn.answer(scores)
+    made = learn.predict(scores)
     assert made.max() < VOID
     right = [(made[k] == y[k]).item() for k in np.ndindex(2, 8, 9) if y[k] != VOID]
     found = learn.accuracy(learn.confusion(made, y)).item()
@@ -182,8 +182,8 @@ def test_workers_share_a_batch_by_its_pixels(tmp_path: Path) -> None:
     y = torch.stack([torch.from_numpy(labels) for _, labels in pairs])
 
     def epoch(rank: int, world: int) -> list[Any]:
-        place = Place(torch.device("cpu"), torch.float32, rank, world)
-        return list(Batches(x, y, 5, 3, Augment(flip=True, light=0.2), place).epoch(0))
+        worker = Worker(torch.device("cpu"), torch.float32, rank, world)
+        return list(Batches(x, y, 5, 3, Augment(flip=True, light=0.2), worker).epoch(0))
 
     whole, first, second = epoch(0, 1)[0], epoch(0, 2)[0], epoch(1, 2)[0]
     for i in range(2):
@@ -205,14 +205,14 @@ def test_colours_differ_and_lie_over_the_photo() -> None:
     assert len(set(COLOURS)) == len(NAMES) == 12
     labels = np.arange(12, dtype=np.uint8).reshape(3, 4)
     photo = Image.new("RGB", (4, 3), (100, 100, 100))
-    drawn = np.asarray(pictures.overlay(photo, labels, 0.5)).reshape(12, 3)
+    drawn = np.asarray(plots.overlay(photo, labels, 0.5)).reshape(12, 3)
     assert np.abs(drawn - (np.array(COLOURS) + 100) / 2).max() <= 1
 
 
 def test_the_bars_have_their_numbers_and_a_class_that_is_nowhere_has_none() -> None:
     found = {"a": [0.25] * 10 + [1.0], "b": [0.5] * 10 + [float("nan")]}
-    svg = pictures.bars(found)
-    assert svg.startswith("<svg") and svg == pictures.bars(found)
+    svg = plots.bars(found)
+    assert svg.startswith("<svg") and svg == plots.bars(found)
     said = re.findall("<!-- (.+) -->", svg)  # of each text, before its outlines
     numbers = [said.count(words) for words in ("0.25", "0.50", "1.00", "–")]
     assert numbers == [10, 10, 1, 1]
@@ -224,7 +224,7 @@ def test_any_photo_is_segmented_at_its_own_size(tmp_path: Path, door: Any) -> No
     net = Segmenter("tf_efficientnet_lite0", pretrained=False, **build)
     write_model(tmp_path / "model", net, "segmenter", net.config, {})
     photo = Image.fromarray(scene(1, 0, (77, 101))[0])
-    labels = segment(photo, tmp_path / "model")
+    labels = predict_mask(photo, tmp_path / "model")
     assert labels.shape == (77, 101) and labels.dtype == np.uint8 and labels.max() < VOID
     photo.save(tmp_path / "a.png")
     done = door("lessons.streets", "a.png", "-o", "out.jpg", "--model", "model")
@@ -283,4 +283,4 @@ def test_a_short_training_learns_more_than_the_commonest_class(tmp_path: Path) -
     assert set(mean["parts"]) <= set(NAMES[:VOID]) and not ours["parts"]
     assert np.mean(list(mean["parts"].values())) == pytest.approx(mean["values"][0])
     photo = Image.open(data / "valid/0.png")
-    assert segment(photo, tmp_path / "streets").shape == (96, 128)
+    assert predict_mask(photo, tmp_path / "streets").shape == (96, 128)

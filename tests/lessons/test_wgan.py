@@ -13,18 +13,18 @@ from fastai.optimizer import Adam
 from fastai.vision.gan import GANLearner, basic_critic, basic_generator
 from torch import nn
 
-from lessonpipe.storage import Storage
+from lessonpipe.device import Worker
+from lessonpipe.io.storage import Storage
 from lessonpipe.train.checkpoint import Checkpoint
-from lessonpipe.train.fit import Schedule
+from lessonpipe.train.fit import TrainPhase
 from lessonpipe.train.gan import fit_turns
-from lessonpipe.train.place import Place
-from lessonpipe.train.turns import FixedSwitch
+from lessonpipe.train.gan_switch import FixedSwitch
 from lessons.bedrooms import wgan
 from lessons.bedrooms.nets import NoiseGenerator, ScoreCritic
 from tests.fastai import peer
 
 AS_V1 = {"bn_1st": False}  # activation before batch norm
-CPU = Place(torch.device("cpu"), torch.float32)
+CPU = Worker(torch.device("cpu"), torch.float32)
 
 
 def numbers(net):
@@ -99,11 +99,11 @@ def test_the_critics_loss_is_the_photos_score_minus_the_fakes_and_the_generators
     real = ((photos.float() / 255 * 2 - 1).flatten(1) @ slope).mean()
     fake = 0.5 * slope.sum()
     torch.testing.assert_close(sum(terms.values()), real - fake)
-    loss = sum(learner.terms(torch.randn(5, 2), photos).values())
+    loss = sum(learner.loss_terms(torch.randn(5, 2), photos).values())
     torch.testing.assert_close(loss, fake)
     loss.backward()
     torch.testing.assert_close(learner.generator.value.grad, slope.sum())
-    _, measures = learner.tested(torch.randn(5, 2), photos)
+    _, measures = learner.validation_step(torch.randn(5, 2), photos)
     torch.testing.assert_close(measures["estimate"], fake - real)
 
 
@@ -111,7 +111,7 @@ def test_the_penalty_and_its_gradient_are_the_formulas_on_a_linear_critic():
     torch.manual_seed(1)
     critic = Linear(torch.randn(48))
     real, fake = torch.randn(2, 6, 3, 4, 4)
-    loss = wgan.steepness(critic, real, fake)
+    loss = wgan.gradient_penalty(critic, real, fake)
     w = critic.weight.detach()
     torch.testing.assert_close(loss.detach(), (w.norm() - 1) ** 2)
     loss.backward()
@@ -126,7 +126,7 @@ def test_the_penalty_is_measured_between_photos_and_fakes():
 
     seen = []
     real, fake = torch.ones(50, 3, 4, 4), torch.full((50, 3, 4, 4), 3.0)
-    loss = wgan.steepness(Square(), real, fake)
+    loss = wgan.gradient_penalty(Square(), real, fake)
     at = seen[0][:, 0, 0, 0]
     assert at.min() > 1 and at.max() < 3 and at.std() > 0.3  # a place of its own for each pair
     torch.testing.assert_close(loss.detach(), (2 * at * 48**0.5 - 1).square().mean())
@@ -144,8 +144,8 @@ def trained(learner, *, epochs=1, switch=None, checkpoint=None, seed=3, **option
     photos = torch.randint(0, 256, (24, 3, 32, 32), dtype=torch.uint8, generator=rng)
     return fit_turns(
         learner,
-        Schedule(batch=8, epochs=epochs, max_lr=1e-2),
-        wgan.held(photos[:16], photos[16:], 6, seed, CPU),
+        TrainPhase(batch=8, epochs=epochs, max_lr=1e-2),
+        wgan.in_memory(photos[:16], photos[16:], 6, seed, CPU),
         CPU,
         critic_times=1,
         momentum=0.0,
@@ -190,10 +190,10 @@ class Batches:
     def __init__(self, batches):
         self.batches, self.steps = batches, len(batches)
 
-    def train(self, phase):
+    def train_batches(self, phase):
         return self
 
-    def valid(self, phase):
+    def valid_batches(self, phase):
         yield (*self.batches[0], 4)
 
     def epoch(self, epoch):
@@ -245,7 +245,7 @@ def test_twelve_turns_end_with_the_weights_of_fastais_wgan():
     ours = wgan.Wgan(ours.generator, ours.critic, clip=0.01)
     row = fit_turns(
         ours,
-        Schedule(batch=4, epochs=1, max_lr=1e-3),
+        TrainPhase(batch=4, epochs=1, max_lr=1e-3),
         Batches(batches),
         CPU,
         critic_times=1,
@@ -281,8 +281,8 @@ def test_noise_and_flips_are_drawn_from_the_seed_and_anew_each_step():
     photos = torch.arange(2 * 3 * 2 * 2, dtype=torch.uint8).view(2, 3, 2, 2).repeat(32, 1, 1, 1)
 
     def epoch(number, seed=1):
-        data = wgan.held(photos, photos, 5, seed, CPU)
-        return list(data.train(Schedule(batch=32, epochs=1, max_lr=1)).epoch(number))
+        data = wgan.in_memory(photos, photos, 5, seed, CPU)
+        return list(data.train_batches(TrainPhase(batch=32, epochs=1, max_lr=1)).epoch(number))
 
     for (x, y, _), (again, same, _) in zip(epoch(0), epoch(0), strict=True):
         assert x.equal(again) and y.equal(same) and x.shape == (32, 5)
@@ -291,7 +291,7 @@ def test_noise_and_flips_are_drawn_from_the_seed_and_anew_each_step():
     assert not epoch(0)[0][0].equal(epoch(0, seed=2)[0][0])
     mirrored = sum(int(p[0, 0, 0] > p[0, 0, 1]) for _, y, _ in epoch(0) for p in y)
     assert 16 < mirrored < 48
-    assert wgan.drawn(3, 5, 1).equal(wgan.drawn(3, 5, 1))
+    assert wgan.sample_noise(3, 5, 1).equal(wgan.sample_noise(3, 5, 1))
 
 
 def test_bytes_and_what_the_networks_see_are_one_to_one():
@@ -304,6 +304,6 @@ def test_bytes_and_what_the_networks_see_are_one_to_one():
 def test_samples_leave_the_generator_in_the_mode_it_was_in():
     net = NoiseGenerator(32, noise=6, features=4).train()
     before = {k: v.clone() for k, v in net.state_dict().items()}
-    made = wgan.samples(net, wgan.drawn(5, 6, 0), batch=2)
+    made = wgan.samples(net, wgan.sample_noise(5, 6, 0), batch=2)
     assert made.shape == (5, 3, 32, 32) and made.dtype == torch.uint8 and net.training
     assert all(v.equal(before[k]) for k, v in net.state_dict().items())

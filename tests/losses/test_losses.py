@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from lessonpipe.losses import FeatureLoss, PixelLoss, accuracy, judge
+from lessonpipe.losses import FeatureLoss, PixelLoss, accuracy, adversarial_loss
 from lessonpipe.losses.feature import gram
 
 
@@ -25,11 +25,11 @@ def test_the_gram_matrix_does_not_tell_where_a_thing_is():
 
 
 def test_judging_by_chance_costs_the_logarithm_of_two():
-    assert float(judge(torch.zeros(2, 1, 5, 5), real=True)) == pytest.approx(math.log(2))
+    assert float(adversarial_loss(torch.zeros(2, 1, 5, 5), real=True)) == pytest.approx(math.log(2))
     logits = torch.randn(2, 1, 3, 3)
     target = torch.zeros(2, 1, 3, 3)
     expected = nn.functional.binary_cross_entropy_with_logits(logits, target)
-    assert torch.allclose(judge(logits, real=False), expected)
+    assert torch.allclose(adversarial_loss(logits, real=False), expected)
 
 
 def test_accuracy_is_the_share_of_logits_on_the_right_side():

@@ -33,7 +33,7 @@ def test_an_untrained_correction_changes_nothing():
 
 def test_a_range_is_never_left():
     net = small(output="range", y_range=(-1.0, 1.0))
-    y = net.normalise(net(torch.rand(2, 3, 64, 64) * 100))
+    y = net.normalize(net(torch.rand(2, 3, 64, 64) * 100))
     assert y.min() >= -1.001
     assert y.max() <= 1.001
 
@@ -95,7 +95,7 @@ def test_of_an_early_frozen_encoder_only_what_is_behind_an_eighth_learns(train_b
     net.encoder.freeze("early", train_bn=train_bn)
     net.train()
     net(torch.rand(2, 3, 64, 64)).square().sum().backward()
-    early, late = net.encoder.groups()
+    early, late = net.encoder.param_groups()
     norms = {id(p) for n, p in net.encoder.named_parameters() if "bn" in n}
     assert any(id(p) not in norms for p in early)
     assert all((p.grad is not None) == (train_bn and id(p) in norms) for p in early)
@@ -108,11 +108,11 @@ def test_of_an_early_frozen_encoder_only_what_is_behind_an_eighth_learns(train_b
 
 def test_the_three_groups_hold_every_parameter_once(resnet34):
     for net in (Unet(resnet34), small().unet):
-        groups = net.groups()
+        groups = net.param_groups()
         ids = [id(p) for group in groups for p in group]
         assert len(groups) == 3
         assert len(ids) == len(set(ids)) == len(list(net.parameters()))
-    early, late = resnet34.groups()
+    early, late = resnet34.param_groups()
     assert [sum(p.numel() for p in g) for g in (early, late)] == [1_347_904, 19_936_768]
 
 
@@ -132,7 +132,7 @@ def test_carried_weights_know_a_cat():
     import timm
     from skimage import data
 
-    from lessonpipe.nets.weights import load_pretrained
+    from lessonpipe.nets.pretrained import load_pretrained
 
     net = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     load_pretrained(net, "tf_efficientnet_lite0")

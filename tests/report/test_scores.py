@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lessonpipe.data.manifest import Pair
-from lessonpipe.report.scores import REMOVED, Scores, compare
+from lessonpipe.report.scores import REMOVED, Scores, bootstrap_ratio
 
 GOOD = torch.full((1, 3, 16, 16), 0.5)
 NOWHERE = torch.zeros(1, 1, 16, 16, dtype=torch.bool)
@@ -94,7 +94,7 @@ def test_models_are_compared_photo_by_photo() -> None:
         off = 0.01 * (i + 1)
         add(old, tile(f"{i:02d}"), off=off)
         add(new, tile(f"{i:02d}"), off=off / 2)
-    told = compare(new, old, seed=0)
+    told = bootstrap_ratio(new, old, seed=0)
     for key in ("times", "low", "high"):  # the same ratio in each photo: no doubt at all
         assert told["perceptual"][key] == pytest.approx(0.5)
     for key in ("mean", "median", "low", "high"):

@@ -16,12 +16,12 @@ import pytest
 from PIL import Image
 
 from lessonpipe import cluster
-from lessonpipe.crappify import Draws, Recipe
-from lessonpipe.data.manifest import Manifest, Side
+from lessonpipe.crappify import Random, Recipe
+from lessonpipe.data.manifest import Manifest, Split
 from lessonpipe.data.photos import open_photo
 from lessonpipe.errors import UserError
 from tasks import crappify
-from tasks.progress import Progress
+from tasks.pipeline.journal import Journal
 from tests.conftest import make_picture, saved_pairs
 
 Photos = Callable[..., Path]
@@ -30,7 +30,7 @@ Photos = Callable[..., Path]
 def params(**changes: Any) -> crappify.Params:
     tiles = {"tile_px": 48, "train": 2, "valid": 1}
     given = {"seed": 3, "recipe": [{"resize": {"shorter": 24}}, "text", "jpeg"], "tiles": tiles}
-    return crappify.Params(**{**given, "series": None, "valid_share": 0.4, **changes})
+    return crappify.Params(**{**given, "group_pattern": None, "valid_share": 0.4, **changes})
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -69,7 +69,7 @@ def test_one_worker_and_three_leave_the_same_bytes(
 @pytest.fixture(scope="module")
 def ray() -> Any:
     """One Ray for the tests that do not care how many workers it has."""
-    with cluster.running(2):
+    with cluster.ray_session(2):
         yield
 
 
@@ -78,11 +78,11 @@ def test_pairs_are_what_the_manifest_says(ray: None, photos: Photos, make: Make)
     assert failed == {}
     recipe = Recipe(manifest.recipe, quality=manifest.quality, seed=manifest.seed)
     names = [pair.name for pair in manifest.pairs]
-    assert names == sorted(set(names)) and len(manifest.side("valid")) == 2
+    assert names == sorted(set(names)) and len(manifest.split("valid")) == 2
     for pair in manifest.pairs:
         good, crappy = open_photo(out / pair.good), open_photo(out / pair.crappy)
         assert good.size == (48, 48) and crappy.size == (24, 24)
-        assert np.array_equal(crappy, recipe.spoil(good, pair.name))
+        assert np.array_equal(crappy, recipe.degrade(good, pair.name))
 
 
 def test_whole_photos_are_kept_byte_for_byte(ray: None, photos: Photos, make: Make) -> None:
@@ -121,7 +121,7 @@ def test_without_a_readable_photo_nothing_is_left(ray: None, tmp_path: Path, mak
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
 
 
-def killer(picture: Image.Image, draws: Draws, flag: str) -> Image.Image:
+def killer(picture: Image.Image, rng: Random, flag: str) -> Image.Image:
     """Kill the own process, once."""
     if not Path(flag).exists():
         Path(flag).touch()
@@ -142,7 +142,7 @@ def test_a_killed_workers_photos_are_done_again(
     assert contents(out) == killed
 
 
-def counted(picture: Image.Image, draws: Draws, dies_after: int) -> Image.Image:
+def counted(picture: Image.Image, rng: Random, dies_after: int) -> Image.Image:
     """Leave a mark for each picture; kill the whole stage after so many."""
     folder = os.environ["MARKS"]
     Path(folder, f"{time.time_ns()}-{os.getpid()}").touch()
@@ -196,14 +196,14 @@ def test_a_photo_that_was_changed_meanwhile_is_done_again(
 ) -> None:
     folder, out = photos(4), tmp_path / "out"
     names = [path.name for path in folder.iterdir()]
-    sides: dict[str, Side] = dict.fromkeys(names, "train")
-    progress = Progress.find(out, "key")
+    sides: dict[str, Split] = dict.fromkeys(names, "train")
+    progress = Journal.find(out, "key")
     for name in names:
         made = saved_pairs(
             folder / name,
             tmp_path / "elsewhere",
-            side="train",
-            series=None,
+            split="train",
+            group_pattern=None,
             tile_px=32,
             count=1,
             recipe=Recipe(["grey"]),
@@ -211,19 +211,19 @@ def test_a_photo_that_was_changed_meanwhile_is_done_again(
         progress.add(made)
     with open(progress.folder / "done.jsonl", "a") as journal:
         journal.write('{"photo": "d0.j')  # it died while it wrote
-    assert set(Progress.find(out, "key").still_right(folder, sides)) == set(names)
+    assert set(Journal.find(out, "key").still_right(folder, sides)) == set(names)
 
     make_picture(70, 50, seed=9).save(folder / "b0.jpg")
     sides["c0.jpg"] = "valid"
-    again = Progress.find(out, "key")
+    again = Journal.find(out, "key")
     assert set(again.still_right(folder, sides)) == {"a0.jpg", "d0.jpg"}
     assert not (again.folder / "good/b0.jpg/000.jpg").exists()
     assert (again.folder / "good/a0.jpg/000.jpg").exists()
-    assert set(Progress.find(out, "another").still_right(folder, sides)) == set()
+    assert set(Journal.find(out, "another").still_right(folder, sides)) == set()
     assert not again.folder.exists()
 
 
-def faulty(picture: Image.Image, draws: Draws) -> Image.Image:
+def faulty(picture: Image.Image, rng: Random) -> Image.Image:
     raise UserError("this step wants larger pictures")
 
 
@@ -240,8 +240,8 @@ def test_making_pairs_again_elsewhere_gives_the_same(photos: Photos, tmp_path: P
     made = [
         saved_pairs(
             folder / "a0.jpg",
-            side="train",
-            series=None,
+            split="train",
+            group_pattern=None,
             tile_px=32,
             count=3,
             recipe=Recipe(["ink", "noise"]),

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from lessonpipe.crappify import Recipe
 from lessonpipe.crappify.recipe import Steps
 from lessonpipe.data.manifest import Manifest
-from lessonpipe.data.pairs import square
+from lessonpipe.data.pairs import center_square
 from lessonpipe.data.photos import open_photo
+from lessonpipe.device import Worker
 from lessonpipe.report.page import Grid, table
 from lessonpipe.report.scores import Scores, headline
-from lessonpipe.train.place import Place
 from tasks import evaluate
 from tests.conftest import ROOT, make_picture, saved_pairs
 
@@ -55,8 +55,8 @@ def spoilt(tmp_path: Path) -> Callable[[Steps], Made]:
             make_picture(90, 70, seed=i).save(tmp_path / f"{i}.jpg")
             made += saved_pairs(
                 tmp_path / f"{i}.jpg",
-                side="valid",
-                series=None,
+                split="valid",
+                group_pattern=None,
                 tile_px=64,
                 count=2,
                 recipe=recipe,
@@ -69,8 +69,8 @@ def spoilt(tmp_path: Path) -> Callable[[Steps], Made]:
 
 def measured(made: Made) -> tuple[dict[str, Scores], Grid]:
     """Scores of the crappy pictures and of a network that does nothing."""
-    place = Place(torch.device("cpu"), torch.float32)
-    return evaluate.measure({"same": nn.Identity()}, *made, 64, PARAMS, place, Eyes())
+    worker = Worker(torch.device("cpu"), torch.float32)
+    return evaluate.measure({"same": nn.Identity()}, *made, 64, PARAMS, worker, Eyes())
 
 
 def test_a_network_that_does_nothing_gains_nothing(spoilt: Callable[[Steps], Made]) -> None:
@@ -84,7 +84,7 @@ def test_a_network_that_does_nothing_gains_nothing(spoilt: Callable[[Steps], Mad
     assert "text_ceiling" not in crappy
     theirs = []
     for pair in manifest.pairs:
-        x, y = (square(open_photo(folder / name), 64) for name in (pair.crappy, pair.good))
+        x, y = (center_square(open_photo(folder / name), 64) for name in (pair.crappy, pair.good))
         theirs.append(peak_signal_noise_ratio(np.asarray(y), np.asarray(x)))
     assert crappy["psnr"]["mean"] == pytest.approx(np.mean(theirs), abs=1e-3)
     assert grid.titles == ["crappy", "same", "photo"]

@@ -24,7 +24,7 @@ PARAMS = {
     "crappify": {
         "recipe": [{"resize": {"shorter": 24}}, "text", "jpeg"],
         "quality": [10, 70],
-        "series": None,
+        "group_pattern": None,
         "valid_share": 0.1,
         "tiles": {"tile_px": None, "train": 1, "valid": 1},
     },

@@ -5,20 +5,20 @@ import shutil
 import pytest
 import torch
 
+from lessonpipe.data.in_memory import TensorData
+from lessonpipe.device import Worker
 from lessonpipe.errors import UserError
+from lessonpipe.io.storage import Storage
 from lessonpipe.losses import PixelLoss
 from lessonpipe.nets import Critic, Generator
-from lessonpipe.nets.folder import load_generator, save_model
-from lessonpipe.storage import Storage
+from lessonpipe.nets.io import load_generator, save_model
 from lessonpipe.train.checkpoint import Checkpoint
 from lessonpipe.train.fit import Phase, fit
 from lessonpipe.train.gan import GanLearner, fit_turns
+from lessonpipe.train.gan_switch import FixedSwitch
 from lessonpipe.train.generator import GeneratorLearner
-from lessonpipe.train.held import HeldData
-from lessonpipe.train.place import Place
-from lessonpipe.train.turns import FixedSwitch
 
-PLACE = Place(torch.device("cpu"), torch.float32)
+PLACE = Worker(torch.device("cpu"), torch.float32)
 LOSS = PixelLoss("mse", (0.5,) * 3, 50.0)
 COMPILER = pytest.mark.skipif(not shutil.which("g++"), reason="needs a C++ compiler")
 
@@ -35,20 +35,20 @@ def small() -> Generator:
     return Generator("test_resnet", pretrained=False, widths=[8, 8, 8, 8], head=8, norm="weight")
 
 
-def pictures(image_px: int) -> HeldData:
+def pictures(image_px: int) -> TensorData:
     """Six pairs: a batch of four and an odd one, on either side."""
     x, y = torch.rand(2, 6, 3, image_px, image_px, generator=torch.Generator().manual_seed(1))
-    return HeldData((x, y), (x, y), 1, PLACE)
+    return TensorData((x, y), (x, y), 1, PLACE)
 
 
 class Growing:
     """Pictures of the phase's size."""
 
-    def train(self, phase):
-        return pictures(phase.image_px).train(phase)
+    def train_batches(self, phase):
+        return pictures(phase.image_px).train_batches(phase)
 
-    def valid(self, phase):
-        return pictures(phase.image_px).valid(phase)
+    def valid_batches(self, phase):
+        return pictures(phase.image_px).valid_batches(phase)
 
 
 FROZEN = Phase(image_px=64, batch=4, epochs=2, max_lr=1e-3, frozen=True)
@@ -137,17 +137,17 @@ def stop_after_two(save):
 def test_a_wrong_backend_is_told_with_the_right_ones(monkeypatch):
     monkeypatch.setenv("LESSONPIPE_COMPILE", "warp")
     with pytest.raises(UserError, match=r"COMPILE backend is called 'warp'.*aot_eager.*inductor"):
-        PLACE.settle(small())
+        PLACE.prepare(small())
 
 
 def test_without_a_compiler_it_is_told_what_to_install(monkeypatch):
     monkeypatch.setenv("LESSONPIPE_COMPILE", "1")
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(UserError, match=r"needs a C\+\+ compiler; install g\+\+"):
-        PLACE.settle(small())
+        PLACE.prepare(small())
 
 
 def test_nothing_is_compiled_unless_it_is_asked_for(monkeypatch):
     monkeypatch.delenv("LESSONPIPE_COMPILE", raising=False)
     net = small()
-    assert PLACE.settle(net) is net and net._compiled_call_impl is None
+    assert PLACE.prepare(net) is net and net._compiled_call_impl is None

@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from lessonpipe.losses import PixelLoss, judge
+from lessonpipe.device import Worker
+from lessonpipe.losses import PixelLoss, adversarial_loss
 from lessonpipe.nets import Critic, Generator
 from lessonpipe.train import gan
 from lessonpipe.train.checkpoint import Checkpoint
 from lessonpipe.train.fit import Phase
 from lessonpipe.train.gan import GanLearner, critic_loss, fit_turns
-from lessonpipe.train.place import Place
-from lessonpipe.train.turns import FixedSwitch
+from lessonpipe.train.gan_switch import FixedSwitch
 
 
 class Fixed:
@@ -24,13 +24,13 @@ class Fixed:
         rng = torch.Generator().manual_seed(0)
         self.x, self.y = (torch.rand(2, 3, 64, 64, generator=rng) for _ in range(2))
 
-    def train(self, phase):
+    def train_batches(self, phase):
         return self
 
     def epoch(self, epoch):
         return ((self.x, self.y, 1.0) for _ in range(self.steps))
 
-    def valid(self, phase):
+    def valid_batches(self, phase):
         return iter([(self.x, self.y, 2)])
 
 
@@ -56,8 +56,8 @@ def run(learner, steps, switch, **options):
     } | options
     epochs = options.pop("epochs", 1)
     phase = Phase(image_px=64, batch=2, epochs=epochs, max_lr=1e-3, frozen=True)
-    place = Place(torch.device("cpu"), torch.float32)
-    return fit_turns(learner, phase, Fixed(steps), place, switch=switch, **options)
+    worker = Worker(torch.device("cpu"), torch.float32)
+    return fit_turns(learner, phase, Fixed(steps), worker, switch=switch, **options)
 
 
 def changed(net: nn.Module, before: dict[str, torch.Tensor]) -> set[str]:
@@ -106,7 +106,9 @@ def test_the_critics_rate_is_five_times_the_generators(learner, monkeypatch):
 def test_the_critics_loss_is_the_mean_of_both_sides(learner):
     fake, good = torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64)
     critic = learner.critic.eval()
-    expected = (judge(critic(good), real=True) + judge(critic(fake), real=False)) / 2
+    expected = (
+        adversarial_loss(critic(good), real=True) + adversarial_loss(critic(fake), real=False)
+    ) / 2
     assert torch.allclose(critic_loss(critic(good), critic(fake)), expected)
 
 
@@ -114,7 +116,7 @@ def test_the_generator_pays_for_pixels_and_for_what_the_critic_says(learner):
     x, y = torch.rand(1, 3, 64, 64), torch.rand(1, 3, 64, 64)
     learner.generator.eval()
     learner.critic.eval()
-    terms = learner.terms(x, y)
+    terms = learner.loss_terms(x, y)
     made = learner.generator(x)
     assert torch.allclose(terms["pixel"], 50 * ((made - y) / 0.5).square().mean())
-    assert torch.allclose(terms["critic"], judge(learner.critic(made), real=True))
+    assert torch.allclose(terms["critic"], adversarial_loss(learner.critic(made), real=True))

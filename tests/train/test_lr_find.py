@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from lessonpipe.device import Worker
 from lessonpipe.errors import UserError
 from lessonpipe.train.fit import Phase
 from lessonpipe.train.lr_find import Curve, lr_find, steep, valley
-from lessonpipe.train.place import Place
 
-CPU = Place(torch.device("cpu"), torch.float32)
+CPU = Worker(torch.device("cpu"), torch.float32)
 PHASE = Phase(image_px=32, batch=4, epochs=1, max_lr=1e-3)
 
 
@@ -29,13 +29,13 @@ class Learner:
         )
         self.frozen = []
 
-    def terms(self, x, y):
+    def loss_terms(self, x, y):
         return {"pixel": F.mse_loss(self.net(x), y)}
 
-    def tested(self, x, y):
-        return self.terms(x, y), {}
+    def validation_step(self, x, y):
+        return self.loss_terms(x, y), {}
 
-    def groups(self):
+    def param_groups(self):
         return [list(self.net[0].parameters()), list(self.net[2].parameters())]
 
     def freeze(self, frozen):
@@ -50,7 +50,7 @@ class Data:
         self.y = torch.rand(28, 3, 8, 8, generator=rng) * scale
         self.x = F.avg_pool2d(self.y, 3, 1, 1)
 
-    def train(self, phase):
+    def train_batches(self, phase):
         return self
 
     def epoch(self, epoch):

@@ -21,7 +21,7 @@ def project(tmp_path_factory):
     folder = tmp_path_factory.mktemp("project")
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["download"]["limit"] = 6
-    params["crappify"] |= {"series": None, "tiles": {"tile_px": 64, "train": 6, "valid": 2}}
+    params["crappify"] |= {"group_pattern": None, "tiles": {"tile_px": 64, "train": 6, "valid": 2}}
     phase = {"image_px": 64, "batch": 4, "max_lr": 1e-3, "frozen": False}
     params["pretrain_generator"] |= {
         "widths": [16, 16, 8, 8],

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lessonpipe.train.schedule import OneCycle, adamw, spread
+from lessonpipe.train.schedule import OneCycle, adamw, layerwise_rates
 
 
 def test_it_starts_low_peaks_at_the_maximum_and_ends_near_nothing():
@@ -16,8 +16,8 @@ def test_it_starts_low_peaks_at_the_maximum_and_ends_near_nothing():
 
 
 def test_rates_are_spread_geometrically_over_the_groups():
-    assert spread((1e-6, 1e-4), 3) == pytest.approx([1e-6, 1e-5, 1e-4])
-    assert spread(1e-3, 3) == [1e-3] * 3
+    assert layerwise_rates((1e-6, 1e-4), 3) == pytest.approx([1e-6, 1e-5, 1e-4])
+    assert layerwise_rates(1e-3, 3) == [1e-3] * 3
 
 
 def test_weight_decay_is_decoupled_from_the_gradient():

@@ -45,7 +45,10 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         params = yaml.safe_load((ROOT / "params.yaml").read_text())
         params["precision"] = "fp32"
         params["download"]["limit"] = 5
-        params["crappify"] |= {"series": None, "tiles": {"tile_px": 64, "train": 5, "valid": 3}}
+        params["crappify"] |= {
+            "group_pattern": None,
+            "tiles": {"tile_px": 64, "train": 5, "valid": 3},
+        }
         params["pretrain_generator"] |= {
             "widths": [16, 16, 8, 8],
             "head": 8,

@@ -2,7 +2,7 @@
 
 from PIL import Image, ImageFilter
 
-from lessonpipe.crappify.step import Draws, Range, Step
+from lessonpipe.crappify.step import Random, Range, Step
 
 
 class Blur(Step):
@@ -10,5 +10,5 @@ class Blur(Step):
 
     radius: Range = (0.5, 2)
 
-    def __call__(self, picture: Image.Image, draws: Draws) -> Image.Image:
-        return picture.filter(ImageFilter.GaussianBlur(draws.between(self.radius)))
+    def __call__(self, picture: Image.Image, rng: Random) -> Image.Image:
+        return picture.filter(ImageFilter.GaussianBlur(rng.uniform_range(self.radius)))

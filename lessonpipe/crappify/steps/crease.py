@@ -5,28 +5,28 @@ from typing import ClassVar
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from lessonpipe.crappify.step import Draws, Share, Step, WholeRange
+from lessonpipe.crappify.step import Random, Share, Step, WholeRange
 
 
 class Crease(Step):
     """White cracks, `count` of them, at most `width` wide as a share of the shorter side."""
 
-    spots: ClassVar[bool] = True
+    is_local: ClassVar[bool] = True
     count: WholeRange = (1, 3)
     width: Share = (0.006, 0.02)
 
-    def __call__(self, picture: Image.Image, draws: Draws) -> Image.Image:
+    def __call__(self, picture: Image.Image, rng: Random) -> Image.Image:
         mask = Image.new("L", picture.size)
-        for _ in range(draws.whole(self.count)):
-            _crack(mask, draws, max(1.5, draws.between(self.width) * min(picture.size)))
+        for _ in range(rng.randint_range(self.count)):
+            _crack(mask, rng, max(1.5, rng.uniform_range(self.width) * min(picture.size)))
         soft = mask.filter(ImageFilter.GaussianBlur(0.6))
         return ImageChops.screen(picture, Image.merge("RGB", (soft, soft, soft)))
 
 
-def _crack(mask: Image.Image, draws: Draws, thick: float) -> None:
+def _crack(mask: Image.Image, rng: Random, thick: float) -> None:
     """One fold: its paint comes off more here than there, in flakes."""
-    rng, pen = draws.rng, ImageDraw.Draw(mask)
-    x, y = draws.place(*mask.size)
+    pen = ImageDraw.Draw(mask)
+    x, y = rng.point(*mask.size)
     turn, reach = rng.uniform(0, math.pi), math.hypot(*mask.size)
     bow, wave, strength = (
         rng.gauss(0, 0.02) * reach,

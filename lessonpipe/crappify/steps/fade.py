@@ -2,7 +2,7 @@
 
 from PIL import Image, ImageEnhance
 
-from lessonpipe.crappify.step import Draws, Range, Share, Step
+from lessonpipe.crappify.step import Random, Range, Share, Step
 
 
 class Fade(Step):
@@ -15,8 +15,8 @@ class Fade(Step):
     colour: Range = (0.3, 0.8)
     cast: Share = (0.1, 0.35)
 
-    def __call__(self, picture: Image.Image, draws: Draws) -> Image.Image:
-        faded = ImageEnhance.Contrast(picture).enhance(draws.between(self.contrast))
-        faded = ImageEnhance.Color(faded).enhance(draws.between(self.colour))
+    def __call__(self, picture: Image.Image, rng: Random) -> Image.Image:
+        faded = ImageEnhance.Contrast(picture).enhance(rng.uniform_range(self.contrast))
+        faded = ImageEnhance.Color(faded).enhance(rng.uniform_range(self.colour))
         paper = Image.new("RGB", picture.size, (222, 196, 150))
-        return Image.blend(faded, paper, draws.between(self.cast))
+        return Image.blend(faded, paper, rng.uniform_range(self.cast))

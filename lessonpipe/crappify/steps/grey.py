@@ -2,11 +2,11 @@
 
 from PIL import Image
 
-from lessonpipe.crappify.step import Draws, Step
+from lessonpipe.crappify.step import Random, Step
 
 
 class Grey(Step):
     """Luma only (ITU-R 601), kept as three equal channels."""
 
-    def __call__(self, picture: Image.Image, draws: Draws) -> Image.Image:
+    def __call__(self, picture: Image.Image, rng: Random) -> Image.Image:
         return picture.convert("L").convert("RGB")

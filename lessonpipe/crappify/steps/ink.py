@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 from PIL import Image, ImageDraw, ImageFilter
 from pydantic import Field
 
-from lessonpipe.crappify.step import Draws, Share, Step, WholeRange
+from lessonpipe.crappify.step import Random, Share, Step, WholeRange
 
 Level = Annotated[int, Field(ge=0, le=255)]
 
@@ -14,23 +14,23 @@ Level = Annotated[int, Field(ge=0, le=255)]
 class Ink(Step):
     """Ink blots, `count` of them, with a radius that is a `share` of the shorter side."""
 
-    spots: ClassVar[bool] = True
+    is_local: ClassVar[bool] = True
     count: WholeRange = (1, 4)
     share: Share = (0.02, 0.08)
     colour: tuple[Level, Level, Level] = (20, 18, 40)
 
-    def __call__(self, picture: Image.Image, draws: Draws) -> Image.Image:
+    def __call__(self, picture: Image.Image, rng: Random) -> Image.Image:
         mask = Image.new("L", picture.size)
-        for _ in range(draws.whole(self.count)):
-            x, y = draws.place(*picture.size)
-            _blot(mask, draws, x, y, draws.between(self.share) * min(picture.size))
+        for _ in range(rng.randint_range(self.count)):
+            x, y = rng.point(*picture.size)
+            _blot(mask, rng, x, y, rng.uniform_range(self.share) * min(picture.size))
         soft = mask.filter(ImageFilter.GaussianBlur(0.8))
         return Image.composite(Image.new("RGB", picture.size, self.colour), picture, soft)
 
 
-def _blot(mask: Image.Image, draws: Draws, x: float, y: float, radius: float) -> None:
+def _blot(mask: Image.Image, rng: Random, x: float, y: float, radius: float) -> None:
     """A round of a few waves, and drops that flew off it."""
-    rng, pen = draws.rng, ImageDraw.Draw(mask)
+    pen = ImageDraw.Draw(mask)
     ink = rng.randint(200, 255)
     waves = [(k, rng.gauss(0, 0.22 / k), rng.uniform(0, math.tau)) for k in range(2, 8)]
     rim = []

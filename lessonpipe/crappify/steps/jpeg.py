@@ -5,7 +5,7 @@ import io
 from PIL import Image
 from pydantic import Field
 
-from lessonpipe.crappify.step import Draws, Step
+from lessonpipe.crappify.step import Random, Step
 from lessonpipe.errors import PictureError
 
 MOST = 65_500  # pixels on a side of a JPEG
@@ -16,14 +16,14 @@ class Jpeg(Step):
 
     quality: int | None = Field(None, ge=1, le=95)
 
-    def encode(self, picture: Image.Image, draws: Draws) -> bytes:
+    def encode(self, picture: Image.Image, rng: Random) -> bytes:
         """The JPEG file itself."""
         if max(picture.size) > MOST:
             size = f"{picture.width}x{picture.height}"
             raise PictureError(f"{size} pixels do not fit in a JPEG, which has {MOST} a side")
         buffer = io.BytesIO()
-        picture.save(buffer, "JPEG", quality=self.quality or draws.quality)
+        picture.save(buffer, "JPEG", quality=self.quality or rng.quality)
         return buffer.getvalue()
 
-    def __call__(self, picture: Image.Image, draws: Draws) -> Image.Image:
-        return Image.open(io.BytesIO(self.encode(picture, draws))).convert("RGB")
+    def __call__(self, picture: Image.Image, rng: Random) -> Image.Image:
+        return Image.open(io.BytesIO(self.encode(picture, rng))).convert("RGB")

@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from lessonpipe.crappify.step import Draws, Range, Step
+from lessonpipe.crappify.step import Random, Range, Step
 
 
 class Noise(Step):
@@ -13,9 +13,9 @@ class Noise(Step):
     sigma: Range = (5, 25)
     colour: bool = Field(True, description="independent in the three channels")
 
-    def __call__(self, picture: Image.Image, draws: Draws) -> Image.Image:
-        grain = np.random.default_rng(draws.rng.getrandbits(64))
+    def __call__(self, picture: Image.Image, rng: Random) -> Image.Image:
+        grain = np.random.default_rng(rng.getrandbits(64))
         pixels = np.asarray(picture, dtype=np.float32)
         shape = pixels.shape if self.colour else (*pixels.shape[:2], 1)
-        noise = grain.normal(0, draws.between(self.sigma), shape)
+        noise = grain.normal(0, rng.uniform_range(self.sigma), shape)
         return Image.fromarray((pixels + noise).round().clip(0, 255).astype(np.uint8))

@@ -2,7 +2,7 @@
 
 from PIL import Image
 
-from lessonpipe.crappify.step import Draws, Sides, Step
+from lessonpipe.crappify.step import Random, Sides, Step
 
 
 class Resize(Step):
@@ -14,9 +14,9 @@ class Resize(Step):
 
     shorter: Sides = (96, 96)
 
-    def __call__(self, picture: Image.Image, draws: Draws) -> Image.Image:
+    def __call__(self, picture: Image.Image, rng: Random) -> Image.Image:
         low, high = self.shorter
-        shorter = low if low == high else draws.whole(self.shorter)
+        shorter = low if low == high else rng.randint_range(self.shorter)
         ratio = shorter / min(picture.size)
         width, height = (max(1, int(side * ratio)) for side in picture.size)
         return picture.resize((width, height), Image.Resampling.BILINEAR)

@@ -5,7 +5,7 @@ from typing import ClassVar
 from PIL import Image, ImageDraw, ImageFont
 from pydantic import Field
 
-from lessonpipe.crappify.step import Draws, Step
+from lessonpipe.crappify.step import Random, Step
 
 
 class Text(Step):
@@ -15,15 +15,15 @@ class Text(Step):
     height in pixels.
     """
 
-    spots: ClassVar[bool] = True
+    is_local: ClassVar[bool] = True
     says: str | None = None
     letters: float = Field(10, ge=4, le=400)
 
-    def __call__(self, picture: Image.Image, draws: Draws) -> Image.Image:
+    def __call__(self, picture: Image.Image, rng: Random) -> Image.Image:
         written = picture.copy()
         width, height = written.size
-        place = (draws.rng.randint(0, width // 2), draws.rng.randint(0, height // 2))
-        words = str(draws.quality) if self.says is None else self.says
+        place = (rng.randint(0, width // 2), rng.randint(0, height // 2))
+        words = str(rng.quality) if self.says is None else self.says
         font = ImageFont.load_default(self.letters)
         ImageDraw.Draw(written).text(place, words, fill=(255, 255, 255), font=font)
         return written

@@ -1,0 +1,1 @@
+"""Experiments through DVC's queue: ablations, the recipe gallery, sweeps."""

@@ -1,0 +1,1 @@
+"""What a person types and calls; the one room of the package that knows the project's folders."""

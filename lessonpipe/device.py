@@ -1,0 +1,151 @@
+"""Where a worker computes and in what precision, and how workers agree. Knows torch only."""
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from lessonpipe.errors import UserError, one_of
+
+M = TypeVar("M", bound=nn.Module)
+Precision = Literal["auto", "bf16", "fp32"]
+
+
+def choose_device() -> torch.device:
+    """LESSONPIPE_DEVICE if it is set, else a GPU if there is one, else the CPU.
+
+    Raises `UserError` when a device is asked for that is not there.
+    """
+    asked = os.environ.get("LESSONPIPE_DEVICE", "").strip() or None
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    name = asked or ("cuda" if cuda else "mps" if mps else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(
+            f"LESSONPIPE_DEVICE={name} is no device; use cpu, cuda, cuda:1 or mps"
+        ) from error
+    count = torch.cuda.device_count() if cuda else 0
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise UserError(
+            f"LESSONPIPE_DEVICE={name}, but this machine shows {count} CUDA GPU(s); "
+            "set LESSONPIPE_DEVICE=cpu or install a driver"
+        )
+    if device.type == "mps" and not mps:
+        raise UserError("LESSONPIPE_DEVICE=mps, but there is no Apple GPU; use cpu")
+    return device
+
+
+def fast_bf16(device: torch.device) -> tuple[bool, str]:
+    """Whether bfloat16 is quick on `device`, and why."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(False), "the GPU's tensor cores"
+    if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
+        return True, "the processor has AVX512-BF16"
+    return False, "the processor has no bfloat16 instructions"
+
+
+def compile_backend() -> str | None:
+    """What compiles networks: nothing unless LESSONPIPE_COMPILE is 1 or a backend of torch.compile.
+
+    Raises `UserError` for another name, and without the compiler that torch's own backend needs.
+    """
+    asked = os.environ.get("LESSONPIPE_COMPILE", "").strip()
+    if not asked:
+        return None
+    name = "inductor" if asked == "1" else asked
+    if name not in (known := torch.compiler.list_backends(())):
+        raise one_of("LESSONPIPE_COMPILE backend", name, ["1", *known])
+    if name == "inductor" and not shutil.which(os.environ.get("CXX", "g++")):
+        raise UserError(
+            f"LESSONPIPE_COMPILE={asked} needs a C++ compiler; install g++, name another in CXX, "
+            "or unset it"
+        )
+    return name
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One worker's device, precision, rank and number of workers."""
+
+    device: torch.device
+    dtype: torch.dtype
+    rank: int = 0
+    world: int = 1
+    reason: str = ""
+
+    @classmethod
+    def current(cls, precision: Precision = "auto") -> "Worker":
+        """This process, with the rank it has in torch.distributed, if that is running."""
+        device = choose_device()
+        quick, why = fast_bf16(device)
+        bf16 = quick if precision == "auto" else precision == "bf16"
+        together = dist.is_available() and dist.is_initialized()
+        rank, world = (dist.get_rank(), dist.get_world_size()) if together else (0, 1)
+        if device.type == "cuda" and world > 1 and device.index is None:
+            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        why = f"params say {precision}" if precision != "auto" else why
+        return cls(device, torch.bfloat16 if bf16 else torch.float32, rank, world, why)
+
+    def __str__(self) -> str:
+        kind = "bf16" if self.dtype == torch.bfloat16 else "fp32"
+        shared = f", worker {self.rank + 1} of {self.world}" if self.world > 1 else ""
+        return f"{self.device} in {kind} ({self.reason}){shared}"
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """Mixed precision where the precision is bf16."""
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
+    def batch_to_device(self, x: Tensor) -> Tensor:
+        """A batch on the device; of pictures, channels last."""
+        order = torch.channels_last if x.ndim == 4 else torch.preserve_format
+        return x.to(self.device, non_blocking=True, memory_format=order)
+
+    def to_device(self, module: M) -> M:
+        """A module that does not learn, on the device, channels last."""
+        return module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+    def prepare(self, net: nn.Module) -> nn.Module:
+        """A network on the device, channels last; batch norms agree among the workers.
+
+        With LESSONPIPE_COMPILE its calls are compiled; its type and its weights' names stay.
+        """
+        if self.world > 1:
+            from lessonpipe.nets.blocks import CpuSyncBatchNorm
+
+            if self.device.type == "cuda":
+                net = nn.SyncBatchNorm.convert_sync_batchnorm(net)
+            else:
+                net = CpuSyncBatchNorm.convert(net)
+        net = net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if (backend := compile_backend()) is not None:
+            for part in net.modules():
+                if isinstance(part, nn.ReplicationPad2d):  # inductor expects its gradient otherwise
+                    part.forward = torch.compiler.disable(part.forward)  # type: ignore[method-assign]
+            net.compile(backend=backend)
+        return net
+
+    def all_reduce_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Add up the workers' gradients; losses were scaled by each worker's share before."""
+        if self.world == 1:
+            return
+        grads = [p.grad for p in parameters if p.grad is not None]
+        flat = torch.cat([g.flatten() for g in grads])
+        dist.all_reduce(flat)
+        for grad, part in zip(grads, flat.split([g.numel() for g in grads]), strict=True):
+            grad.copy_(part.view_as(grad))
+
+    def reduce_sums(self, values: Mapping[str, Tensor | float]) -> dict[str, float]:
+        """Add up named numbers over the workers."""
+        packed = torch.stack([torch.as_tensor(v).double().cpu() for v in values.values()])
+        packed = packed.to(torch.float64 if self.device.type != "mps" else torch.float32)
+        if self.world > 1:
+            packed = packed.to(self.device)
+            dist.all_reduce(packed)
+        return dict(zip(values, packed.tolist(), strict=True))

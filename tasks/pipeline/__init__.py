@@ -1,0 +1,1 @@
+"""What stages share: params, launching, locks, child processes. No stage itself."""

@@ -1,0 +1,46 @@
+"""Try learning rates for a stage before it is trained: -> reports/lr_find/STAGE.{csv,svg}.
+
+    python -m tasks pretrain_generator --lr-find
+    python -m tasks fit_feature --lr-find 3     # as its third phase would
+
+No stage itself: it takes a training stage's network, loss and data, and changes none of them.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from lessonpipe.errors import UserError
+from lessonpipe.io.atomic import atomic_write
+from lessonpipe.report.curves import rate_curve
+from lessonpipe.train.fit import as_csv
+from lessonpipe.train.lr_find import lr_find
+
+STAGES = ("pretrain_generator", "pretrain_critic", "fit_feature", "fit_control")
+
+
+def run(
+    stage: str, module: Any, p: Any, phase: int = 1, out: Path = Path("reports/lr_find")
+) -> dict[str, float]:
+    """Try rates for a phase, counted from 1; draws the curve, tells and answers what it suggests.
+
+    Raises `UserError` for a stage or phase that is none.
+    """
+    if stage not in STAGES:
+        raise UserError(
+            f"{stage} has no learning rate to find; those that have: {', '.join(STAGES)}"
+        )
+    if not 1 <= phase <= len(p.phases):
+        raise UserError(f"{stage} has {len(p.phases)} phases; there is no phase {phase}")
+    learner, data, worker = module.ready(p)
+    at = p.phases[phase - 1]
+    curve = lr_find(learner, data, at, worker, weight_decay=p.weight_decay, seed=p.seed)
+    rows = [
+        {"rate": rate, "loss": loss} for rate, loss in zip(curve.rates, curve.losses, strict=True)
+    ]
+    atomic_write(out / f"{stage}.csv", as_csv(rows))
+    suggested = curve.suggest()
+    svg = rate_curve(stage, curve.rates, curve.losses, suggested)
+    atomic_write(out / f"{stage}.svg", svg)
+    told = ", ".join(f"{name} {rate:.1e}" for name, rate in suggested.items())
+    print(f"{stage} phase {phase} ({at.image_px} px): max_lr {told}; see {out / stage}.svg")
+    return suggested

@@ -1,0 +1,309 @@
+"""The command line as a person uses it: files in, files out, sentences when it cannot be."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lessonpipe.app.cli import main
+from tests.conftest import ROOT, make_picture
+
+Restore = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def restore(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Restore:
+    """Runs `lessonpipe restore WORDS --model MODEL` in `tmp_path`: exit code, output, errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: object, model: Path = model) -> tuple[int, str, str]:
+        try:
+            code = main(["restore", *map(str, words), "--model", str(model)])
+        except SystemExit as left:
+            code = int(left.code or 0)
+        output, errors = capsys.readouterr()
+        assert "Traceback" not in output + errors
+        return code, output, errors
+
+    return run
+
+
+def files(folder: Path | str) -> set[str]:
+    return {p.relative_to(folder).as_posix() for p in Path(folder).rglob("*") if p.is_file()}
+
+
+def test_names_sub_folders_and_sizes_are_kept(restore: Restore) -> None:
+    sizes = {"a.jpg": (33, 21), "in/b.PNG": (1, 1), "in/deep/100% ü [1].webp": (40, 64)}
+    for name, size in {**sizes, "in/c.tif": (9, 9), "d.jpeg": (9, 9)}.items():
+        (Path("my") / name).parent.mkdir(parents=True, exist_ok=True)
+        make_picture(*size).save(Path("my") / name)
+    Path("my/notes.txt").write_text("no picture")
+    code, output, errors = restore("my", "-o", "out")
+    assert code == 0 and "5 restored into out" in output and errors == ""
+    assert files("out") == files("my") - {"notes.txt"}
+    for name, size in sizes.items():
+        assert Image.open(Path("out") / name).size == size
+
+
+def test_kinds_that_would_lose_much_become_png(restore: Restore) -> None:
+    make_picture(20, 10).save("a.gif")
+    make_picture(20, 10).save("b.bmp")
+    assert restore("a.gif", "b.bmp", "-o", "out")[0] == 0
+    assert files("out") == {"a.gif.png", "b.bmp.png"}
+
+
+def test_scale_and_size_are_kept_to(restore: Restore) -> None:
+    make_picture(20, 10).save("a.png")
+    assert restore("a.png", "-o", "twice", "--scale", 2)[0] == 0
+    assert restore("a.png", "-o", "sized", "--size", "33x44")[0] == 0
+    assert Image.open("twice/a.png").size == (40, 20)
+    assert Image.open("sized/a.png").size == (33, 44)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--scale", "nan"),
+        ("--scale", "0"),
+        ("--scale", "big"),
+        ("--size", "10"),
+        ("--size", "0x10"),
+        ("--size", "²x3"),
+        ("--size", "99999x99999"),
+        ("--scale", "2", "--size", "10x10"),
+    ],
+)
+def test_a_scale_or_size_that_is_none_is_named(words: tuple[str, ...], restore: Restore) -> None:
+    make_picture(20, 10).save("a.png")
+    code, _, errors = restore("a.png", "-o", "out", *words)
+    assert code == 2 and words[-2] in errors
+    assert not Path("out").exists()
+
+
+def test_pictures_are_turned_as_their_exif_says(restore: Restore) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    make_picture(30, 20).save("a.png", exif=exif)
+    make_picture(30, 20).rotate(-90, expand=True).save("b.png")
+    restore("a.png", "b.png", "-o", "out")
+    made = Image.open("out/a.png")
+    assert made.size == (20, 30) and made.getexif().get(274, 1) == 1
+    assert np.array_equal(made, Image.open("out/b.png"))
+
+
+def test_nothing_is_replaced_unless_asked(restore: Restore) -> None:
+    make_picture(20, 10).save("a.png")
+    before = Path("a.png").read_bytes()
+    for out in (".", "out"):
+        Path(out).mkdir(exist_ok=True)
+        Path(out, "a.png").write_bytes(before)
+        code, _, errors = restore("a.png", "-o", out)
+        assert code == 2 and "a.png" in errors and "--overwrite" in errors
+        assert Path(out, "a.png").read_bytes() == before
+    assert restore("a.png", "-o", "out", "--overwrite")[0] == 0
+    assert Path("out/a.png").read_bytes() != before
+
+
+def test_a_second_run_does_not_restore_what_the_first_one_made(restore: Restore) -> None:
+    Path("my").mkdir()
+    make_picture(20, 10).save("my/a.png")
+    for _ in range(2):
+        assert restore("my", "-o", "my/restored", "--overwrite")[0] == 0
+        assert files("my") == {"a.png", "restored/a.png"}
+
+
+def test_one_bad_file_is_named_and_the_others_go_on(restore: Restore) -> None:
+    Path("my").mkdir()
+    for name in ("a.png", "z.png"):
+        make_picture(20, 10).save(f"my/{name}")
+    Path("my/empty.png").touch()
+    Path("my/half.png").write_bytes(Path("my/a.png").read_bytes()[:99])
+    make_picture(1, 1).save("my/tiny.png")  # of 0 pixels at the scale below
+    make_picture(4, 4).save("my/tiny2.png")
+    code, output, errors = restore("my", "-o", "out", "--scale", "0.4")
+    assert code == 1 and "3 restored" in output
+    assert files("out") == {"a.png", "z.png", "tiny2.png"}
+    lines = errors.strip().splitlines()
+    assert len(lines) == 3 and all(line.startswith("not restored: my/") for line in lines)
+    for name, line in zip(("empty.png", "half.png", "tiny.png"), lines, strict=True):
+        assert name in line
+
+
+def test_a_picture_too_large_for_its_kind_of_file_is_named(restore: Restore) -> None:
+    for name in ("a.webp", "a.png"):
+        make_picture(20, 10).save(name)
+    code, _, errors = restore("a.webp", "a.png", "-o", "out", "--size", "16400x2")
+    assert code == 1 and "out/a.webp" in errors and "16400x2" in errors
+    assert files("out") == {"a.png"}
+
+
+def test_only_bad_files_are_a_failure(restore: Restore) -> None:
+    Path("a.jpg").write_text("no picture")
+    code, output, errors = restore("a.jpg", "-o", "out")
+    assert code == 2 and "0 restored" in output and "a.jpg: not a picture" in errors
+
+
+def test_two_pictures_of_one_name_are_told_of(restore: Restore) -> None:
+    for folder in ("one", "two"):
+        Path(folder).mkdir()
+        make_picture(20, 10).save(f"{folder}/a.png")
+    code, _, errors = restore("one/a.png", "two/a.png", "-o", "out")
+    assert code == 2 and "one/a.png" in errors and "two/a.png" in errors
+    assert not Path("out").exists()
+
+
+def test_one_picture_given_twice_is_restored_once(restore: Restore) -> None:
+    make_picture(20, 10).save("a.png")
+    code, output, _ = restore("a.png", Path("a.png").resolve(), "*.png", "-o", "out")
+    assert code == 0 and "1 restored" in output
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("none.jpg", ["none.jpg", "no such file"]),
+        ("bare", ["bare", "no pictures"]),
+        ("dangling.jpg", ["dangling.jpg", "no such file"]),
+    ],
+)
+def test_places_without_pictures_are_named(
+    place: str, words: list[str], restore: Restore, tmp_path: Path
+) -> None:
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "dangling.jpg").symlink_to("gone.jpg")
+    code, _, errors = restore(place, "-o", "out")
+    assert code == 2
+    for word in words:
+        assert word in errors
+
+
+def test_a_model_that_is_not_there_or_damaged_is_named(restore: Restore, tmp_path: Path) -> None:
+    make_picture(20, 10).save(tmp_path / "a.png")
+    code, _, errors = restore("a.png", "-o", "out", model=Path("models/fit_gan"))
+    assert code == 2 and "models/fit_gan" in errors and "dvc repro fit_gan" in errors
+    Path("broken").mkdir()
+    Path("broken/model.json").write_text("{")
+    code, _, errors = restore("a.png", "-o", "out", model=Path("broken"))
+    assert code == 2 and "broken/model.json is damaged" in errors
+
+
+def test_an_output_that_is_a_file_is_named(restore: Restore) -> None:
+    make_picture(20, 10).save("a.png")
+    Path("out").touch()
+    code, _, errors = restore("a.png", "-o", "out")
+    assert code == 2 and "out" in errors
+
+
+def test_a_device_that_is_not_there_is_named(
+    restore: Restore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_picture(20, 10).save("a.png")
+    monkeypatch.setenv("LESSONPIPE_DEVICE", "warp")
+    code, _, errors = restore("a.png", "-o", "out")
+    assert code == 2 and "LESSONPIPE_DEVICE=warp" in errors
+
+
+@pytest.mark.slow
+def test_the_command_runs_on_its_own(
+    door: Callable[..., subprocess.CompletedProcess[str]], model: Path, tmp_path: Path
+) -> None:
+    make_picture(20, 10).save(tmp_path / "a.png")
+    done = door("lessonpipe.app.cli", "restore", "a.png", "-o", "out", "--model", model)
+    assert done.returncode == 0 and "1 restored into out" in done.stdout
+    assert files(tmp_path / "out") == {"a.png"}
+    again = door("lessonpipe.app.cli", "restore", "a.png", "-o", "out", "--model", model)
+    assert again.returncode == 2 and "Traceback" not in again.stderr
+
+
+@pytest.fixture
+def crappify(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Restore:
+    """Runs `lessonpipe crappify WORDS` in `tmp_path`, which has the project's params.yaml."""
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text((ROOT / "params.yaml").read_text())
+    make_picture(200, 120).save("a.png")
+
+    def run(*words: object) -> tuple[int, str, str]:
+        code = main(["crappify", *map(str, words)])
+        output, errors = capsys.readouterr()
+        assert "Traceback" not in output + errors
+        return code, output, errors
+
+    return run
+
+
+def test_a_recipe_can_be_tried_on_pictures(crappify: Restore) -> None:
+    assert crappify("a.png", "-o", "one")[0] == 0
+    assert Image.open("one/a.png").size == (160, 96)  # the lesson's
+    for out in ("two", "three"):
+        assert crappify("a.png", "-o", out, "--recipe", "old-photo")[0] == 0
+    assert Path("two/a.png").read_bytes() == Path("three/a.png").read_bytes()
+    code, _, errors = crappify("a.png", "-o", "one")
+    assert code == 2 and "--overwrite" in errors
+
+
+def test_a_recipe_can_be_a_file_that_holds_steps_of_ones_own(crappify: Restore) -> None:
+    Path("params.yaml").unlink()
+    Path("dimmer.py").write_text("def half(picture, rng): return picture.point(lambda v: v // 2)")
+    Path("mine.yaml").write_text("- dimmer.half")
+    assert crappify("a.png", "-o", "out", "--recipe", "mine.yaml")[0] == 0
+    assert np.array_equal(Image.open("out/a.png"), np.asarray(Image.open("a.png")) // 2)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "text", "words"),
+    [
+        ("color", "", ["'color'", "colour, inpaint"]),
+        ("none.yaml", "", ["none.yaml is not there"]),
+        ("mine.yaml", "lesson: 1", ["mine.yaml", "a list of steps"]),
+        ("mine.yaml", "- [", ["mine.yaml is not YAML"]),
+        ("mine.yaml", "- gray", ["'gray'", "grey"]),
+    ],
+)
+def test_a_recipe_that_is_none_is_named(
+    recipe: str, text: str, words: list[str], crappify: Restore
+) -> None:
+    if text:
+        Path("mine.yaml").write_text(text)
+    code, _, errors = crappify("a.png", "-o", "out", "--recipe", recipe)
+    assert code == 2 and not Path("out").exists()
+    for word in words:
+        assert word in errors
+
+
+def test_a_picture_that_cannot_be_spoilt_is_named_and_the_others_go_on(crappify: Restore) -> None:
+    Path("b.png").write_text("no picture")
+    code, output, errors = crappify("a.png", "b.png", "-o", "out", "--recipe", "jpeg")
+    assert code == 1 and "1 spoilt into out" in output and "not spoilt: b.png" in errors
+
+
+def test_the_summary_of_the_unet_is_the_lessons(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["summary", "unet", "--size", "360x480"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2].split() == ["Conv2d", "64", "x", "180", "x", "240", "9,408", "False"]
+    assert lines[-5].split() == ["Conv2d", "12", "x", "360", "x", "480", "1,200", "True"]
+    totals = [line.split()[-1] for line in lines[-3:]]
+    assert totals == ["41,133,018", "19,865,370", "21,267,648"]
+    assert main(["summary", "unet", "--no-bottleneck"]) == 0
+    assert "parameters 41,222,168" in capsys.readouterr().out
+
+
+def test_the_summary_of_the_critic_is_the_lessons(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["summary", "critic"]) == 0
+    output = capsys.readouterr().out
+    assert "1 x 5 x 5" in output and "parameters 44,705,665" in output
+
+
+def test_a_summary_that_cannot_be_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (("critic", "--size", "20x20"), ("unet", "--encoder", "resnet3")):
+        assert main(["summary", *words]) == 2
+        errors = capsys.readouterr().err
+        assert errors.startswith("lessonpipe: ") and words[-1] in errors
+    with pytest.raises(SystemExit):
+        main(["summary", "unet", "--classes", "0"])

@@ -1,0 +1,34 @@
+"""A picture of 256 pixels becomes one of 1280x1600, by the command a person would type."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lessonpipe.errors import LessonpipeError
+from lessonpipe.nets import Generator
+from lessonpipe.nets.io import save_model
+from lessonpipe.report.high_resolution import busiest, restore_high_resolution
+from tests.conftest import make_picture
+
+
+def test_the_detail_shown_is_where_the_photo_has_most_of_it():
+    pixels = np.full((640, 640, 3), 120, np.uint8)
+    pixels[320:400, 240:320] = np.random.default_rng(0).integers(0, 255, (80, 80, 3))
+    assert busiest(Image.fromarray(pixels), 80) == (240, 320)
+
+
+@pytest.mark.slow
+def test_the_figure_shows_three_columns_and_tells_time_and_memory(tmp_path):
+    make_picture(1400, 1800).save(tmp_path / "photo.jpg")
+    net = Generator("tf_efficientnet_lite0", pretrained=False, widths=[8, 8, 8, 8], head=8)
+    save_model(tmp_path / "model", net, {})
+    found = restore_high_resolution(tmp_path / "photo.jpg", tmp_path / "model")
+    assert found.picture.width > 3 * 320 and found.picture.height > 400 + 320
+    assert 0.5 < found.seconds < 120
+    assert 0.2 < found.memory_gb < 4
+
+
+def test_a_command_that_fails_says_why(tmp_path):
+    make_picture(1400, 1800).save(tmp_path / "photo.jpg")
+    with pytest.raises(LessonpipeError, match="not a model folder"):
+        restore_high_resolution(tmp_path / "photo.jpg", tmp_path / "nothing")

@@ -1,0 +1,90 @@
+"""Profiles are parts of params.yaml, and DVC understands the words they are said in."""
+
+import importlib
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tasks.__main__ import STAGES
+from tasks.pipeline import profiles
+from tasks.pipeline.params import load
+from tests.conftest import ROOT
+
+PROFILES = {path.stem: yaml.safe_load(path.read_text()) for path in ROOT.glob("profiles/*.yaml")}
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+AUGMENT = ("rotate", "zoom", "warp", "light")  # params.yaml leaves out what is not used
+
+
+def merged(params: Any, overlay: Any) -> Any:
+    if not (isinstance(params, dict) and isinstance(overlay, dict)):
+        return overlay
+    return params | {key: merged(params.get(key), value) for key, value in overlay.items()}
+
+
+def unknown(params: Any, overlay: dict[str, Any]) -> Iterator[str]:
+    for key, value in overlay.items():
+        if key not in params and key not in AUGMENT:
+            yield key
+        elif isinstance(value, dict):
+            yield from unknown(params[key], value)
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Runs `python -m tasks.pipeline.profiles WORDS...`: exit code, and what it printed."""
+    monkeypatch.chdir(ROOT)
+
+    def run(*words: str) -> tuple[int, str]:
+        code = profiles.main(list(words))
+        told = capsys.readouterr()
+        return code, told.out + told.err
+
+    return run
+
+
+def test_the_profiles_are_those_the_readme_names() -> None:
+    assert set(PROFILES) == {"camvid", "lesson", "lsun", "rehearsal", "short"}
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_profile_names_nothing_that_params_do_not_have(name: str) -> None:
+    assert list(unknown(PARAMS, PROFILES[name])) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PROFILES)
+def test_what_dvc_makes_of_a_profile_is_right_for_every_stage(
+    name: str, said: Any, tmp_path: Path
+) -> None:
+    from dvc.utils.hydra import apply_overrides
+
+    path = tmp_path / "params.yaml"
+    path.write_text((ROOT / "params.yaml").read_text())
+    code, told = said(name, "crappify.recipe=old-photo")
+    words = shlex.split(told)
+    assert code == 0 and set(words[::2]) == {"-S"}
+    apply_overrides(path, words[1::2])  # what `dvc exp run -S` does
+
+    wanted = merged(merged(PARAMS, PROFILES[name]), {"crappify": {"recipe": "old-photo"}})
+    right = tmp_path / "right.yaml"
+    right.write_text(yaml.safe_dump(wanted))
+    for stage in STAGES:
+        module = importlib.import_module(f"tasks.{stage}")
+        section = getattr(module, "SECTION", stage)
+        assert load(module.Params, section, path) == load(module.Params, section, right)
+
+
+def test_a_wrong_profile_lists_the_right_ones(said: Any) -> None:
+    assert said("tiny") == (
+        2,
+        "profile: no profile is called 'tiny'; "
+        "choose one of: camvid, lesson, lsun, rehearsal, short\n",
+    )
+
+
+def test_what_is_set_by_itself_is_handed_on(said: Any) -> None:
+    assert said("crappify.recipe=colour") == (0, "-S crappify.recipe=colour\n")
