@@ -17,7 +17,7 @@ from lessons.numbers.nets import HIDDEN, Stateful
 
 
 class Memory(NamedTuple):
-    """What is remembered of a stream: the GRU's state, the last words, and the states before them."""
+    """What of a stream is remembered: the GRU's state, the last words, the states before them."""
 
     cell: Tensor  # 1 B H
     words: Tensor  # B M
