@@ -1,10 +1,11 @@
-"""Typed settings that refuse what they do not know, and facts of the machine."""
+"""Typed settings: the sections of params.yaml are these objects, handed on whole."""
 
-import os
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from lessonpipe.errors import UserError
+Rate = Annotated[float, Field(gt=0)]
+Frozen = bool | Literal["early"]
 
 
 class StrictModel(BaseModel):
@@ -13,11 +14,50 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-def number_from_environment(name: str, default: float) -> float:
-    """The environment variable `name` as a number of at least 0, or `default` when it is unset.
+class TrainPhase(StrictModel):
+    """Some epochs with one schedule.
 
-    Raises `UserError` for anything else.
+    `batch` is the global batch, over all workers. `max_lr` is one rate, or the two between which
+    the rates of the parameter groups are spaced (fastai's `slice(a, b)`); `pct_start` the share of
+    the steps in which the rate rises. `frozen` says what of a pretrained encoder does not learn:
+    all of it, its `early` part up to 1/8, or nothing. An epoch is every training sample once, or
+    `samples_per_epoch`.
     """
+
+    batch: int = Field(ge=1)
+    epochs: int = Field(ge=0)
+    max_lr: Rate | tuple[Rate, Rate]
+    pct_start: float = Field(0.3, ge=0, lt=1)
+    frozen: Frozen = False
+    samples_per_epoch: int | None = Field(None, ge=1)
+
+    @property
+    def history_columns(self) -> dict[str, int]:
+        """What a row of the history says of the phase."""
+        return {}
+
+    def title(self, text: str) -> str:
+        """`text`, and the phase's image size if it has one: for a progress bar."""
+        return " at ".join([text, *map(str, self.history_columns.values())])
+
+
+class Phase(TrainPhase):
+    """Some epochs at one image size; progressive resize is a list of these."""
+
+    image_px: int = Field(ge=32, le=4096, multiple_of=32)
+
+    @property
+    def history_columns(self) -> dict[str, int]:
+        """The image size, in pixels."""
+        return {"px": self.image_px}
+
+
+def number_from_environment(name: str, default: float) -> float:
+    """The environment variable `name` as a number of at least 0, or `default` when it is unset."""
+    import os
+
+    from lessonpipe.errors import UserError
+
     text = os.environ.get(name, "").strip()
     if not text:
         return default

@@ -1,4 +1,4 @@
-"""Where a worker computes and in what precision, and how workers agree. Knows torch only."""
+"""On which device and in what precision a worker computes; sums over workers. Knows torch only."""
 
 import os
 import shutil
@@ -72,7 +72,10 @@ def compile_backend() -> str | None:
 
 @dataclass(frozen=True)
 class Worker:
-    """One worker's device, precision, rank and number of workers."""
+    """One process of a training: its device, precision, rank, and how many there are (`world`).
+
+    By hand what Accelerate's or Fabric's classes do, in a hundred lines and without their weight.
+    """
 
     device: torch.device
     dtype: torch.dtype
@@ -84,14 +87,14 @@ class Worker:
     def current(cls, precision: Precision = "auto") -> "Worker":
         """This process, with the rank it has in torch.distributed, if that is running."""
         device = choose_device()
-        quick, why = fast_bf16(device)
-        bf16 = quick if precision == "auto" else precision == "bf16"
-        together = dist.is_available() and dist.is_initialized()
-        rank, world = (dist.get_rank(), dist.get_world_size()) if together else (0, 1)
+        fast, reason = fast_bf16(device)
+        bf16 = fast if precision == "auto" else precision == "bf16"
+        distributed = dist.is_available() and dist.is_initialized()
+        rank, world = (dist.get_rank(), dist.get_world_size()) if distributed else (0, 1)
         if device.type == "cuda" and world > 1 and device.index is None:
             device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        why = f"params say {precision}" if precision != "auto" else why
-        return cls(device, torch.bfloat16 if bf16 else torch.float32, rank, world, why)
+        reason = f"params say {precision}" if precision != "auto" else reason
+        return cls(device, torch.bfloat16 if bf16 else torch.float32, rank, world, reason)
 
     def __str__(self) -> str:
         kind = "bf16" if self.dtype == torch.bfloat16 else "fp32"
@@ -103,27 +106,20 @@ class Worker:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
     def batch_to_device(self, x: Tensor) -> Tensor:
-        """A batch on the device; of pictures, channels last."""
+        """A batch on the device; of images `B C H W`, channels last."""
         order = torch.channels_last if x.ndim == 4 else torch.preserve_format
         return x.to(self.device, non_blocking=True, memory_format=order)
 
     def to_device(self, module: M) -> M:
-        """A module that does not learn, on the device, channels last."""
+        """A module on the device, channels last."""
         return module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
-    def prepare(self, net: nn.Module) -> nn.Module:
-        """A network on the device, channels last; batch norms agree among the workers.
+    def prepare(self, net: M) -> M:
+        """A network on the device, channels last, to be trained.
 
         With LESSONPIPE_COMPILE its calls are compiled; its type and its weights' names stay.
         """
-        if self.world > 1:
-            from lessonpipe.nets.blocks import CpuSyncBatchNorm
-
-            if self.device.type == "cuda":
-                net = nn.SyncBatchNorm.convert_sync_batchnorm(net)
-            else:
-                net = CpuSyncBatchNorm.convert(net)
-        net = net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        net = self.to_device(net)
         if (backend := compile_backend()) is not None:
             for part in net.modules():
                 if isinstance(part, nn.ReplicationPad2d):  # inductor expects its gradient otherwise
@@ -132,7 +128,11 @@ class Worker:
         return net
 
     def all_reduce_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Add up the workers' gradients; losses were scaled by each worker's share before."""
+        """Sum the workers' gradients; each scaled its loss by its share of the batch before.
+
+        One flat all-reduce in place of DDP, which averages: shares may be unequal here, encoders
+        partly frozen, and two networks take turns.
+        """
         if self.world == 1:
             return
         grads = [p.grad for p in parameters if p.grad is not None]
@@ -141,11 +141,22 @@ class Worker:
         for grad, part in zip(grads, flat.split([g.numel() for g in grads]), strict=True):
             grad.copy_(part.view_as(grad))
 
+    @property
+    def sum_dtype(self) -> torch.dtype:
+        """What losses are summed in: doubles, so that a sum of thousands of steps keeps its digits.
+
+        Apple's GPUs have none.
+        """
+        return torch.float32 if self.device.type == "mps" else torch.float64
+
     def reduce_sums(self, values: Mapping[str, Tensor | float]) -> dict[str, float]:
-        """Add up named numbers over the workers."""
-        packed = torch.stack([torch.as_tensor(v).double().cpu() for v in values.values()])
-        packed = packed.to(torch.float64 if self.device.type != "mps" else torch.float32)
+        """Sum named numbers over the workers. Waits for the device."""
+        if not values:
+            return {}
+        tensors = [
+            torch.as_tensor(v, dtype=self.sum_dtype, device=self.device) for v in values.values()
+        ]
+        packed = torch.stack(tensors)
         if self.world > 1:
-            packed = packed.to(self.device)
             dist.all_reduce(packed)
         return dict(zip(values, packed.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""What feature loss is held against: the same steps by pixel loss alone -> models/fit_control.
+"""What feature loss is compared with: the same steps by pixel loss alone -> models/fit_control.
 
     python -m tasks fit_control
 
@@ -7,18 +7,19 @@ Its params are those of fit_feature, so that nothing but the loss differs.
 
 from pathlib import Path
 
+from lessonpipe.data.pairs import PairData
 from lessonpipe.device import Worker
-from lessonpipe.train.generator import GeneratorLearner, PairData
+from lessonpipe.train.generator import GeneratorLearner
 from tasks import fit_feature
-from tasks.fit_feature import Params, teach
-from tasks.pipeline import launch
+from tasks.fit_feature import Params
+from tasks.pipeline.launch import launch
 
 SECTION = "fit_feature"
 
 
-def ready(p: Params) -> tuple[GeneratorLearner, PairData, Worker]:
-    """As fit_feature's, without its feature terms."""
-    return fit_feature.ready(without_features(p))
+def build(p: Params) -> tuple[GeneratorLearner, PairData, Worker]:
+    """The network with pixel loss alone, the data, and the worker."""
+    return fit_feature.build(without_features(p))
 
 
 def without_features(p: Params) -> Params:
@@ -33,4 +34,5 @@ def run(
     out: Path = Path("models/fit_control"),
 ) -> None:
     """Train as fit_feature does, without its feature terms."""
-    launch.launch(teach, without_features(p), {"pairs": pairs, "generator": generator}, out)
+    inputs = {"pairs": pairs, "generator": generator}
+    launch(fit_feature.train_worker, without_features(p), inputs, out)

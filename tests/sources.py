@@ -21,7 +21,6 @@ PLUMBING = {
     "lessonpipe/lineage.py",
     "lessonpipe/io/transfer.py",
     "lessonpipe/io/progress.py",
-    "lessonpipe/config.py",
     "lessonpipe/io/storage.py",
     "tasks/__init__.py",
     "tasks/pipeline/lock.py",

@@ -27,7 +27,7 @@ def run_on_node(
     """
     import ray
 
-    with ray_session(1, told=True):
+    with ray_session(1, log_to_driver=True):
         sent = upload({path.as_posix(): path for path in inputs if path.exists()})
         most, gpu = max(node_cpus()), ray.cluster_resources().get("GPU", 0) > 0
         remote = ray.remote(num_cpus=most, num_gpus=int(gpu), max_retries=3)(_run_here)

@@ -32,10 +32,10 @@ def worker_count(default: int) -> int:
 
 
 @contextmanager
-def ray_session(workers: int, *, told: bool = False) -> Iterator[int]:
+def ray_session(workers: int, *, log_to_driver: bool = False) -> Iterator[int]:
     """A Ray to send work to: the one at RAY_ADDRESS, or one of `workers` CPUs for the block.
 
-    Gives how many CPUs it has. When `told`, what the work prints is printed here. Raises
+    Gives how many CPUs it has. With `log_to_driver`, what the work prints is printed here. Raises
     `UserError` when nobody answers.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -45,7 +45,7 @@ def ray_session(workers: int, *, told: bool = False) -> Iterator[int]:
     if ray.is_initialized():
         yield cpus()
         return
-    options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": told}
+    options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": log_to_driver}
     with tempfile.TemporaryDirectory() as folder:
         if address() is None:
             options |= {"num_cpus": workers, "include_dashboard": False}

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lessonpipe.config import TrainPhase
 from lessonpipe.data.pairs import epoch_batches, worker_slice
 from lessonpipe.device import Worker
-from lessonpipe.train.fit import TrainPhase
 
 View = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 
@@ -35,17 +35,17 @@ class TensorBatches:
     seed: int
     worker: Worker
     view: View = identity_view
-    examples: int | None = None  # an epoch's length; by default every example once
+    samples: int | None = None  # an epoch's length; by default every example once
 
     @property
     def steps(self) -> int:
         """Steps an epoch."""
-        return -(-(self.examples or len(self.x)) // self.batch)
+        return -(-(self.samples or len(self.x)) // self.batch)
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, float]]:
         """What goes in and what should come out, and the share of the global batch they are."""
         rng = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch + 500_009)
-        wanted = self.examples or len(self.x)
+        wanted = self.samples or len(self.x)
         for indices in epoch_batches(len(self.x), wanted, self.batch, self.seed, epoch):
             share, count = worker_slice(len(indices), self.worker.rank, self.worker.world)
             chosen = indices.to(self.x.device)
@@ -72,7 +72,9 @@ class TensorData:
     def train_batches(self, phase: TrainPhase) -> TensorBatches:
         """Random views of the training side, `phase.batch` over all workers."""
         x, y = self.train_side
-        return TensorBatches(x, y, phase.batch, self.seed, self.worker, self.view, phase.pictures)
+        return TensorBatches(
+            x, y, phase.batch, self.seed, self.worker, self.view, phase.samples_per_epoch
+        )
 
     def valid_batches(self, phase: TrainPhase) -> Iterator[tuple[Tensor, Tensor, float]]:
         """The validation side as it is, in order."""

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -11,11 +11,12 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from lessonpipe.config import number_from_environment
+from lessonpipe.config import Phase, number_from_environment
 from lessonpipe.data.augment import Augment
 from lessonpipe.data.manifest import Manifest, Split
 from lessonpipe.data.photos import open_photo
 from lessonpipe.data.pictures import to_tensor
+from lessonpipe.device import Worker
 from lessonpipe.errors import UserError
 from lessonpipe.io.progress import progress_bar
 
@@ -71,7 +72,7 @@ class Pairs(Dataset[tuple[Tensor, Tensor]]):
 
 
 @dataclass
-class Batches:
+class PairBatches:
     """An endless supply of training batches; each epoch's order comes from `seed` alone.
 
     The global batch is cut into `world` shares, of which this worker gets the `rank`-th; the
@@ -85,17 +86,17 @@ class Batches:
     augment: Augment
     rank: int = 0
     world: int = 1
-    pictures: int | None = None  # an epoch's length; by default every pair once
+    samples: int | None = None  # an epoch's length; by default every pair once
 
     @property
     def steps(self) -> int:
         """Steps an epoch."""
-        return -(-(self.pictures or len(self.pairs)) // self.batch)
+        return -(-(self.samples or len(self.pairs)) // self.batch)
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, float]]:
         """The batches of one epoch: crappy and good `B 3 H W` in 0...1, and the share of the
         global batch that they are (1 with one worker)."""
-        wanted = self.pictures or len(self.pairs)
+        wanted = self.samples or len(self.pairs)
         order = [
             part.tolist()
             for part in epoch_batches(len(self.pairs), wanted, self.batch, self.seed, epoch)
@@ -112,6 +113,46 @@ class Batches:
         for (x, y), indices, (share, count) in zip(loader, order, shares, strict=True):
             view = self.augment.draw(len(indices), rng).part(share)
             yield view(x.float() / 255), view(y.float() / 255), count / len(indices)
+
+
+@dataclass
+class PairData:
+    """The pairs in a folder at any size, decoded once a size.
+
+    With `generated`, a folder of generated images, those take the place of the crappy ones.
+    """
+
+    folder: Path
+    augment: Augment
+    seed: int
+    worker: Worker
+    generated: Path | None = None
+    _loaded: dict[tuple[Split, int], Pairs] = field(default_factory=dict)
+
+    def pairs(self, split: Split, image_px: int) -> Pairs:
+        """The pairs of one split at one size."""
+        if (split, image_px) not in self._loaded:
+            for key in [k for k in self._loaded if k[1] != image_px]:
+                del self._loaded[key]  # one size in memory at a time
+            self._loaded[split, image_px] = Pairs(self.folder, split, image_px, self.generated)
+        return self._loaded[split, image_px]
+
+    def train_batches(self, phase: Phase) -> PairBatches:
+        """Random views of the training pairs, `phase.batch` images over all workers."""
+        return PairBatches(
+            self.pairs("train", phase.image_px),
+            phase.batch,
+            self.seed,
+            self.augment,
+            self.worker.rank,
+            self.worker.world,
+            phase.samples_per_epoch,
+        )
+
+    def valid_batches(self, phase: Phase) -> Iterator[tuple[Tensor, Tensor, float]]:
+        """The validation pairs, not augmented."""
+        pairs = self.pairs("valid", phase.image_px)
+        return eval_batches(pairs, phase.batch, rank=self.worker.rank, world=self.worker.world)
 
 
 def epoch_batches(count: int, wanted: int, batch: int, seed: int, epoch: int) -> tuple[Tensor, ...]:

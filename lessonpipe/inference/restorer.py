@@ -5,7 +5,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from PIL import Image, ImageOps
 from torch import Tensor
 
@@ -16,6 +15,7 @@ from lessonpipe.device import Precision, Worker
 from lessonpipe.errors import UserError
 from lessonpipe.nets.generator import fold_weight_norm
 from lessonpipe.nets.io import load_generator
+from lessonpipe.nets.unet import pad_to_grid
 
 
 class Restorer:
@@ -68,15 +68,6 @@ class Restorer:
                 "LESSONPIPE_DEVICE=cpu, or a smaller --scale"
             ) from error
         return made[..., :height, :width].float()
-
-
-def pad_to_grid(x: Tensor, grid: int) -> Tensor:
-    """Pad right and bottom to a multiple of `grid`, at least two: `B C H W -> B C H' W'`."""
-    height, width = x.shape[-2:]
-    down = max(2 * grid, math.ceil(height / grid) * grid) - height
-    right = max(2 * grid, math.ceil(width / grid) * grid) - width
-    mode = "reflect" if down < height and right < width else "replicate"
-    return F.pad(x, (0, right, 0, down), mode) if down or right else x
 
 
 @lru_cache(maxsize=2)

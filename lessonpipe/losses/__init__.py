@@ -1,7 +1,16 @@
-"""What a generator is trained to make small. Each loss answers with its terms, by name."""
+"""What networks are trained to make small. Each loss returns its terms by name."""
 
-from lessonpipe.losses.feature import FeatureLoss
-from lessonpipe.losses.gan import accuracy, adversarial_loss
-from lessonpipe.losses.pixel import PixelLoss
+from lessonpipe.losses.feature import FeatureLoss, FeatureLossConfig, image_loss
+from lessonpipe.losses.gan import adversarial_loss, critic_accuracy, critic_loss
+from lessonpipe.losses.pixel import PixelKind, PixelLoss
 
-__all__ = ["FeatureLoss", "PixelLoss", "accuracy", "adversarial_loss"]
+__all__ = [
+    "FeatureLoss",
+    "FeatureLossConfig",
+    "PixelKind",
+    "PixelLoss",
+    "adversarial_loss",
+    "critic_accuracy",
+    "critic_loss",
+    "image_loss",
+]

@@ -1,14 +1,41 @@
-"""Perceptual loss: what a network that knows pictures sees (Johnson et al. 2016)."""
-
-from collections.abc import Sequence
+"""Perceptual loss: distances between features of a pretrained network (Johnson et al. 2016)."""
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from lessonpipe.losses.pixel import PixelLoss
+from lessonpipe.config import StrictModel
+from lessonpipe.losses.pixel import PixelKind, PixelLoss
 from lessonpipe.nets.blocks import Normalize, freeze
 from lessonpipe.nets.encoder import Encoder
+
+
+class FeatureLossConfig(StrictModel):
+    """Which network's features are compared, and how much each term weighs.
+
+    `layers` number the encoder's features from fine to coarse, 0 at half resolution; `weights` has
+    one w a layer: features count w, Gram matrices w**2 * `gram_weight`. `gram_layers` names those
+    layers that have a Gram term, by default all. `normalize_features` compares the features of each
+    pixel scaled to length 1, as LPIPS does (Zhang et al. 2018); Gram matrices, which say how strong
+    a texture is, are always of features as they are.
+    """
+
+    encoder: str
+    pretrained: bool = True
+    layers: list[int] = Field(min_length=1)
+    weights: list[float]
+    gram_weight: float = Field(5000.0, ge=0)
+    gram_layers: list[int] | None = None
+    normalize_features: bool = False
+
+    @model_validator(mode="after")
+    def _match(self) -> "FeatureLossConfig":
+        if len(self.layers) != len(self.weights):
+            raise ValueError(f"{len(self.layers)} layers need as many weights, not {self.weights}")
+        if more := set(self.gram_layers or []) - set(self.layers):
+            raise ValueError(f"gram_layers {sorted(more)} are none of the layers {self.layers}")
+        return self
 
 
 def gram(x: Tensor) -> Tensor:
@@ -20,56 +47,53 @@ def gram(x: Tensor) -> Tensor:
 class FeatureLoss(nn.Module):
     """Pixel loss + L1 between features + L1 between Gram matrices, each term by name.
 
-    `taps` number the encoder's features from fine to coarse, 0 at half size; `weights` has one w
-    a tap, and features count w, Gram matrices w**2 * `gram_weight`. With timm's `vgg16_bn` and
-    taps 2, 3, 4 these are the lesson's ReLUs 22, 32 and 42. The encoder ends at the last tap,
-    and the good picture runs through it without gradient. `gram_taps` names those of the taps
-    that have a Gram term, by default all.
-
-    `unit` compares the features of each place scaled to length 1, as LPIPS does (Zhang et al.
-    2018); Gram matrices, which tell how strong a texture is, are always of features as they are.
+    `B 3 H W, B 3 H W -> {"pixel", "feat_0", ..., "gram_0", ...}`, images in 0...1. With timm's
+    `vgg16_bn` and layers 2, 3, 4 the features are the lesson's ReLUs 22, 32 and 42. The encoder
+    ends at the last layer, and the target runs through it without gradient; fastai v1 runs the
+    whole network for both.
     """
 
-    def __init__(
-        self,
-        encoder: str,
-        *,
-        pixel: PixelLoss,
-        taps: Sequence[int],
-        weights: Sequence[float],
-        gram_weight: float = 5000.0,
-        gram_taps: Sequence[int] | None = None,
-        unit: bool = False,
-        pretrained: bool = True,
-    ) -> None:
+    def __init__(self, config: FeatureLossConfig, pixel: PixelLoss) -> None:
         super().__init__()
-        eyes = Encoder(encoder, pretrained=pretrained, depth=max(taps) + 1)
-        self.normalize = Normalize(eyes.mean, eyes.std)
-        self.encoder = freeze(eyes.net)
-        self.pixel, self.taps, self.weights = pixel, list(taps), list(weights)
-        self.gram_weight, self.unit = gram_weight, unit
-        self.gram_taps = self.taps if gram_taps is None else list(gram_taps)
+        depth = max(config.layers) + 1
+        encoder = Encoder(config.encoder, pretrained=config.pretrained, depth=depth)
+        self.normalize = Normalize(encoder.mean, encoder.std)
+        self.encoder = freeze(encoder.net)
+        self.pixel, self.config = pixel, config
 
     def train(self, mode: bool = True) -> "FeatureLoss":
-        """The eyes never train."""
+        """The encoder never trains."""
         return super().train(False)
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """The tapped features of pictures in 0...1, in float32: `B C_i H_i W_i` each."""
-        seen = self.encoder(self.normalize(x))
-        return [seen[tap].float() for tap in self.taps]
+        """The features of images in 0...1, in float32: `B C_i H_i W_i` each."""
+        features = self.encoder(self.normalize(x))
+        return [features[layer].float() for layer in self.config.layers]
 
-    def forward(self, made: Tensor, good: Tensor) -> dict[str, Tensor]:
+    def forward(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
         with torch.no_grad():
-            aim = self.features(good)
-        seen = self.features(made)
-        terms = self.pixel(made, good)
-        with torch.autocast(made.device.type, enabled=False):
-            for i, (w, s, a) in enumerate(zip(self.weights, seen, aim, strict=True)):
-                if self.unit:
-                    s, a = F.normalize(s, dim=1), F.normalize(a, dim=1)
-                terms[f"feat_{i}"] = w * F.l1_loss(s, a)
-            for i, (w, s, a) in enumerate(zip(self.weights, seen, aim, strict=True)):
-                if self.gram_weight and self.taps[i] in self.gram_taps:
-                    terms[f"gram_{i}"] = w**2 * self.gram_weight * F.l1_loss(gram(s), gram(a))
+            wanted = self.features(target)
+        features = self.features(output)
+        terms = self.pixel(output, target)
+        c = self.config
+        # sums over C*H*W products overflow half precision
+        with torch.autocast(output.device.type, enabled=False):
+            for i, (w, f, t) in enumerate(zip(c.weights, features, wanted, strict=True)):
+                if c.normalize_features:
+                    f, t = F.normalize(f, dim=1), F.normalize(t, dim=1)
+                terms[f"feat_{i}"] = w * F.l1_loss(f, t)
+            for i, (w, f, t) in enumerate(zip(c.weights, features, wanted, strict=True)):
+                if c.gram_weight and (c.gram_layers is None or c.layers[i] in c.gram_layers):
+                    terms[f"gram_{i}"] = w**2 * c.gram_weight * F.l1_loss(gram(f), gram(t))
         return terms
+
+
+def image_loss(
+    feature: FeatureLossConfig | None, kind: PixelKind, std: tuple[float, ...], weight: float = 1.0
+) -> nn.Module:
+    """The pixel loss of `kind` times `weight`, and what a `feature` loss adds to it.
+
+    `std` is what pixels are divided by: the generator's encoder's.
+    """
+    pixel = PixelLoss(kind, std, weight)
+    return pixel if feature is None else FeatureLoss(feature, pixel)

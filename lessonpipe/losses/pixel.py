@@ -11,8 +11,8 @@ PixelKind = Literal["mse", "l1"]
 class PixelLoss(nn.Module):
     """Mean squared or absolute difference in normalised units: `B 3 H W, B 3 H W -> {"pixel"}`.
 
-    Pictures are given in 0...1; `std` is what they are divided by, so that figures compare with
-    the lesson's, whose pictures are normalised.
+    Images are given in 0...1; `std` is what they are divided by, so that figures compare with the
+    lesson's, whose images are normalised by ImageNet's statistics.
     """
 
     std: Tensor
@@ -22,6 +22,7 @@ class PixelLoss(nn.Module):
         self.kind, self.weight = kind, weight
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
 
-    def forward(self, made: Tensor, good: Tensor) -> dict[str, Tensor]:
-        off = (made - good) / self.std
-        return {"pixel": self.weight * (off.square() if self.kind == "mse" else off.abs()).mean()}
+    def forward(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
+        error = (output - target) / self.std
+        squared = self.kind == "mse"
+        return {"pixel": self.weight * (error.square() if squared else error.abs()).mean()}

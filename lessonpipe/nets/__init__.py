@@ -1,8 +1,17 @@
 """The networks: an encoder, the U-Net around it, the generator, and two critics."""
 
-from lessonpipe.nets.critic import Critic, EncoderCritic, LessonCritic
+from lessonpipe.nets.critic import Critic, CriticConfig, EncoderCritic, LessonCritic
 from lessonpipe.nets.encoder import Encoder
 from lessonpipe.nets.generator import Generator
-from lessonpipe.nets.unet import Unet
+from lessonpipe.nets.unet import Unet, UnetConfig
 
-__all__ = ["Critic", "Encoder", "EncoderCritic", "Generator", "LessonCritic", "Unet"]
+__all__ = [
+    "Critic",
+    "CriticConfig",
+    "Encoder",
+    "EncoderCritic",
+    "Generator",
+    "LessonCritic",
+    "Unet",
+    "UnetConfig",
+]

@@ -4,13 +4,14 @@ B batch, C channels, H W picture. Activation comes before batch norm, as in the 
 v1; v2 has it the other way round).
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
+M = TypeVar("M", bound=nn.Module)
 Norm = Literal["batch", "weight", "spectral", "none"]
 
 
@@ -193,10 +194,10 @@ def init_icnr_(layer: Any, scale: int = 2) -> None:
 
 
 class CpuSyncBatchNorm(nn.BatchNorm2d):
-    """Batch norm over the pictures of all workers, on any device.
+    """Batch norm over the images of all workers, on any device.
 
-    The one in torch needs a GPU; this one is for CPU workers, and equals one big batch even
-    when the workers hold unequal shares of it.
+    torch's SyncBatchNorm refuses CPU tensors; this one is for CPU workers, and equals one big batch
+    even when the workers hold unequal shares of it.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -221,17 +222,31 @@ class CpuSyncBatchNorm(nn.BatchNorm2d):
         shift = self.bias - mean * scale
         return x * scale[:, None, None].to(x.dtype) + shift[:, None, None].to(x.dtype)
 
-    @classmethod
-    def convert(cls, module: nn.Module) -> nn.Module:
-        """Turn every `BatchNorm2d` within `module` into a synchronised one, in place."""
-        for child in module.modules():
+
+def sync_batch_norm(net: M, device: torch.device, world: int) -> M:
+    """The network whose batch norms see the batches of all `world` workers; itself for one."""
+    if world == 1:
+        return net
+    if device.type == "cuda":
+        return nn.SyncBatchNorm.convert_sync_batchnorm(net)  # type: ignore[return-value]
+    for module in list(net.modules()):
+        for name, child in module.named_children():
             if type(child) is nn.BatchNorm2d:
-                child.__class__ = cls
-        return module
+                module.add_module(name, _synced(child))
+    return net
+
+
+def _synced(norm: nn.BatchNorm2d) -> CpuSyncBatchNorm:
+    """The same batch norm, its very tensors in it."""
+    synced = CpuSyncBatchNorm(norm.num_features, norm.eps, norm.momentum)
+    synced.weight, synced.bias = norm.weight, norm.bias
+    synced.running_mean, synced.running_var = norm.running_mean, norm.running_var
+    synced.num_batches_tracked = norm.num_batches_tracked
+    return synced.train(norm.training)
 
 
 class Normalize(nn.Module):
-    """Pictures in 0...1 to the units the encoder was trained in, and back: `B 3 H W`."""
+    """Images in 0...1 to the units that an encoder was trained in, and back: `B 3 H W`."""
 
     mean: Tensor
     std: Tensor
@@ -248,7 +263,7 @@ class Normalize(nn.Module):
         return x * self.std + self.mean
 
 
-def freeze(module: nn.Module) -> nn.Module:
+def freeze(module: M) -> M:
     """Stop `module` from learning: no gradients, evaluation mode."""
     return module.eval().requires_grad_(False)
 

@@ -1,15 +1,17 @@
-"""Two critics that tell generated pictures from real ones: the lesson's, and one that has eyes.
+"""Two critics that tell generated images from real ones: the lesson's, and one on an encoder.
 
-Both answer with a grid of logits, one a place, above 0 for "real"; the loss averages over it.
+Both return a grid of logits, one a patch, above 0 for "real"; the loss averages over it.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from lessonpipe.config import StrictModel
 from lessonpipe.nets.blocks import Normalize, ResBlock, SelfAttention, conv
 from lessonpipe.nets.encoder import Encoder
 
@@ -45,11 +47,11 @@ class LessonCritic(nn.Sequential):
 
 
 class EncoderCritic(nn.Module):
-    """A critic with a frozen pretrained encoder for eyes: `B 3 H W -> B 1 H/64 W/64` logits.
+    """A critic on a frozen pretrained encoder: `B 3 H W -> B 1 H/64 W/64` logits.
 
-    The lecturer's suspicion (Sauer et al. 2021 found the same: "projected GANs"): eyes that were
-    trained on ImageNet, spectral-normed heads on top. One more head looks at the fine structure
-    of the pixels themselves, so that patterns which the eyes do not see are no way out.
+    The lecturer's suspicion (Sauer et al. 2021 found the same, "projected GANs"): features trained on
+    ImageNet, spectral-normed heads on top. One more head sees the fine structure of the
+    pixels themselves, so that the generator cannot hide patterns which the encoder does not see.
     """
 
     def __init__(self, encoder: Encoder, width: int = 64) -> None:
@@ -64,11 +66,11 @@ class EncoderCritic(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         detail = (x - F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)) * 8
-        seen = [self.fine(detail), *self.encoder.net(x)]
+        features = [self.fine(detail), *self.encoder.net(x)]
         size = (max(1, x.shape[-2] // 64), max(1, x.shape[-1] // 64))
         grids = [
             F.adaptive_avg_pool2d(head(f).float(), size)
-            for head, f in zip(self.heads, seen, strict=True)
+            for head, f in zip(self.heads, features, strict=True)
         ]
         return torch.einsum("n,nbchw->bchw", self.scale, torch.stack(grids))
 
@@ -83,36 +85,32 @@ def _head(n: int, width: int) -> nn.Sequential:
     )
 
 
-class Critic(nn.Module):
-    """Either critic as everybody uses it: pictures `B 3 H W` in 0...1 in, logits out.
+class CriticConfig(StrictModel):
+    """Options of `Critic`: the section `net` of params.yaml and `build` of a model's model.json.
 
-    `kind` is "lesson" or "encoder"; `encoder` and `depth` (how many of its features) are for the
-    second, `width` is that of the first layer or of the heads.
+    `width` is that of the lesson's first layer, or of the heads on an encoder; `encoder` and
+    `depth` (how many of its scales have a head) are for the second kind alone.
     """
 
-    def __init__(
-        self,
-        kind: CriticKind,
-        *,
-        pretrained: bool,
-        encoder: str = "tf_efficientnet_lite0",
-        depth: int = 3,
-        width: int = 64,
-    ) -> None:
+    kind: CriticKind
+    encoder: str = "tf_efficientnet_lite0"
+    depth: int = Field(3, ge=1, le=5)
+    width: int = Field(64, ge=8)
+
+
+class Critic(nn.Module):
+    """Either critic as everybody uses it: images `B 3 H W` in 0...1 in, a grid of logits out."""
+
+    def __init__(self, config: CriticConfig, *, pretrained: bool) -> None:
         super().__init__()
-        self.config: dict[str, Any] = {
-            "kind": kind,
-            "encoder": encoder,
-            "depth": depth,
-            "width": width,
-        }
-        if kind == "lesson":
+        self.config = config
+        if config.kind == "lesson":
             self.normalize = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-            self.net: nn.Module = LessonCritic(width)
+            self.net: nn.Module = LessonCritic(config.width)
         else:
-            eyes = Encoder(encoder, pretrained=pretrained, depth=depth)
-            self.normalize = Normalize(eyes.mean, eyes.std)
-            self.net = EncoderCritic(eyes, width)
+            encoder = Encoder(config.encoder, pretrained=pretrained, depth=config.depth)
+            self.normalize = Normalize(encoder.mean, encoder.std)
+            self.net = EncoderCritic(encoder, config.width)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.net(self.normalize(x))

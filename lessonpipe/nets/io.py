@@ -1,12 +1,15 @@
 """A model is a folder: `model.safetensors`, and `model.json` that says how to build it.
 
-Nothing else is needed to use it, and nothing in it is code.
+Nothing else is needed to use it, and nothing in it is code. Folders that earlier versions wrote,
+with other names of options and layers, load as they are.
 """
 
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
@@ -14,85 +17,111 @@ from torch import nn
 from lessonpipe import __version__
 from lessonpipe.errors import MissingError, UserError
 from lessonpipe.io.atomic import atomic_write, read_json, write_json
-from lessonpipe.nets import Critic, Generator
+from lessonpipe.nets import Critic, CriticConfig, Generator, UnetConfig
 
 M = TypeVar("M", bound=nn.Module)
-KINDS = {"generator": Generator, "critic": Critic}
+RENAMED_OPTIONS = {"join": "concat", "extra": "extra_layers"}  # of `build`, before 0.2
+RENAMED_LAYERS = [  # of U-Nets and language models, before 0.2
+    (re.compile(r"\bunet\.blocks\.(\d+)\.up\."), r"unet.blocks.\1.upsample."),
+    (re.compile(r"\bunet\.blocks\.(\d+)\.tap_norm\."), r"unet.blocks.\1.skip_norm."),
+    (re.compile(r"\bunet\.blocks\.(\d+)\.first\."), r"unet.blocks.\1.conv1."),
+    (re.compile(r"\bunet\.blocks\.(\d+)\.second\."), r"unet.blocks.\1.conv2."),
+    (re.compile(r"\bunet\.up\."), "unet.upsample."),
+    (re.compile(r"\bunet\.answer\."), "unet.output."),
+    (re.compile(r"^answer\."), "output."),
+    (re.compile(r"^nearness$"), "relative_bias"),
+    (re.compile(r"^copies\."), "copy_gate."),
+]
 
 
 def save_model(folder: Path, net: Generator | Critic, about: dict[str, Any]) -> None:
     """Write a network into `folder`; `about` is what a person wants to know of it."""
-    kind = next(name for name, cls in KINDS.items() if isinstance(net, cls))
+    kind = "generator" if isinstance(net, Generator) else "critic"
     write_model(folder, net, kind, net.config, about)
 
 
 def write_model(
-    folder: Path, net: nn.Module, kind: str, build: dict[str, Any], about: dict[str, Any]
+    folder: Path,
+    net: nn.Module,
+    kind: str,
+    build: BaseModel | dict[str, Any],
+    about: dict[str, Any],
 ) -> None:
-    """Write a network of any kind, and what `build` it takes to make one like it."""
+    """Write a network of any kind, and the config (`build`) that it takes to build one like it."""
     tensors = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}
-    atomic_write(folder / "model.safetensors", save(tensors))  # save_file's only its owner can read
+    # not safetensors' save_file, which makes files that only their owner can read
+    atomic_write(folder / "model.safetensors", save(tensors))
+    config = build.model_dump(mode="json") if isinstance(build, BaseModel) else build
     write_json(
         folder / "model.json",
-        {"lessonpipe": __version__, "kind": kind, "build": build, "about": about},
+        {"lessonpipe": __version__, "kind": kind, "build": config, "about": about},
     )
 
 
-def read_model_json(folder: Path, pipeline: str = "") -> dict[str, Any]:
-    """The JSON of a model folder, which the stage of its name in `pipeline` makes.
+def read_model_json(folder: Path) -> dict[str, Any]:
+    """The JSON of a model folder, its options by their present names.
 
-    Raises `MissingError` when there is none.
+    Raises `MissingError` for a folder without one, `UserError` for a damaged one.
     """
     path = Path(folder) / "model.json"
     if not path.is_file():
-        stage = Path(folder).name
-        raise MissingError(
-            f"{folder} is not a model folder (it has no model.json); "
-            f"run `dvc repro {pipeline}{stage}` first, or name another with --model"
-        )
+        raise MissingError(f"{folder} is not a model folder (it has no model.json)", folder)
     try:
         about = read_json(path)
-        return {"kind": about["kind"], "build": dict(about["build"]), **about}
-    except (ValueError, KeyError, TypeError) as error:
+        build = {RENAMED_OPTIONS.get(k, k): v for k, v in about["build"].items()}
+        return {**about, "kind": about["kind"], "build": build}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is damaged: {type(error).__name__} {error}") from error
 
 
 def load_generator(folder: Path) -> Generator:
-    """Build the generator of a model folder and fill in its weights."""
-    net = _load(Path(folder), "generator")
-    assert isinstance(net, Generator)
-    return net
+    """Build the generator of a model folder and load its weights, in evaluation mode."""
+    build = _build(Path(folder), "generator")
+    return load_weights(folder, _without_rng(Generator, folder, UnetConfig, build))
 
 
 def load_critic(folder: Path) -> Critic:
-    """Build the critic of a model folder and fill in its weights."""
-    net = _load(Path(folder), "critic")
-    assert isinstance(net, Critic)
-    return net
+    """Build the critic of a model folder and load its weights, in evaluation mode."""
+    build = _build(Path(folder), "critic")
+    return load_weights(folder, _without_rng(Critic, folder, CriticConfig, build))
 
 
-def _load(folder: Path, kind: str) -> nn.Module:
+def _build(folder: Path, kind: str) -> dict[str, Any]:
     about = read_model_json(folder)
     if about["kind"] != kind:
         raise UserError(f"{folder} holds a {about['kind']}, but a {kind} is needed here")
+    return about["build"]
+
+
+def _without_rng(net: Any, folder: Path, config: Any, build: dict[str, Any]) -> Any:
+    """An untrained network; weights that will be overwritten draw no random number of the run."""
     try:
         with torch.random.fork_rng(devices=[]):
-            net = KINDS[kind](pretrained=False, **about["build"])
-    except (TypeError, ValueError) as error:
+            return net(config(**build), pretrained=False)
+    except (ValidationError, ValueError, TypeError) as error:
+        version = read_model_json(folder).get("lessonpipe")
         raise UserError(
-            f"{folder} was made by lessonpipe {about.get('lessonpipe')}, and this is "
-            f"{__version__}, which cannot build it: {error}"
+            f"{folder} was made by lessonpipe {version}, and this is {__version__}, "
+            f"which cannot build it: {error}"
         ) from error
-    return load_weights(folder, net)
 
 
 def load_weights(folder: Path, net: M) -> M:
-    """Give a network the weights of a model folder, to be used."""
-    weights = folder / "model.safetensors"
+    """Load the weights of a model folder into a network, and set it to evaluation mode.
+
+    Raises `MissingError` without weights, `UserError` for another network's.
+    """
+    weights = Path(folder) / "model.safetensors"
     if not weights.is_file():
-        raise MissingError(f"{weights} is not there; the model folder is incomplete")
+        raise MissingError(f"{weights} is not there; the model folder is incomplete", folder)
     try:
-        net.load_state_dict(load_file(weights))
+        net.load_state_dict({_renamed(k): v for k, v in load_file(weights).items()})
     except (SafetensorError, RuntimeError) as error:
         raise UserError(f"{weights} is damaged or of another network: {error}") from error
     return net.eval()
+
+
+def _renamed(layer: str) -> str:
+    for old, new in RENAMED_LAYERS:
+        layer = old.sub(new, layer)
+    return layer

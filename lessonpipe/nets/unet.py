@@ -1,15 +1,16 @@
-"""The generator: a U-Net around a pretrained encoder (Ronneberger et al. 2015, fastai's form).
+"""The U-Net around a pretrained encoder (Ronneberger et al. 2015, in fastai's form).
 
-Pictures go in and come out in the encoder's normalised units. Knows nothing of losses.
+Images go in and come out in the encoder's normalised units. Knows nothing of losses.
 """
 
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
+from lessonpipe.config import StrictModel
 from lessonpipe.nets.blocks import (
     Norm,
     PixelShuffleUp,
@@ -25,79 +26,75 @@ Output = Literal["correction", "range", "plain"]
 Concat = Literal["before", "after"]
 
 
-class Block(nn.Module):
-    """One step up: enlarge what is known, join what the encoder saw there, mix both.
+class UnetConfig(StrictModel):
+    """Options of `Unet`: the section `net` of params.yaml and `build` of a model's model.json.
 
-    `deep: B n_deep H W`, `tap: B n_tap 2H 2W -> B n_out 2H 2W`. The two are concatenated before
-    the convolutions, as in the lesson, so that both get mixed; with `join` "after" behind them,
-    which makes it `B n_out+n_tap 2H 2W`.
+    - `encoder`: any feature network that timm knows.
+    - `widths`: the width after each block, deep to shallow; by default the lesson's rule (half of
+      what comes from below plus the skip, halved once more in the last block).
+    - `head`: channels at full resolution; by default as many as the last block gives.
+    - `concat`: skips are concatenated before a block's convolutions, as in the lesson, or after.
+    - `attention`: self-attention in the third block from the end. `residual`: residual blocks in
+      place of the second convolutions. `bottleneck`: in the last residual block. `icnr`: sub-pixels
+      start equal. `last_cross`: the input is concatenated before the last residual block.
+    - `output`: "range" is the lesson's sigmoid scaled to `y_range`; "correction" adds the output
+      to the input, and starts as the identity; "plain" is the bare output.
+    """
+
+    encoder: str
+    widths: list[int] | None = None
+    head: int | None = Field(None, ge=1)
+    blur: bool = True
+    norm: Norm = "weight"
+    icnr: bool = True
+    attention: bool = False
+    residual: bool = False
+    concat: Concat = "before"
+    bottleneck: bool = False
+    last_cross: bool = True
+    output: Output = "range"
+    y_range: tuple[float, float] = (-3.0, 3.0)
+
+
+class Block(nn.Module):
+    """One decoder block: upsample what comes from below, concatenate the skip, mix both.
+
+    `deep: B n_deep H W`, `skip: B n_skip 2H 2W -> B n_out 2H 2W`. With `concat: after` the skip
+    follows the convolutions, which makes it `B n_out+n_skip 2H 2W`.
     """
 
     def __init__(
-        self,
-        n_deep: int,
-        n_tap: int,
-        n_up: int,
-        n_out: int,
-        *,
-        blur: bool,
-        norm: Norm,
-        icnr: bool,
-        attention: bool,
-        residual: bool,
-        join: Concat,
+        self, config: UnetConfig, n_deep: int, n_skip: int, n_up: int, n_out: int, attention: bool
     ) -> None:
         super().__init__()
-        self.join = join
-        self.up = PixelShuffleUp(n_deep, n_up, blur=blur, norm=norm, icnr=icnr)
-        self.tap_norm = batch_norm(n_tap)
-        self.first = conv(n_up + n_tap if join == "before" else n_up, n_out, norm=norm)
-        self.second = ResBlock(n_out, norm=norm) if residual else conv(n_out, n_out, norm=norm)
+        norm, self.concat = config.norm, config.concat
+        self.upsample = PixelShuffleUp(n_deep, n_up, blur=config.blur, norm=norm, icnr=config.icnr)
+        self.skip_norm = batch_norm(n_skip)
+        self.conv1 = conv(n_up + n_skip if self.concat == "before" else n_up, n_out, norm=norm)
+        self.conv2 = (
+            ResBlock(n_out, norm=norm) if config.residual else conv(n_out, n_out, norm=norm)
+        )
         self.attention = SelfAttention(n_out) if attention else nn.Identity()
 
-    def forward(self, deep: Tensor, tap: Tensor) -> Tensor:
-        up, tap = resize_like(self.up(deep), tap), self.tap_norm(tap)
-        if self.join == "before":
-            return self.attention(self.second(self.first(F.relu(torch.cat([up, tap], dim=1)))))
-        mixed = self.attention(self.second(self.first(F.relu(up))))
-        return torch.cat([mixed, F.relu(tap)], dim=1)
+    def forward(self, deep: Tensor, skip: Tensor) -> Tensor:
+        up, skip = resize_like(self.upsample(deep), skip), self.skip_norm(skip)
+        if self.concat == "before":
+            return self.attention(self.conv2(self.conv1(F.relu(torch.cat([up, skip], dim=1)))))
+        mixed = self.attention(self.conv2(self.conv1(F.relu(up))))
+        return torch.cat([mixed, F.relu(skip)], dim=1)
 
 
 class Unet(nn.Module):
-    """A picture to a picture of the same size: `B 3 H W -> B out_channels H W`.
+    """An image to an image of the same size: `B 3 H W -> B out_channels H W`.
 
-    - `widths`: the width after each block, deep to shallow; by default the lesson's rule (half
-      of what comes from below plus the tap, halved once more in the last block).
-    - `head`: channels at full size; by default as many as the last block gives.
-    - `output`: "range" is the lesson's sigmoid scaled to `y_range`; "correction" adds the
-      answer to the input, and starts as the identity; "plain" is the bare answer.
-    - `attention`: in the third block from the end; `residual`: residual blocks in place of the
-      second convolutions; `bottleneck`: in the last residual block; `icnr`: sub-pixels start
-      equal.
+    Raises `ValueError` when `config.widths` has not one width for each skip of the encoder.
     """
 
-    def __init__(
-        self,
-        encoder: Encoder,
-        *,
-        out_channels: int = 3,
-        widths: Sequence[int] | None = None,
-        head: int | None = None,
-        blur: bool = True,
-        norm: Norm = "weight",
-        icnr: bool = True,
-        attention: bool = False,
-        residual: bool = False,
-        join: Concat = "before",
-        bottleneck: bool = False,
-        last_cross: bool = True,
-        output: Output = "range",
-        y_range: tuple[float, float] = (-3.0, 3.0),
-    ) -> None:
+    def __init__(self, encoder: Encoder, config: UnetConfig, *, out_channels: int = 3) -> None:
         super().__init__()
-        self.encoder, self.output, self.y_range = encoder, output, y_range
-        self.last_cross = last_cross
-        *taps, n = encoder.channels  # shallow to deep
+        self.encoder, self.config = encoder, config
+        widths, norm, last_cross = config.widths, config.norm, config.last_cross
+        *skips, n = encoder.channels  # shallow to deep
         n_middle = n * 2 if widths is None else n
         self.middle = nn.Sequential(
             batch_norm(n),
@@ -105,57 +102,58 @@ class Unet(nn.Module):
             conv(n, n_middle, norm=norm),
             conv(n_middle, n, norm=norm),
         )
-        if widths is not None and len(widths) != len(taps):
-            raise ValueError(f"widths needs {len(taps)} numbers for this encoder, not {widths}")
+        if widths is not None and len(widths) != len(skips):
+            raise ValueError(f"widths needs {len(skips)} numbers for this encoder, not {widths}")
         blocks = []
-        for i, n_tap in enumerate(reversed(taps)):
+        for i, n_skip in enumerate(reversed(skips)):
             n_up = n // 2 if widths is None else widths[i]
-            n_out = n_up + n_tap if widths is None else widths[i]
-            if widths is None and i == len(taps) - 1:
+            n_out = n_up + n_skip if widths is None else widths[i]
+            if widths is None and i == len(skips) - 1:
                 n_out //= 2
-            blocks.append(
-                Block(
-                    n,
-                    n_tap,
-                    n_up,
-                    n_out,
-                    blur=blur,
-                    norm=norm,
-                    icnr=icnr,
-                    attention=attention and i == len(taps) - 3,
-                    residual=residual,
-                    join=join,
-                )
-            )
-            n = n_out if join == "before" else n_out + n_tap
+            attention = config.attention and i == len(skips) - 3
+            blocks.append(Block(config, n, n_skip, n_up, n_out, attention))
+            n = n_out if config.concat == "before" else n_out + n_skip
         self.blocks = nn.ModuleList(blocks)
-        n_head = head or n
-        self.up = PixelShuffleUp(n, n_head, blur=False, norm=norm, icnr=icnr)
+        n_head = config.head or n
+        self.upsample = PixelShuffleUp(n, n_head, blur=False, norm=norm, icnr=config.icnr)
         n_cross = n_head + encoder.in_channels * last_cross
-        self.last = ResBlock(n_cross, bottleneck=bottleneck, norm=norm)
-        answer_norm: Norm = norm if output == "range" else "none"
-        self.answer = conv(n_cross, out_channels, 1, norm=answer_norm, act=False)
-        if output == "correction":
-            nn.init.zeros_(self.answer[0].weight)  # type: ignore[arg-type]
+        self.last = ResBlock(n_cross, bottleneck=config.bottleneck, norm=norm)
+        # a normed last layer could not answer 0, which is where a correction starts
+        output_norm: Norm = norm if config.output == "range" else "none"
+        self.output = conv(n_cross, out_channels, 1, norm=output_norm, act=False)
+        if config.output == "correction":
+            nn.init.zeros_(self.output[0].weight)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        *taps, deep = self.encoder(x)
+        *skips, deep = self.encoder(x)
         deep = self.middle(deep)
-        for block, tap in zip(self.blocks, reversed(taps), strict=True):
-            deep = block(deep, tap)
-        deep = resize_like(self.up(deep), x)
-        if self.last_cross:
+        for block, skip in zip(self.blocks, reversed(skips), strict=True):
+            deep = block(deep, skip)
+        deep = resize_like(self.upsample(deep), x)
+        if self.config.last_cross:
             deep = torch.cat([deep, x.to(deep.dtype)], dim=1)
-        y = self.answer(self.last(deep)).float()
-        if self.output == "correction":
+        y = self.output(self.last(deep)).float()
+        if self.config.output == "correction":
             return x + y
-        if self.output == "range":
-            low, high = self.y_range
+        if self.config.output == "range":
+            low, high = self.config.y_range
             return torch.sigmoid(y) * (high - low) + low
         return y
 
     def param_groups(self) -> list[list[nn.Parameter]]:
         """The parameters in the lesson's three groups: early encoder, late encoder, decoder."""
         early, late = self.encoder.param_groups()
-        own = {id(p) for p in self.encoder.parameters()}
-        return [early, late, [p for p in self.parameters() if id(p) not in own]]
+        encoder = {id(p) for p in self.encoder.parameters()}
+        return [early, late, [p for p in self.parameters() if id(p) not in encoder]]
+
+
+def pad_to_grid(x: Tensor, grid: int) -> Tensor:
+    """Pad right and bottom to a multiple of `grid`, at least two: `B C H W -> B C H' W'`.
+
+    By reflection, or by replication where an image is smaller than the padding.
+    """
+    height, width = x.shape[-2:]
+    down = max(2 * grid, -(-height // grid) * grid) - height
+    right = max(2 * grid, -(-width // grid) * grid) - width
+    mode = "reflect" if down < height and right < width else "replicate"
+    return F.pad(x, (0, right, 0, down), mode) if down or right else x

@@ -1,4 +1,4 @@
-"""The last whole state of a training run, found again after any kind of death."""
+"""The last complete state of a training run, found again after any kind of death."""
 
 import io
 from dataclasses import dataclass
@@ -11,15 +11,16 @@ from lessonpipe.io.storage import Storage, to_bytes
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One file that is replaced whole at every epoch, and what is kept beside it.
+    """One file that is replaced at every epoch, and files that are saved beside it.
 
-    `None` keeps nothing. A storage that all machines see lets another machine go on.
+    A storage that all machines see lets another machine resume; without a storage (None) nothing
+    is saved.
     """
 
     storage: Storage | None
 
     def save(self, state: dict[str, Any]) -> None:
-        """Keep `state`: tensors, numbers, strings, lists, dicts."""
+        """Replace the saved state by `state`: tensors, numbers, strings, lists, dicts."""
         if self.storage is not None:
             self.storage.write("last.pt", to_bytes(lambda stream: torch.save(state, stream)))
 
@@ -31,13 +32,13 @@ class Checkpoint:
         return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
     def save_file(self, name: str, content: bytes) -> None:
-        """Keep a file beside the state."""
+        """Save a file beside the state."""
         if self.storage is not None:
-            self.storage.write(f"kept/{name}", content)
+            self.storage.write(f"files/{name}", content)
 
     def files(self) -> dict[str, bytes]:
-        """All that was kept beside the state."""
+        """Every file that was saved beside the state, by name."""
         if self.storage is None:
             return {}
-        found = {name: self.storage.read(f"kept/{name}") for name in self.storage.names("kept")}
+        found = {name: self.storage.read(f"files/{name}") for name in self.storage.names("files")}
         return {name: content for name, content in found.items() if content is not None}

@@ -1,114 +1,58 @@
-"""Fit one network. Knows torch; does not know who launched it."""
+"""The training loop, for one network or two that take turns. Knows torch, not who launched it."""
 
 import csv
 import io
 import math
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
-from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
-from lessonpipe.config import StrictModel
+from lessonpipe.config import TrainPhase
 from lessonpipe.device import Worker
 from lessonpipe.errors import UserError
 from lessonpipe.io.progress import progress_bar
 from lessonpipe.train.checkpoint import Checkpoint
 from lessonpipe.train.ema import EMA
-from lessonpipe.train.schedule import OneCycle, adamw, seed_step
+from lessonpipe.train.learner import Evaluable, Learner
+from lessonpipe.train.schedule import seed_step
 
-Rate = Annotated[float, Field(gt=0)]
-Frozen = bool | Literal["early"]
-LossTerms = dict[str, Tensor]
+Batch = tuple[Tensor, Tensor, float]
 History = list[dict[str, float]]
-
-
-class TrainPhase(StrictModel):
-    """Some epochs with one schedule.
-
-    `batch` is the global batch, over all workers. `max_lr` is one rate, or the two between which
-    the groups' rates are spaced; `warmup` the share of the steps in which it rises. `frozen` says
-    what of a pretrained encoder does not learn: all, the `early` part up to 1/8, or nothing. An
-    epoch is every training picture once, or so many `pictures`.
-    """
-
-    batch: int = Field(ge=1)
-    epochs: int = Field(ge=0)
-    max_lr: Rate | tuple[Rate, Rate]
-    warmup: float = Field(0.3, ge=0, lt=1)
-    frozen: Frozen = False
-    pictures: int | None = Field(None, ge=1)
-
-    @property
-    def history_columns(self) -> dict[str, int]:
-        """What a row of the history says of it."""
-        return {}
-
-    def title(self, words: str) -> str:
-        """These words, and of what size it is if it has one: for a progress bar."""
-        return " at ".join([words, *map(str, self.history_columns.values())])
-
-
-class Phase(TrainPhase):
-    """Some epochs at one size with one schedule; progressive resize is a list of these."""
-
-    image_px: int = Field(ge=32, le=4096, multiple_of=32)
-
-    @property
-    def history_columns(self) -> dict[str, int]:
-        """The size, in pixels."""
-        return {"px": self.image_px}
-
 
 P_contra = TypeVar("P_contra", bound=TrainPhase, contravariant=True)
 P = TypeVar("P", bound=TrainPhase)
 
 
 class Batches(Protocol):
-    """An endless supply of training batches: `steps` an epoch, the same whenever it is asked."""
+    """The training batches of a phase."""
 
     @property
-    def steps(self) -> int: ...
+    def steps(self) -> int:
+        """Steps an epoch."""
+        ...
 
-    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, float]]:
-        """What goes in and what should come out, and the share of the global batch they are."""
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        """Yields (input, target, weight), weight = this worker's share of the global batch.
+
+        The same batches whenever the same `epoch` is asked for.
+        """
         ...
 
 
 class Data(Protocol[P_contra]):
     """Makes the batches of a phase."""
 
-    def train_batches(self, phase: P_contra) -> Batches: ...
-
-    def valid_batches(self, phase: P_contra) -> Iterator[tuple[Tensor, Tensor, float]]:
-        """What goes in and what should come out, and how many of them count."""
+    def train_batches(self, phase: P_contra) -> Batches:
+        """The training batches, shuffled and augmented."""
         ...
 
-
-class Evaluable(Protocol):
-    """What can be validated: a network, the terms of its loss, and measures of what it does."""
-
-    @property
-    def net(self) -> nn.Module: ...
-
-    def loss_terms(self, x: Tensor, y: Tensor) -> LossTerms:
-        """The named terms of the loss, to be added up."""
+    def valid_batches(self, phase: P_contra) -> Iterator[Batch]:
+        """Yields (input, target, weight), weight = how many of its samples count."""
         ...
-
-    def validation_step(self, x: Tensor, y: Tensor) -> tuple[LossTerms, LossTerms]:
-        """The terms, and named measures for validation pictures, means over the batch."""
-        ...
-
-
-class Learner(Evaluable, Protocol):
-    """What can be fitted: its parameters in groups, and how it freezes."""
-
-    def param_groups(self) -> Sequence[Sequence[nn.Parameter]]: ...
-
-    def freeze(self, frozen: Frozen) -> None: ...
 
 
 def fit(
@@ -117,169 +61,153 @@ def fit(
     data: Data[P],
     worker: Worker,
     *,
-    weight_decay: float,
     seed: int,
     checkpoint: Checkpoint,
-    ema: float = 0.0,
     report: Callable[[dict[str, float]], None] = lambda row: None,
 ) -> History:
-    """Run the phases one after the other on the same weights; returns one row an epoch.
+    """Train through the phases, one after the other, on the same weights; one row an epoch.
 
-    With `ema` above 0 what is validated and comes out is the exponential mean of the weights of the
-    last 1 / (1 - ema) steps or so.
+    Where the learner has an `ema`, the averaged weights are validated and remain in the end.
 
-    Goes on from the checkpoint if there is one, and ends with the same bytes as if it had never
-    stopped. The checkpoint's `seconds` are those of all its epochs, whenever they were run. Raises
-    `UserError` when the loss is no number any more.
+    Resumes from the checkpoint if there is one, and ends with the same bytes as if it had never
+    stopped. The checkpoint's `seconds` are those of all its epochs, whenever they were run.
+    `report` gets each row, on every worker. Raises `UserError` when the loss is NaN or infinite.
     """
     start = time.perf_counter()
-    net = worker.prepare(learner.net)
+    learner.prepare(worker)
+    ema = EMA(learner.net, learner.ema, warmup=learner.ema_warmup)
     state = checkpoint.load() or {"phase": 0, "epoch": 0, "history": []}
-    if "net" in state:
-        net.load_state_dict(state["net"])
-        if worker.rank == 0:
-            print(f"going on after epoch {len(state['history'])}", flush=True)
-    mean = EMA(net, ema)
-    if "mean" in state:
-        mean.load_state_dict(state["mean"])
     history: History = state["history"]
     start -= state.get("seconds", 0.0)
+    if "ema" in state:
+        ema.load_state_dict(state["ema"])
+        if worker.rank == 0:
+            print(f"resuming after epoch {len(history)}", flush=True)
     for number, phase in enumerate(phases):
         if number < state["phase"] or phase.epochs == 0:
             continue
-        learner.freeze(phase.frozen)
-        optimizer = adamw(learner.param_groups(), phase.max_lr, weight_decay=weight_decay)
-        first = 0
-        if number == state["phase"] and "optimizer" in state:
-            optimizer.load_state_dict(state["optimizer"])
-            first = state["epoch"]
-        if first == phase.epochs:
-            continue
         batches = data.train_batches(phase)
-        cycle = OneCycle(batches.steps * phase.epochs, phase.warmup)
+        learner.start_phase(phase, batches.steps * phase.epochs)
+        first = 0
+        if number == state["phase"] and "learner" in state:
+            learner.load_state_dict(state["learner"])
+            first = state["epoch"]
         for epoch in range(first, phase.epochs):
             title = phase.title(f"phase {number + 1} epoch {epoch + 1}")
-            trained = _train_epoch(
-                learner, optimizer, mean, cycle, batches, number, epoch, worker, seed, title
-            )
-            with mean.applied_to(net):
-                tested = validate(learner, data.valid_batches(phase), worker)
-            row = {"epoch": len(history) + 1, **phase.history_columns, **trained, **tested}
+            bar = _progress(batches.epoch(_epoch_seed(number, epoch)), title, batches.steps, worker)
+            # no two steps of a run may share a seed: a phase has fewer than a million steps
+            first_step = epoch * batches.steps
+            seeds = (seed, number * 1_000_000)
+            trained = _train_epoch(learner, ema, bar, first_step, seeds, worker)
+            stop_at_nan(trained, f"phase {number + 1}, epoch {epoch + 1}")
+            with ema.applied_to(learner.net):
+                validated = validate(learner, data.valid_batches(phase), worker)
+                if worker.rank == 0:
+                    learner.after_epoch(len(history) + 1)
+            row = {"epoch": len(history) + 1, **phase.history_columns, **trained, **validated}
             history.append(row)
-            if worker.rank == 0:  # kept before it is told: what was told is not lost
+            if worker.rank == 0:  # saved before it is reported: what was reported is never lost
                 checkpoint.save(
                     {
                         "phase": number,
                         "epoch": epoch + 1,
-                        "net": net.state_dict(),
-                        "mean": mean.state_dict(),
-                        "optimizer": optimizer.state_dict(),
+                        "learner": learner.state_dict(),
+                        "ema": ema.state_dict(),
                         "history": history,
                         "seconds": time.perf_counter() - start,
                     }
                 )
                 print(describe(row), flush=True)
             report(row)
-    mean.copy_to(net)
-    net.eval()
+    ema.copy_to(learner.net)
+    learner.finish()
     return history
+
+
+def _epoch_seed(phase: int, epoch: int) -> int:
+    """The number that an epoch's order is drawn from; a phase has fewer than a thousand epochs."""
+    return phase * 1000 + epoch
 
 
 def _train_epoch(
     learner: Learner,
-    optimizer: torch.optim.Optimizer,
-    mean: EMA,
-    cycle: OneCycle,
-    batches: Batches,
-    phase: int,
-    epoch: int,
+    ema: EMA,
+    batches: Iterator[Batch],
+    first_step: int,
+    seeds: tuple[int, int],
     worker: Worker,
-    seed: int,
-    title: str,
 ) -> dict[str, float]:
-    learner.net.train()
-    step = epoch * batches.steps
-    sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), dtype=torch.float64))
-    loader = batches.epoch(phase * 1000 + epoch)
-    for x, y, share in step_progress(loader, title, batches.steps, worker):
-        cycle.apply(optimizer, step)
-        seed_step(seed, phase * 1_000_000 + step, worker.rank)
-        terms = train_step(learner, optimizer, x, y, share, worker)
-        mean.update(learner.net, step if phase == 0 else None)
-        for name, value in terms.items():
-            sums[name] += value.detach().double().cpu() * share
-        step += 1
-    means = {f"train_{k}": v / batches.steps for k, v in worker.reduce_sums(sums).items()}
-    means = {"train_loss": sum(means.values()), **means}
-    stop_at_nan(means["train_loss"], f"phase {phase + 1}, epoch {epoch + 1}")
-    return means
-
-
-def train_step(
-    learner: Learner,
-    optimizer: torch.optim.Optimizer,
-    x: Tensor,
-    y: Tensor,
-    share: float,
-    worker: Worker,
-) -> LossTerms:
-    """One step of the optimizer on one batch; answers with the terms of the loss before it."""
-    optimizer.zero_grad(set_to_none=True)
-    with worker.autocast():
-        terms = learner.loss_terms(worker.batch_to_device(x), worker.batch_to_device(y))
-    (torch.stack(list(terms.values())).sum() * share).backward()
-    worker.all_reduce_gradients(p for group in optimizer.param_groups for p in group["params"])
-    optimizer.step()
-    return terms
+    """Train on the batches of one epoch; returns the learner's columns of the history."""
+    learner.start_epoch()
+    seed, offset = seeds
+    sums = _zeros(worker)
+    counts: Counter[str] = Counter()
+    for step, (x, y, share) in enumerate(batches, first_step):
+        seed_step(seed, offset + step, worker.rank)
+        done = learner.train_step(x, y, share, step)
+        if done.updates_net:
+            ema.update(learner.net)
+        for name, value in done.terms.items():
+            # summed on the device: fetching a number would wait for the GPU at every step
+            sums[name] += value.detach().to(worker.sum_dtype) * share
+            counts[name] += 1
+    means = {name: total / counts[name] for name, total in worker.reduce_sums(sums).items()}
+    return learner.epoch_row(means, counts)
 
 
 @torch.no_grad()
-def validate(
-    learner: Evaluable, batches: Iterator[tuple[Tensor, Tensor, float]], worker: Worker
-) -> dict[str, float]:
-    """Mean terms and measures over the validation pictures, each worker doing its share."""
+def validate(learner: Evaluable, batches: Iterator[Batch], worker: Worker) -> dict[str, float]:
+    """Mean loss terms and metrics over the validation samples, each worker doing its share."""
     learner.net.eval()
-    sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), dtype=torch.float64))
+    sums = _zeros(worker)
+    total = 0.0
     for x, y, count in batches:
         with worker.autocast():
-            terms, measures = learner.validation_step(
+            terms, metrics = learner.validation_step(
                 worker.batch_to_device(x), worker.batch_to_device(y)
             )
-            values = {"loss": torch.stack(list(terms.values())).sum(), **terms, **measures}
+            values = {"loss": torch.stack(list(terms.values())).sum(), **terms, **metrics}
         for name, value in values.items():
-            sums[name] += value.double().cpu() * count
-        sums["count"] += count
-    totals = worker.reduce_sums(sums)
-    count = totals.pop("count")
-    return {f"valid_{name}": total / count for name, total in totals.items()}
+            sums[name] += value.to(worker.sum_dtype) * count
+        total += count
+    totals = worker.reduce_sums({**sums, "count": total})
+    total = totals.pop("count")
+    return {f"valid_{name}": value / total for name, value in totals.items()}
 
 
-def step_progress(loader: Any, title: str, total: int, worker: Worker) -> Any:
+def _zeros(worker: Worker) -> dict[str, Tensor]:
+    return defaultdict(lambda: torch.zeros((), dtype=worker.sum_dtype, device=worker.device))
+
+
+def _progress(batches: Iterator[Batch], title: str, steps: int, worker: Worker) -> Any:
     """A progress bar over training steps, on the first worker only."""
-    return progress_bar(loader, title, total=total, unit="step") if worker.rank == 0 else loader
+    if worker.rank > 0:
+        return batches
+    return progress_bar(batches, title, total=steps, unit="step")
 
 
-def stop_at_nan(loss: float, where: str) -> None:
-    """Raise `UserError` when `loss` is no number any more."""
-    if not math.isfinite(loss):
-        raise UserError(
-            f"the loss is {loss} in {where}; lower max_lr, or set precision: fp32, and run the "
-            "stage again: it goes on from the last good epoch"
-        )
+def stop_at_nan(row: Mapping[str, float], where: str) -> None:
+    """Raise `UserError` when a training loss is NaN or infinite."""
+    for name, loss in row.items():
+        if not math.isfinite(loss):
+            raise UserError(
+                f"{name} is {loss} in {where}; lower max_lr, or set precision: fp32, and run the "
+                "stage again: it resumes after the last good epoch"
+            )
 
 
 def describe(row: Mapping[str, float]) -> str:
-    """One line for people."""
+    """A row of the history as one line of text."""
     return "  ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items())
 
 
 def last_row(history: History) -> dict[str, float]:
-    """The row of the last epoch; nothing when none was asked for."""
+    """The row of the last epoch; empty when there was none."""
     return history[-1] if history else {}
 
 
 def as_csv(history: History) -> str:
-    """The history as a table with a heading, for plots."""
+    """The history as a CSV table with a header, for plots."""
     columns = list(dict.fromkeys(name for row in history for name in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n", restval="")

@@ -1,6 +1,6 @@
-"""Find a learning rate by trying them all (Smith 2015): a short mock training with rising rates.
+"""Learning-rate finder (Smith 2015): a short mock training with rising rates.
 
-Knows torch only. The numbers are fastai v2's: 100 steps from 1e-7 to 10, the loss smoothed with
+The numbers are fastai v2's: 100 steps from 1e-7 to 10, the loss smoothed with
 beta 0.98, the end when it is over four times its best.
 """
 
@@ -17,10 +17,11 @@ from torch import Tensor
 from lessonpipe.device import Worker
 from lessonpipe.errors import UserError
 from lessonpipe.io.progress import progress_bar
-from lessonpipe.train.fit import Batches, Data, Learner, P, train_step
+from lessonpipe.train.fit import Batches, Data, P
+from lessonpipe.train.learner import SupervisedLearner
 from lessonpipe.train.schedule import adamw, seed_step
 
-FEWEST = 20  # steps without which a curve says nothing
+FEWEST_STEPS = 20  # of fewer, a curve says nothing
 
 
 @dataclass
@@ -32,17 +33,17 @@ class Curve:
     losses: list[float] = field(default_factory=list)
 
     def suggest(self) -> dict[str, float]:
-        """A rate by each method, from the part of the curve that tells something.
+        """Returns a rate by each method, from the part of the curve that says something.
 
-        That is without the first tenth, where nothing moves yet, and the last five, where it
-        flies apart. Raises `UserError` when too little is left.
+        That is without the first tenth, where nothing moves yet, and the last five steps, where it
+        diverges. Raises `UserError` when too little is left.
         """
         bad = next((i for i, loss in enumerate(self.losses) if math.isnan(loss)), len(self.losses))
-        kept = slice(self.steps // 10, min(bad, len(self.losses) - 5))
-        rates, losses = self.rates[kept], self.losses[kept]
-        if len(self.losses) < FEWEST or len(losses) < 2:
+        window = slice(self.steps // 10, min(bad, len(self.losses) - 5))
+        rates, losses = self.rates[window], self.losses[window]
+        if len(self.losses) < FEWEST_STEPS or len(losses) < 2:
             raise UserError(
-                f"the loss flew apart after {len(self.losses)} of {self.steps} steps, at a rate "
+                f"the loss diverged after {len(self.losses)} of {self.steps} steps, at a rate "
                 f"of {self.rates[-1]:.1e}: too early to suggest one; look at the pictures and "
                 "the loss's weights"
             )
@@ -75,25 +76,26 @@ METHODS: dict[str, Callable[[list[float], list[float]], float]] = {"valley": val
 
 
 def lr_find(
-    learner: Learner,
+    learner: SupervisedLearner,
     data: Data[P],
     phase: P,
     worker: Worker,
     *,
-    weight_decay: float,
     seed: int,
     steps: int = 100,
-    low: float = 1e-7,
-    high: float = 10.0,
+    rates: tuple[float, float] = (1e-7, 10.0),
 ) -> Curve:
-    """Train for `steps` at the phase's size and batch, with rates from `low` up to `high`.
+    """Train for `steps` at the phase's size and batch, with rates from the lowest to the highest.
 
     All groups get the same rate. The network comes out as it went in.
     """
-    net = worker.prepare(learner.net)
+    low, high = rates
+    learner.prepare(worker)
     learner.freeze(phase.frozen)
+    net = learner.net
     before = copy.deepcopy(net.state_dict())
-    optimizer = adamw(learner.param_groups(), low, weight_decay=weight_decay, betas=(0.9, 0.99))
+    optim = learner.optim.model_copy(update={"beta1": 0.9})
+    learner.optimizer = adamw(learner.param_groups(), low, optim)
     batches = _endless(data.train_batches(phase))
     curve, mean, best = Curve(steps), 0.0, math.inf
     net.train()
@@ -101,22 +103,22 @@ def lr_find(
         with torch.random.fork_rng():
             for step in progress_bar(range(steps), "try rates", total=steps, unit="step"):
                 rate = low * (high / low) ** (step / steps)
-                for group in optimizer.param_groups:
+                for group in learner.optimizer.param_groups:
                     group["lr"] = rate
                 seed_step(seed, step)
-                terms = train_step(learner, optimizer, *next(batches), worker)
+                terms = learner.optimizer_step(*next(batches)).terms
                 loss = float(torch.stack(list(terms.values())).detach().sum())
                 mean = 0.98 * mean + 0.02 * loss
                 smooth = mean / (1 - 0.98 ** (step + 1))
                 best = min(best, smooth)
                 curve.rates.append(rate)
                 curve.losses.append(smooth)
-                if not smooth <= 4 * best:  # no number ends it, too
+                if not smooth <= 4 * best:  # NaN ends it, too
                     break
     finally:
         net.load_state_dict(before)
         net.eval()
-        optimizer.zero_grad(set_to_none=True)
+        learner.optimizer.zero_grad(set_to_none=True)
     return curve
 
 

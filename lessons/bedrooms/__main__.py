@@ -11,7 +11,6 @@ from lessonpipe.nets.io import load_weights, read_model_json
 from lessons.bedrooms.nets import NoiseGenerator
 from lessons.bedrooms.plots import sheet
 from lessons.bedrooms.wgan import sample_noise, samples
-from lessons.result import PIPELINE
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -34,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def load(folder: Path) -> NoiseGenerator:
     """The generator of a model folder. Raises `UserError` when it is of something else."""
-    about = read_model_json(folder, PIPELINE)
+    about = read_model_json(folder)
     if about["kind"] != "bedrooms":
         raise UserError(f"{folder} holds a {about['kind']} model, but one of bedrooms is needed")
     return load_weights(folder, NoiseGenerator(**about["build"]))

@@ -18,13 +18,15 @@ ScoreNorm = Literal["batch", "none"]
 class NoiseGenerator(nn.Module):
     """Transposed convolutions from 1x1 to `px`: `B Z -> B 3 px px` in -1...1.
 
-    A 4x4 grid of `F px/8` channels, halved as the grid doubles; `extra` layers before the last.
+    A 4x4 grid of `F px/8` channels, halved as the grid doubles; `extra_layers` before the last.
     """
 
-    def __init__(self, px: int = 64, *, noise: int = 100, features: int = 64, extra: int = 1):
+    def __init__(
+        self, px: int = 64, *, noise: int = 100, features: int = 64, extra_layers: int = 1
+    ):
         super().__init__()
         self.config: dict[str, Any] = {
-            "px": px, "noise": noise, "features": features, "extra": extra
+            "px": px, "noise": noise, "features": features, "extra_layers": extra_layers
         }  # fmt: skip
         self.noise = noise
         n, size = features * px // 8, 4
@@ -32,7 +34,7 @@ class NoiseGenerator(nn.Module):
         while size < px // 2:
             layers += _up(n, n // 2, 4, 2, 1)
             n, size = n // 2, size * 2
-        for _ in range(extra):
+        for _ in range(extra_layers):
             layers += _up(n, n, 3, 1, 1)
         self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(n, 3, 4, 2, 1, bias=False))
 
@@ -49,20 +51,20 @@ def _up(n_in: int, n_out: int, kernel: int, stride: int, padding: int) -> list[n
 class ScoreCritic(nn.Module):
     """Strided convolutions from `px` down to one number a picture: `B 3 px px -> B`.
 
-    `extra` layers behind the first, which has no norm. A critic that is held by a gradient penalty
+    `extra_layers` behind the first, which has no norm. A critic that is held by a gradient penalty
     has none at all (`norm="none"`): batch norm would mix the pictures whose gradients are meant.
     """
 
     def __init__(
-        self, px: int = 64, *, features: int = 64, extra: int = 1, norm: ScoreNorm = "batch"
+        self, px: int = 64, *, features: int = 64, extra_layers: int = 1, norm: ScoreNorm = "batch"
     ) -> None:
         super().__init__()
         self.config: dict[str, Any] = {
-            "px": px, "features": features, "extra": extra, "norm": norm
+            "px": px, "features": features, "extra_layers": extra_layers, "norm": norm
         }  # fmt: skip
         n, size = features, px // 2
         layers: list[nn.Module] = [conv(3, n, 4, stride=2, norm="none", leak=LEAK)]
-        layers += [conv(n, n, 3, norm=norm, leak=LEAK) for _ in range(extra)]
+        layers += [conv(n, n, 3, norm=norm, leak=LEAK) for _ in range(extra_layers)]
         while size > 4:
             layers.append(conv(n, n * 2, 4, stride=2, norm=norm, leak=LEAK))  # B 2n size/2 size/2
             n, size = n * 2, size // 2

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from lessonpipe.data.in_memory import TensorData
 from lessonpipe.device import Worker
-from lessonpipe.train.fit import Frozen, LossTerms
+from lessonpipe.train.gan import GanLearner
 from lessonpipe.train.gan_switch import Turn
+from lessonpipe.train.learner import LossTerms
 
 
 def signed(pictures: Tensor) -> Tensor:
@@ -22,59 +23,50 @@ def as_bytes(pictures: Tensor) -> Tensor:
 
 
 @dataclass
-class Wgan:
-    """A Wasserstein GAN. The critic is kept from growing steep by clipping its weights to
-    -`clip`...`clip` (Arjovsky et al. 2017, as in the lesson), by a gradient penalty of weight
-    `penalty` (Gulrajani et al. 2017), or both; `None` leaves one out.
+class Wgan(GanLearner):
+    """A Wasserstein GAN whose critic's slope is bounded by clipping its weights to -`clip`...`clip`
+    (Arjovsky et al. 2017, as in the lesson), by a gradient penalty of weight `gp_weight` (Gulrajani
+    et al. 2017), or both; `None` leaves one out.
 
     Low scores are for photos, as in the lesson: the critic's loss is mean(real) - mean(fake).
     """
 
-    generator: nn.Module
-    critic: nn.Module
     clip: float | None = 0.01
-    penalty: float | None = None
+    gp_weight: float | None = None
 
     def __post_init__(self) -> None:
-        self.after_turn("critic")  # the lesson clips before a step: the first one, too
+        super().__post_init__()
+        self.after_step("critic")  # the lesson clips before a step: the first one, too
 
-    @property
-    def net(self) -> nn.Module:
-        """What validation looks at."""
-        return self.generator
-
-    def loss_terms(self, x: Tensor, y: Tensor) -> LossTerms:
-        """The generator's loss on noise `B Z`: what it makes should score low."""
+    def generator_terms(self, x: Tensor, y: Tensor) -> LossTerms:
+        """The generator's loss on noise `B Z`: its images should score low."""
         return {"fake": self.critic(self.generator(x)).mean()}
 
     def critic_terms(self, x: Tensor, y: Tensor) -> LossTerms:
-        """The critic's: photos `B 3 H W`, bytes, should score lower than what is made of noise."""
+        """The critic's: photos `B 3 H W`, bytes, should score lower than images of noise `B Z`."""
         real = signed(y)
         with torch.no_grad():
             fake = self.generator(x)
         terms = {"real": self.critic(real).mean(), "fake": -self.critic(fake).mean()}
-        if self.penalty is not None:
-            terms["penalty"] = self.penalty * gradient_penalty(self.critic, real, fake)
+        if self.gp_weight is not None:
+            terms["penalty"] = self.gp_weight * gradient_penalty(self.critic, real, fake)
         return terms
 
     @torch.no_grad()
-    def after_turn(self, turn: Turn) -> None:
+    def after_step(self, turn: Turn) -> None:
         """Clip the critic's weights after its step."""
         if turn == "critic" and self.clip is not None:
             for weight in self.critic.parameters():
                 weight.clamp_(-self.clip, self.clip)
 
-    def validation_step(self, x: Tensor, y: Tensor) -> tuple[LossTerms, LossTerms]:
-        """The generator's loss, and the critic's estimate of the distance to photos it never saw.
+    def validation_step(self, x: Tensor, y: Tensor) -> tuple[LossTerms, dict[str, Tensor]]:
+        """The generator's loss, and the critic's estimate of the distance to unseen photos.
 
-        That is how far apart the scores are; it is of the Wasserstein distance times the critic's
-        steepness, which nobody knows when weights are clipped.
+        The estimate is how far apart the scores are: the Wasserstein distance times the critic's
+        Lipschitz constant, which is unknown when weights are clipped.
         """
         fake = self.critic(self.generator(x)).mean()
         return {"fake": fake}, {"estimate": fake - self.critic(signed(y)).mean()}
-
-    def freeze(self, frozen: Frozen) -> None:
-        """Nothing was learnt before that could be kept."""
 
 
 def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:

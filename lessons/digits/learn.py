@@ -1,4 +1,4 @@
-"""Teach one network the digits, and look at the loss around it."""
+"""Train one network on digits, and compute the loss surface around it."""
 
 import time
 from dataclasses import dataclass
@@ -7,36 +7,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lessonpipe.config import TrainPhase
 from lessonpipe.data.in_memory import TensorData
 from lessonpipe.device import Worker
 from lessonpipe.train.checkpoint import Checkpoint
-from lessonpipe.train.fit import Frozen, History, LossTerms, TrainPhase, fit
+from lessonpipe.train.fit import History, fit
+from lessonpipe.train.learner import LossTerms, SupervisedLearner
+from lessonpipe.train.schedule import AdamWConfig
 from lessons.digits.data import Digits
-from lessons.digits.nets import DigitNet, Kind, padded_crops
+from lessons.digits.nets import DigitNet, DigitNetConfig, padded_crops
 
 
 @dataclass
-class Classifier:
-    """A network that gives scores, taught by cross-entropy."""
-
-    net: nn.Module
+class Classifier(SupervisedLearner):
+    """A network that gives scores, trained by cross-entropy."""
 
     def loss_terms(self, x: Tensor, y: Tensor) -> LossTerms:
         """Cross-entropy of digits `B 28 28` against their labels `B`."""
         return {"cross_entropy": F.cross_entropy(self.net(x).float(), y)}
 
-    def validation_step(self, x: Tensor, y: Tensor) -> tuple[LossTerms, LossTerms]:
-        """That, and the share that is right."""
+    def validation_step(self, x: Tensor, y: Tensor) -> tuple[LossTerms, dict[str, Tensor]]:
+        """Cross-entropy and the accuracy."""
         scores = self.net(x).float()
         right = (scores.argmax(1) == y).float().mean()
         return {"cross_entropy": F.cross_entropy(scores, y)}, {"accuracy": right}
-
-    def param_groups(self) -> list[list[nn.Parameter]]:
-        """All that learns."""
-        return [list(self.net.parameters())]
-
-    def freeze(self, frozen: Frozen) -> None:
-        """Nothing was learnt before that could be kept."""
 
 
 def in_memory(digits: Digits, seed: int, worker: Worker) -> TensorData:
@@ -57,58 +51,50 @@ def statistics(digits: Digits, batch: int) -> tuple[float, float]:
 
 
 def train_network(
-    kind: Kind,
+    config: DigitNetConfig,
     digits: Digits,
-    schedule: TrainPhase,
+    phase: TrainPhase,
+    optim: AdamWConfig,
     *,
-    blocks: int = 1,
-    width: int = 1,
-    decay: float,
     ema: float,
     seed: int,
 ) -> tuple[DigitNet, History, float]:
-    """A network that went through `schedule`, its history, and the seconds it took.
-
-    `decay` is of the weights, `ema` of their mean over the last steps.
-    """
+    """A network trained through `phase`, its history, and the seconds it took."""
     torch.manual_seed(seed)
-    mean, std = statistics(digits, schedule.batch)
-    net = DigitNet(kind, blocks=blocks, width=width, mean=mean, std=std)
-    worker = Worker.current("fp32")  # so small a network gains nothing by less
+    mean, std = statistics(digits, phase.batch)
+    net = DigitNet(config.model_copy(update={"mean": mean, "std": std}))
+    worker = Worker.current("fp32")  # bf16 is no faster for so small a network
     start = time.perf_counter()
     history = fit(
-        Classifier(net),
-        [schedule],
+        Classifier(net, optim, ema),
+        [phase],
         in_memory(digits, seed, worker),
         worker,
-        weight_decay=decay,
         seed=seed,
         checkpoint=Checkpoint(None),
-        ema=ema,
     )
     return net, history, time.perf_counter() - start
 
 
 @torch.no_grad()
 def surface(
-    net: nn.Module, x: Tensor, y: Tensor, *, points: int, reach: float, seed: int
+    net: nn.Module, x: Tensor, y: Tensor, *, points: int, extent: float, seed: int
 ) -> Tensor:
-    """The loss on a plane of weights around a trained network: `points points`.
+    """The loss on a plane of weights around a trained network: `points points` (Li et al. 2018).
 
-    Two random directions, each filter's part as long as the filter (Li et al. 2018); batch norms
-    and biases stay as they are. The middle is the network itself, the edge `reach` filters' lengths
-    away.
+    Two random directions, normalised filter by filter; batch norms and biases stay as they are.
+    The middle is the network itself, the edge `extent` times the filters' norms away.
     """
     rng = torch.Generator().manual_seed(seed)
     weights = [p for p in net.parameters() if p.ndim > 1]
     middle = [p.detach().clone() for p in weights]
-    ways = [[_direction(p, rng) for p in middle] for _ in range(2)]
-    steps = torch.linspace(-reach, reach, points).tolist()
+    directions = [[_direction(p, rng) for p in middle] for _ in range(2)]
+    steps = torch.linspace(-extent, extent, points).tolist()
     losses = torch.empty(points, points)
     net.eval()
     for i, down in enumerate(steps):
         for j, right in enumerate(steps):
-            for p, at, a, b in zip(weights, middle, *ways, strict=True):
+            for p, at, a, b in zip(weights, middle, *directions, strict=True):
                 p.copy_(at + down * a + right * b)
             losses[i, j] = F.cross_entropy(net(x).float(), y)
     for p, at in zip(weights, middle, strict=True):
@@ -117,15 +103,15 @@ def surface(
 
 
 def _direction(weight: Tensor, rng: torch.Generator) -> Tensor:
-    """A random direction `O I H W`, each filter as long as the weight's own."""
-    way = torch.randn(weight.shape, generator=rng).to(weight.device)
-    lengths = (v.flatten(1).norm(dim=1).view(-1, *[1] * (v.ndim - 1)) for v in (weight, way))
-    own, drawn = lengths
-    return way * own / drawn
+    """A random direction `O I H W`, each filter with the norm of the weight's own."""
+    direction = torch.randn(weight.shape, generator=rng).to(weight.device)
+    norms = (v.flatten(1).norm(dim=1).view(-1, *[1] * (v.ndim - 1)) for v in (weight, direction))
+    wanted, drawn = norms
+    return direction * wanted / drawn
 
 
 @torch.no_grad()
 def predict_probabilities(net: nn.Module, x: Tensor, batch: int = 1000) -> Tensor:
-    """What the network says of each digit: probabilities `N 10`."""
+    """The probabilities that the network gives each digit: `N 10`."""
     net.eval()
     return torch.cat([net(part).float().softmax(1) for part in x.split(batch)])

@@ -1,10 +1,12 @@
 """The lesson's networks for digits: grids of 14, 7, 4, 2 and 1, with or without shortcuts."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
+from lessonpipe.config import StrictModel
 from lessonpipe.nets.blocks import ResBlock, conv
 
 Kind = Literal["plain", "residual", "dense", "no shortcut"]
@@ -12,38 +14,40 @@ WIDTHS = (8, 16, 32, 16)
 CLASSES = 10
 
 
+class DigitNetConfig(StrictModel):
+    """Options of `DigitNet`, and `build` of its model.json.
+
+    `blocks` residual blocks behind each convolution but the last; `width` times the lesson's
+    channels, which are 8, 16, 32 and 16; `mean` and `std` are of pixels in 0...1.
+    """
+
+    kind: Kind = "plain"
+    blocks: int = Field(1, ge=1)
+    width: int = Field(1, ge=1)
+    mean: float = 0.1307
+    std: float = 0.3081
+
+
 class DigitNet(nn.Module):
     """Bytes of digits to scores: `B 28 28 -> B 10`.
 
     - "plain": five stride-2 convolutions, each but the last with ReLU behind its batch norm:
       12,126 parameters.
-    - "residual" and "dense": `blocks` residual blocks behind each but the last; a dense block
-      concatenates instead of adding (one block, one switch).
+    - "residual" and "dense": residual blocks behind each but the last; a dense block concatenates
+      instead of adding (one block, one switch).
     - "no shortcut": the residual network's convolutions without what goes around them.
-
-    `width` times the lesson's channels, which are 8, 16, 32 and 16. `mean` and `std` are of pixels
-    in 0...1.
     """
 
-    def __init__(
-        self,
-        kind: Kind = "plain",
-        *,
-        blocks: int = 1,
-        width: int = 1,
-        mean: float = 0.1307,
-        std: float = 0.3081,
-    ) -> None:
+    def __init__(self, config: DigitNetConfig) -> None:
         super().__init__()
-        self.config: dict[str, Any] = {"kind": kind, "blocks": blocks, "width": width}
-        self.config |= {"mean": mean, "std": std}
-        self.mean, self.std = mean, std
-        widths = [n * width for n in WIDTHS]
-        layers = _plain(widths) if kind == "plain" else _deep(kind, widths, blocks)
+        self.config = config
+        widths = [n * config.width for n in WIDTHS]
+        deep = config.kind != "plain"
+        layers = _deep(config.kind, widths, config.blocks) if deep else _plain(widths)
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        pixels = (x[:, None].float() / 255 - self.mean) / self.std  # B 1 28 28
+        pixels = (x[:, None].float() / 255 - self.config.mean) / self.config.std  # B 1 28 28
         return self.layers(pixels).flatten(1)
 
 

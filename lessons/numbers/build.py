@@ -11,30 +11,39 @@ from lessons.numbers.words import WORDS
 Kind = Literal[
     "unrolled",
     "loop",
-    "every word",
-    "kept state",
+    "seq2seq",
+    "stateful",
     "rnn",
     "gru",
     "one gru",
-    "looking, not copying",
-    "looking back",
+    "pointer gru without copy",
+    "pointer gru",
 ]
 
 
-def build(kind: Kind, dropout: float = 0.0) -> nn.Module:
-    """One of the lesson's six networks; or the one that looks back, whole or without a part.
+RENAMED: dict[str, Kind] = {
+    "every word": "seq2seq",
+    "kept state": "stateful",
+    "looking, not copying": "pointer gru without copy",
+    "looking back": "pointer gru",
+}
 
-    `dropout` is for those that look back.
+
+def build(kind: Kind, dropout: float = 0.0) -> nn.Module:
+    """One of the lesson's six networks, one GRU alone, or the pointer GRU with or without copying.
+
+    `dropout` is for pointer GRUs. Model folders made before 0.2 have other names for four of them.
     """
+    kind = RENAMED.get(kind, kind)
     v, h = len(WORDS), nets.HIDDEN
     match kind:
         case "unrolled":
             return nets.UnrolledRNN(v)
         case "loop":
             return nets.LoopedRNN(v)
-        case "every word":
+        case "seq2seq":
             return nets.SeqToSeqRNN(v)
-        case "kept state":
+        case "stateful":
             return nets.StatefulRNN(v)
         case "rnn":
             return nets.TorchRNN(v, nn.RNN(h, h, batch_first=True))
@@ -42,7 +51,7 @@ def build(kind: Kind, dropout: float = 0.0) -> nn.Module:
             return nets.TorchRNN(v, nn.GRU(h, h, 2, batch_first=True))
         case "one gru":
             return nets.TorchRNN(v, nn.GRU(h, h, batch_first=True))
-        case "looking, not copying":
+        case "pointer gru without copy":
             return PointerGRU(v, copy=False, dropout=dropout)
-        case "looking back":
+        case "pointer gru":
             return PointerGRU(v, dropout=dropout)

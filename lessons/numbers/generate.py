@@ -13,14 +13,13 @@ from lessons.numbers.build import build
 from lessons.numbers.data import as_ids
 from lessons.numbers.learn import predicts_once
 from lessons.numbers.words import COMMA, START, WORDS, spell
-from lessons.result import PIPELINE
 
 LONGEST = 8  # words of a number, and a comma
 
 
 def load(folder: Path) -> nn.Module:
     """The network of a model folder. Raises `UserError` when it holds none of numbers."""
-    about = read_model_json(folder, PIPELINE)
+    about = read_model_json(folder)
     if about["kind"] != "numbers":
         raise UserError(f"{folder} holds a {about['kind']}, but a model of numbers is needed here")
     try:

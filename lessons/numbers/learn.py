@@ -1,4 +1,4 @@
-"""Teach a network to go on with words, ask it, and see where it errs."""
+"""Train a language model on the numbers, and find which words it gets wrong."""
 
 import time
 from dataclasses import dataclass
@@ -9,54 +9,46 @@ from torch import Tensor, nn
 
 from lessonpipe.device import Worker
 from lessonpipe.train.checkpoint import Checkpoint
-from lessonpipe.train.fit import Frozen, History, LossTerms, fit
+from lessonpipe.train.fit import History, fit
+from lessonpipe.train.learner import LossTerms, SupervisedLearner
+from lessonpipe.train.schedule import AdamWConfig
 from lessons.numbers.data import Corpus
 from lessons.numbers.streams import SequencePhase, StreamData, cut
 from lessons.numbers.words import KINDS, WORDS, kinds
 
 
 @dataclass
-class LanguageModelLearner:
-    """A network that predicts words, taught by cross-entropy."""
-
-    net: nn.Module
+class LanguageModelLearner(SupervisedLearner):
+    """A network that predicts words, trained by cross-entropy."""
 
     def loss_terms(self, x: Tensor, y: Tensor) -> LossTerms:
-        """Cross-entropy of what it says after words `B T` and what comes next, `B T`."""
-        scores, meant = self.said(x, y)
-        return {"cross_entropy": F.cross_entropy(scores, meant)}
+        """Cross-entropy of the predictions after words `B T` against what follows, `B T`."""
+        scores, target = self.predictions(x, y)
+        return {"cross_entropy": F.cross_entropy(scores, target)}
 
-    def validation_step(self, x: Tensor, y: Tensor) -> tuple[LossTerms, LossTerms]:
-        """That, and the share of words that is right."""
-        scores, meant = self.said(x, y)
-        right = (scores.argmax(1) == meant).float().mean()
-        return {"cross_entropy": F.cross_entropy(scores, meant)}, {"accuracy": right}
+    def validation_step(self, x: Tensor, y: Tensor) -> tuple[LossTerms, dict[str, Tensor]]:
+        """Cross-entropy, and the share of words that is right."""
+        scores, target = self.predictions(x, y)
+        right = (scores.argmax(1) == target).float().mean()
+        return {"cross_entropy": F.cross_entropy(scores, target)}, {"accuracy": right}
 
-    def said(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores `N V` and the words meant, `N`; of a network that answers once, the last."""
+    def predictions(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores `N V` and target words `N`; of a network that predicts once, the last alone."""
         scores = self.net(x).float()
         return scores.flatten(0, -2), (y if scores.ndim == 3 else y[:, -1]).flatten()
 
-    def param_groups(self) -> list[list[nn.Parameter]]:
-        """All that learns."""
-        return [list(self.net.parameters())]
-
-    def freeze(self, frozen: Frozen) -> None:
-        """Nothing was learnt before that could be kept."""
-
 
 def train_network(
-    net: nn.Module, corpus: Corpus, phase: SequencePhase, *, decay: float, seed: int
+    net: nn.Module, corpus: Corpus, phase: SequencePhase, optim: AdamWConfig, *, seed: int
 ) -> tuple[History, float]:
-    """Let a network go through `phase`: its history, and the seconds it took."""
-    worker = Worker.current("fp32")  # so small a network gains nothing by less
+    """Train a network through `phase`: its history, and the seconds it took."""
+    worker = Worker.current("fp32")  # bf16 is no faster for so small a network
     start = time.perf_counter()
     history = fit(
-        LanguageModelLearner(net),
+        LanguageModelLearner(net, optim),
         [phase],
         streams(net, corpus, worker),
         worker,
-        weight_decay=decay,
         seed=seed,
         checkpoint=Checkpoint(None),
     )
@@ -64,7 +56,7 @@ def train_network(
 
 
 def predicts_once(net: nn.Module) -> bool:
-    """Whether it predicts one word of all it gets, or one after each."""
+    """Whether a network predicts one word from all of its input, or one after each."""
     return bool(getattr(net, "answers_once", False))
 
 
@@ -79,10 +71,10 @@ def correct_words(net: nn.Module, corpus: Corpus, phase: SequencePhase) -> Tenso
     worker = Worker.current("fp32")
     net.eval()
     batches = streams(net, corpus, worker).valid_batches(phase)
-    said = [
+    predicted = [
         net(worker.batch_to_device(x)).argmax(2) == worker.batch_to_device(y) for x, y, _ in batches
     ]
-    return torch.cat(said, 1).cpu()
+    return torch.cat(predicted, 1).cpu()
 
 
 def accuracy_by_kind(right: Tensor, corpus: Corpus) -> dict[str, float]:

@@ -11,18 +11,18 @@ HIDDEN = 64
 
 
 class ElmanBase(nn.Module):
-    """What the first four are made of: word to hidden, hidden to hidden, hidden to word."""
+    """The layers of the first four: word to hidden, hidden to hidden, hidden to word."""
 
-    answers_once = False  # or after every word
+    predicts_once = False  # one word from all of the input, or one after each
 
     def __init__(self, vocabulary: int, hidden: int = HIDDEN) -> None:
         super().__init__()
         self.embed = nn.Embedding(vocabulary, hidden)
         self.step = nn.Linear(hidden, hidden)
         self.norm = nn.BatchNorm1d(hidden)
-        self.answer = nn.Linear(hidden, vocabulary)
+        self.output = nn.Linear(hidden, vocabulary)
 
-    def nothing(self, x: Tensor) -> Tensor:
+    def initial_state(self, x: Tensor) -> Tensor:
         """The hidden state before the first word."""
         return self.embed.weight.new_zeros(len(x), self.step.in_features)  # B H
 
@@ -34,46 +34,46 @@ class UnrolledRNN(ElmanBase):
     (the later book has it); without it one seed in three or so stays well below the others.
     """
 
-    answers_once = True
+    predicts_once = True
 
     def forward(self, x: Tensor) -> Tensor:
         first, second, third = self.embed(x).unbind(1)  # B H each
         h = self.norm(F.relu(self.step(first)))
         h = self.norm(F.relu(self.step(h + second)))
         h = self.norm(F.relu(self.step(h + third)))
-        return self.answer(h)
+        return self.output(h)
 
 
 class LoopedRNN(ElmanBase):
     """Model 1: the same for any number of words, `B T -> B V`."""
 
-    answers_once = True
+    predicts_once = True
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.nothing(x)
+        h = self.initial_state(x)
         for word in self.embed(x).unbind(1):
             h = self.norm(F.relu(self.step(h + word)))
-        return self.answer(h)
+        return self.output(h)
 
 
 class SeqToSeqRNN(ElmanBase):
     """Model 2: predicts after every word, so that each of them teaches, `B T -> B T V`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        h, after = self.nothing(x), []
+        h, states = self.initial_state(x), []
         for word in self.embed(x).unbind(1):
             h = self.norm(F.relu(self.step(h + word)))
-            after.append(h)
-        return self.answer(torch.stack(after, 1))
+            states.append(h)
+        return self.output(torch.stack(states, 1))
 
 
 class Stateful(nn.Module):
-    """Goes on where the last batch ended; starts anew when training or validation starts."""
+    """Keeps its state from batch to batch; forgets it when training or validation starts."""
 
     state: Tensor | None = None
 
     def train(self, mode: bool = True) -> "Stateful":
-        """Before an epoch and before validation: forget the streams that were read."""
+        """Set the mode, as before an epoch and before validation, and forget the state."""
         self.state = None
         return super().train(mode)
 
@@ -82,12 +82,12 @@ class StatefulRNN(Stateful, ElmanBase):
     """Model 3: the state is kept from batch to batch, without its gradient, `B T -> B T V`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        h, after = self.nothing(x) if self.state is None else self.state, []
+        h, states = self.initial_state(x) if self.state is None else self.state, []
         for word in self.embed(x).unbind(1):
             h = F.relu(self.step(h + word))
-            after.append(h)
+            states.append(h)
         self.state = h.detach()
-        return self.answer(normed(self.norm, torch.stack(after, 1)))
+        return self.output(normed(self.norm, torch.stack(states, 1)))
 
 
 class TorchRNN(Stateful):
@@ -102,12 +102,12 @@ class TorchRNN(Stateful):
         self.embed = nn.Embedding(vocabulary, cell.input_size)
         self.cell = cell
         self.norm = nn.BatchNorm1d(cell.hidden_size)
-        self.answer = nn.Linear(cell.hidden_size, vocabulary)
+        self.output = nn.Linear(cell.hidden_size, vocabulary)
 
     def forward(self, x: Tensor) -> Tensor:
-        after, state = self.cell(self.embed(x), self.state)  # B T H, layers B H
+        states, state = self.cell(self.embed(x), self.state)  # B T H, layers B H
         self.state = state.detach()
-        return self.answer(normed(self.norm, after))
+        return self.output(normed(self.norm, states))
 
 
 def normed(norm: nn.BatchNorm1d, h: Tensor) -> Tensor:

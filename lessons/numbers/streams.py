@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from pydantic import Field
 from torch import Tensor
 
+from lessonpipe.config import TrainPhase
 from lessonpipe.data.pairs import worker_slice
 from lessonpipe.device import Worker
-from lessonpipe.train.fit import TrainPhase
 
 Item = tuple[Tensor, Tensor, float]
 
 
 class SequencePhase(TrainPhase):
-    """A schedule for `batch` streams, of which `words` are read at a time."""
+    """A schedule for `batch` streams, read `seq_len` words at a time."""
 
-    words: int = Field(ge=1)
+    seq_len: int = Field(ge=1)
 
 
 def cut(ids: Tensor, streams: int) -> Tensor:
@@ -34,21 +34,21 @@ class StreamBatches:
     """Training batches: every stream's next words, and the same moved on by one."""
 
     streams: Tensor
-    words: int
+    seq_len: int
     worker: Worker
     rest: bool = False  # whether what is left over makes a last, shorter batch
 
     @property
     def steps(self) -> int:
         """Steps an epoch."""
-        whole, rest = divmod(self.streams.shape[1] - 1, self.words)
+        whole, rest = divmod(self.streams.shape[1] - 1, self.seq_len)
         return whole + (self.rest and rest > 0)
 
     def epoch(self, epoch: int) -> Iterator[Item]:
-        """What goes in and what should come out, and the share of the global batch they are."""
+        """Yields (input, target, weight), weight = this worker's share of the global batch."""
         share, count = worker_slice(len(self.streams), self.worker.rank, self.worker.world)
         for step in range(self.steps):
-            some = slice(step * self.words, (step + 1) * self.words)
+            some = slice(step * self.seq_len, (step + 1) * self.seq_len)
             x, y = self.streams[share, :-1][:, some], self.streams[share, 1:][:, some]
             yield x, y, count / len(self.streams)
 
@@ -61,19 +61,19 @@ class StreamData:
     many words to predict one.
     """
 
-    train_side: Tensor
-    valid_side: Tensor
+    train_ids: Tensor
+    valid_ids: Tensor
     worker: Worker
     rest: bool = True
 
     def train_batches(self, phase: SequencePhase) -> StreamBatches:
         """The training side, `phase.batch` streams over all workers."""
-        return StreamBatches(self.cut(self.train_side, phase), phase.words, self.worker)
+        return StreamBatches(self.cut(self.train_ids, phase), phase.seq_len, self.worker)
 
     def valid_batches(self, phase: SequencePhase) -> Iterator[Item]:
         """The validation side once, in as many streams; every prediction counts alike."""
-        streams = self.cut(self.valid_side, phase)
-        batches = StreamBatches(streams, phase.words, self.worker, self.rest)
+        streams = self.cut(self.valid_ids, phase)
+        batches = StreamBatches(streams, phase.seq_len, self.worker, self.rest)
         for x, y, _ in batches.epoch(0):
             yield x, y, y.numel()
 

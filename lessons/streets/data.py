@@ -19,13 +19,13 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
+from lessonpipe.config import TrainPhase
 from lessonpipe.data.augment import Augment
 from lessonpipe.data.pairs import epoch_batches, worker_slice
 from lessonpipe.data.photos import find_pictures, open_photo
 from lessonpipe.data.pictures import to_tensor
 from lessonpipe.device import Worker
 from lessonpipe.errors import MissingError, UserError
-from lessonpipe.train.fit import TrainPhase
 from lessons.streets.classes import NAMES, VOID
 
 Side = Annotated[int, Field(ge=64, le=4096)]
@@ -118,7 +118,9 @@ class Streets:
     def train_batches(self, phase: Sized) -> "Batches":
         """Random views of the training side."""
         x, y = self.side("train", phase.image_px)
-        return Batches(x, y, phase.batch, self.seed, self.augment, self.worker, phase.pictures)
+        return Batches(
+            x, y, phase.batch, self.seed, self.augment, self.worker, phase.samples_per_epoch
+        )
 
     def valid_batches(self, phase: Sized) -> Iterator[tuple[Tensor, Tensor, float]]:
         """The validation side as it is; what counts are pixels that have a class."""
@@ -142,17 +144,17 @@ class Batches:
     seed: int
     augment: Augment
     worker: Worker
-    examples: int | None = None
+    samples: int | None = None
 
     @property
     def steps(self) -> int:
         """Steps an epoch."""
-        return -(-(self.examples or len(self.x)) // self.batch)
+        return -(-(self.samples or len(self.x)) // self.batch)
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, float]]:
         """Photos in 0...1, their classes, and the share of the batch's pixels that they are."""
         rng = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch + 500_009)
-        wanted = self.examples or len(self.x)
+        wanted = self.samples or len(self.x)
         aspect = self.x.shape[-2] / self.x.shape[-1]
         for indices in epoch_batches(len(self.x), wanted, self.batch, self.seed, epoch):
             view = self.augment.draw(len(indices), rng, aspect=aspect)

@@ -8,15 +8,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lessonpipe.config import Frozen
 from lessonpipe.device import Worker
-from lessonpipe.train.fit import Frozen, LossTerms
+from lessonpipe.train.learner import LossTerms, SupervisedLearner
 from lessons.streets.classes import NAMES, VOID
 from lessons.streets.data import Pair, in_order
 from lessons.streets.nets import Segmenter
 
 
 @dataclass
-class SegmenterLearner:
+class SegmenterLearner(SupervisedLearner):
     """A segmenter, and whether the batch norms of its encoder train."""
 
     net: Segmenter
@@ -26,7 +27,7 @@ class SegmenterLearner:
         """Cross-entropy for photos `B 3 H W` and classes `B H W`, void pixels left out."""
         return {"entropy": entropy(self.net(x), y)}
 
-    def validation_step(self, x: Tensor, y: Tensor) -> tuple[LossTerms, LossTerms]:
+    def validation_step(self, x: Tensor, y: Tensor) -> tuple[LossTerms, dict[str, Tensor]]:
         """The term, and the accuracy over pixels with a class."""
         scores = self.net(x)
         return {"entropy": entropy(scores, y)}, {

@@ -10,9 +10,8 @@ from lessonpipe.data.photos import to_rgb
 from lessonpipe.data.pictures import to_tensor
 from lessonpipe.device import Precision, Worker
 from lessonpipe.errors import UserError
-from lessonpipe.inference.restorer import pad_to_grid
 from lessonpipe.nets.io import load_weights, read_model_json
-from lessons.result import PIPELINE
+from lessonpipe.nets.unet import UnetConfig, pad_to_grid
 from lessons.streets.learn import predict
 from lessons.streets.nets import Segmenter
 
@@ -22,10 +21,11 @@ KIND = "segmenter"
 
 def load_segmenter(folder: Path = MODEL) -> Segmenter:
     """Build the network of a model folder and fill in its weights."""
-    about = read_model_json(folder, PIPELINE)
+    about = read_model_json(folder)
     if about["kind"] != KIND:
         raise UserError(f"{folder} holds a {about['kind']}, but a {KIND} is needed here")
-    return load_weights(folder, Segmenter(pretrained=False, **about["build"]))
+    config = UnetConfig(**{"output": "plain", **about["build"]})  # plain: not said before 0.2
+    return load_weights(folder, Segmenter(config, pretrained=False))
 
 
 @torch.inference_mode()

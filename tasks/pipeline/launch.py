@@ -1,93 +1,107 @@
-"""What the training stages share: their scratch folder, found again by params, inputs and code."""
+"""Launching a stage's training, and resuming it: by params, inputs and code it is found again."""
 
 import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import yaml
 from pydantic import BaseModel
 
 from lessonpipe import cluster, lineage
-from lessonpipe.io.atomic import atomic_folder, fingerprint
+from lessonpipe.cluster.ray_train import Run
+from lessonpipe.io.atomic import atomic_folder, atomic_write, fingerprint
 from lessonpipe.io.progress import progress_bar
 from lessonpipe.io.storage import Storage
 from tasks.pipeline.lock import STATE_DIR
 
+if TYPE_CHECKING:
+    from lessonpipe.train.checkpoint import Checkpoint
+    from lessonpipe.train.fit import History
+
+T = TypeVar("T", bound=BaseModel)
 J = TypeVar("J")
-ROOT = (
-    Path(__file__).resolve().parents[2]
-)  # of the code; a stage's data are below the working folder
+ROOT = Path(__file__).resolve().parents[2]  # of the code; a stage's data are in the working folder
 GRAPHS = (ROOT / "dvc.yaml", ROOT / "lessons/dvc.yaml")
 CODE = ("lessonpipe/", "lessons/", "tasks/", "my_steps.py")
 
 
-def launch(
-    work: Callable[[dict[str, Any]], None],
-    params: BaseModel,
-    inputs: dict[str, Path],
-    out: Path,
-) -> None:
-    """Run `work` by Ray Train; what its first worker leaves in the draft becomes `out`.
+@dataclass(frozen=True)
+class TrainRun(Run[T], Generic[T]):
+    """One training of a stage: its params, inputs, output folder, checkpoint."""
 
-    `work` gets `params`, the `inputs` by name, `out` (a draft folder) and `scratch`, all as plain
-    strings and numbers. The scratch folder outlives a kill, and is found again while params,
-    inputs and code are the same; it is removed in the end.
+    @property
+    def checkpoint(self) -> "Checkpoint":
+        """Where the training resumes from."""
+        from lessonpipe.train.checkpoint import Checkpoint  # loads torch: not for every stage
+
+        return Checkpoint(self.scratch)
+
+    def save_history(self, history: "History", name: str = "history.csv") -> None:
+        """Write the rows of the epochs into the output folder."""
+        from lessonpipe.train.fit import as_csv
+
+        atomic_write(self.out / name, as_csv(history))
+
+
+def launch(
+    train_worker: Callable[[TrainRun[T]], None], params: T, inputs: dict[str, Path], out: Path
+) -> None:
+    """Run `train_worker` by Ray Train; what its first worker leaves in the draft becomes `out`.
+
+    The scratch folder outlives a kill, and is found again while params, inputs and code are the
+    same; it is removed in the end.
     """
     stage = out.name
     key = run_key(stage, params, inputs.values())
-    scratch = STATE_DIR / "checkpoints" / f"{stage}-{key}"
+    scratch = Storage.at(STATE_DIR / "checkpoints" / f"{stage}-{key}")
     with atomic_folder(out) as draft:
-        cluster.run_training(
-            work,
-            {"params": params.model_dump()},
-            inputs=inputs,
-            out=draft,
-            scratch=scratch,
-            name=f"{stage}-{key}",
-        )
+        run = TrainRun(stage, params, inputs, draft, scratch)
+        cluster.run_training(train_worker, run, name=f"{stage}-{key}")
         lineage.stamp(draft, params.model_dump(mode="json"), inputs)
-    Storage.at(scratch).clear()
+    scratch.clear()
 
 
 @contextmanager
 def map_trainings(
-    one: Callable[[J], dict[str, Any]],
+    train_one: Callable[[J], dict[str, Any]],
     jobs: dict[str, J],
     params: BaseModel,
     inputs: Iterable[Path],
     stage: str,
 ) -> Iterator[dict[str, dict[str, Any]]]:
-    """Independent trainings, one to a processor; gives what each answered, by name.
+    """Independent trainings, one to a processor; yields what each returned, by name.
 
-    An answer is of tensors, numbers and strings, and is kept until the block ends well: after a
-    kill only what is missing is done, while params, inputs and code are the same.
+    A result is of tensors, numbers and strings, and is saved until the block ends without an error:
+    after a kill only what is missing is trained, while params, inputs and code are the same.
     """
     from lessonpipe.train.checkpoint import Checkpoint  # loads torch: not for every stage
 
     scratch = Storage.at(STATE_DIR / "checkpoints" / f"{stage}-{run_key(stage, params, inputs)}")
-    kept = {name: Checkpoint(scratch / name) for name in jobs}
-    done = {name: found for name in jobs if (found := kept[name].load()) is not None}
+    checkpoints = {name: Checkpoint(scratch / name) for name in jobs}
+    done = {name: found for name in jobs if (found := checkpoints[name].load()) is not None}
     if done:
-        print(f"going on after {len(done)} of {len(jobs)} trainings", flush=True)
-    left = [[(name, job)] for name, job in jobs.items() if name not in done]
-    if left:
+        print(f"resuming after {len(done)} of {len(jobs)} trainings", flush=True)
+    missing = [[(name, job)] for name, job in jobs.items() if name not in done]
+    if missing:
         with cluster.ray_session(cluster.worker_count(os.cpu_count() or 1)):
-            results = cluster.map_unordered(partial(_named, one), left)
-            for (name, answer), _ in progress_bar(results, stage, total=len(left), unit="training"):
-                kept[name].save(answer)
-                done[name] = answer
+            results = cluster.map_unordered(partial(_named, train_one), missing)
+            bar = progress_bar(results, stage, total=len(missing), unit="training")
+            for (name, result), _ in bar:
+                checkpoints[name].save(result)
+                done[name] = result
     yield {name: done[name] for name in jobs}
     scratch.clear()
 
 
-def _named(one: Callable[[J], dict[str, Any]], item: tuple[str, J]) -> tuple[str, dict[str, Any]]:
+def _named(train_one: Callable[[J], dict[str, Any]], item: tuple[str, J]) -> Any:
     name, job = item
-    return name, one(job)
+    return name, train_one(job)
 
 
 def run_key(stage: str, params: BaseModel, inputs: Iterable[Path]) -> str:

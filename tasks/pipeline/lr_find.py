@@ -31,9 +31,9 @@ def run(
         )
     if not 1 <= phase <= len(p.phases):
         raise UserError(f"{stage} has {len(p.phases)} phases; there is no phase {phase}")
-    learner, data, worker = module.ready(p)
+    learner, data, worker = module.build(p)
     at = p.phases[phase - 1]
-    curve = lr_find(learner, data, at, worker, weight_decay=p.weight_decay, seed=p.seed)
+    curve = lr_find(learner, data, at, worker, seed=p.seed)
     rows = [
         {"rate": rate, "loss": loss} for rate, loss in zip(curve.rates, curve.losses, strict=True)
     ]
