@@ -40,9 +40,7 @@ Stages = Annotated[
     list[str] | None, typer.Argument(metavar="STAGE", help="default: all of the restorer")
 ]
 SideBySide = Annotated[int, typer.Option(min=1, metavar="N", help="how many at a time")]
-Cron = Annotated[
-    str | None, typer.Option(help='when to run everything: "0 3 * * *" is at three')
-]
+Cron = Annotated[str | None, typer.Option(help='when to run everything: "0 3 * * *" is at three')]
 Timezone = Annotated[str, typer.Option(help="of --cron, as in Europe/Paris")]
 Notify = Annotated[
     str | None, typer.Option(metavar="URL", help="POST to this address when a run fails")
@@ -68,7 +66,9 @@ def run(stages: Stages = None, side_by_side: SideBySide = 1) -> None:
     The run is on PREFECT_API_URL's server, else on that of this folder's page, else on a server of
     its own that ends with it.
     """
-    dvc.select_stages(dvc.read_stages(), stages or ())  # a wrong name is told before a server starts
+    dvc.select_stages(
+        dvc.read_stages(), stages or ()
+    )  # a wrong name is told before a server starts
     if not os.environ.get("PREFECT_API_URL"):
         if url := server.running():
             os.environ["PREFECT_API_URL"] = f"{url}/api"

@@ -24,7 +24,7 @@ def environment() -> dict[str, str]:
         "PREFECT_HOME": str(HOME.resolve()),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-        "PREFECT_RUNNER_POLL_FREQUENCY": "3",  # seconds until a run starts; cheap, as the server is local
+        "PREFECT_RUNNER_POLL_FREQUENCY": "3",  # seconds until a run starts
         "DO_NOT_TRACK": "1",
         "DVC_NO_ANALYTICS": "1",
     }
@@ -49,7 +49,9 @@ def serving(host: str = "127.0.0.1", port: int = 0, *, known: bool = False) -> I
     HOME.mkdir(parents=True, exist_ok=True)
     port = _free_port(host, port)
     url = f"http://{host}:{port}"
-    env = os.environ | environment() | {"PREFECT_UI_API_URL": "/api"}  # relative: any host name will do
+    env = (
+        os.environ | environment() | {"PREFECT_UI_API_URL": "/api"}
+    )  # relative: any host name will do
     env.pop("PREFECT_API_URL", None)
     log = HOME / "server.log"
     command = ["-m", "prefect", "server", "start", "--host", host, "--port", str(port)]

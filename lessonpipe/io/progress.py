@@ -73,7 +73,7 @@ def parse_event(line: str) -> Event | None:
 def progress_bar(
     items: Iterable[Any], title: str, *, total: int | None = None, unit: str = "it"
 ) -> Any:
-    """Iterate over `items`, showing how many are done, how fast, and how long the rest will take."""
+    """Iterate over `items`, showing how many are done, how fast, and how long the rest takes."""
     live = sys.stderr.isatty() and not _json_mode()
     kind = tqdm if live else JsonLines if _json_mode() else TextLines
     return kind(

@@ -6,7 +6,7 @@
 a pipe that the parent alone holds open. When the parent closes it, or dies, the whole process group
 gets SIGINT (which lets DVC and a stage end cleanly) and, after GRACE seconds, SIGKILL.
 
-`exit_with_parent` is for a process that was started by somebody else's code, such as a stage by DVC.
+`exit_with_parent` is for a process that somebody else's code started, such as a stage by DVC.
 
 Linux's PR_SET_PDEATHSIG would do neither: it is of the direct parent alone, and DVC starts a stage
 through a shell.
@@ -82,9 +82,9 @@ def supervise(grace: float, command: list[str]) -> int:
 def exit_with_parent(poll_seconds: float = 0.3) -> None:
     """Watch the parent process from a thread, and exit at once with code 143 when it is gone.
 
-    Where the parent is a shell, its parent is watched too: a killed `dvc repro` leaves its shell and
-    its stage alive, and the next one would write to the same files. A person's interactive shell is
-    no reason to look further, and LESSONPIPE_DETACHED switches the watching off.
+    Where the parent is a shell, its parent is watched, too: a killed `dvc repro` leaves its shell
+    and its stage alive, and the next one would write to the same files. Of a person's interactive
+    shell the parent is not watched. LESSONPIPE_DETACHED switches all of it off.
     """
     if os.environ.get("LESSONPIPE_DETACHED") or not hasattr(os, "getppid"):
         return

@@ -16,7 +16,7 @@ STATE_DIR = Path(".lessonpipe")  # locks and checkpoints; not an output, ignored
 
 @contextmanager
 def stage_lock(stage: str, timeout: float = 10.0) -> Iterator[None]:
-    """Hold the stage's lock. Raises `UserError` if another process keeps it for `timeout` seconds."""
+    """Hold the stage's lock. Raises `UserError` if another process holds it for `timeout` s."""
     try:
         acquired = _file_lock(stage).acquire(timeout)
     except Timeout as error:
