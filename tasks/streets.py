@@ -136,7 +136,7 @@ def show(
     """Judge both at the last phase's size; leave the model, figures and pictures."""
     last = p.phases[-1]
     source = read_json(data.folder / "streets.json")["source"]
-    valid = data.side("valid", last.image_px)
+    valid = data.split("valid", last.image_px)
     figures: list[Score] = []
     found: dict[str, list[float]] = {}
     about: dict[str, Any] = {}
@@ -146,7 +146,7 @@ def show(
         found[title] = ious.tolist()
         values = {"accuracy": float(learn.accuracy(counts)), "mean IoU": float(ious.nanmean())}
         if (data.folder / "test").is_dir():
-            test = data.side("test", last.image_px)
+            test = data.split("test", last.image_px)
             counts = learn.confusion_matrix(nets[system], test, last.batch, data.worker)
             values["accuracy, test side"] = float(learn.accuracy(counts))
         about = about or {"stage": "streets", "source": source, **values}
