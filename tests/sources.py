@@ -15,6 +15,7 @@ PLUMBING = {
     "lessonpipe/cluster/map.py",
     "lessonpipe/cluster/session.py",
     "lessonpipe/cluster/ray_train.py",
+    "lessonpipe/environment.py",
     "lessonpipe/errors.py",
     "lessonpipe/io/atomic.py",
     "lessonpipe/app/registry.py",
