@@ -11,7 +11,7 @@ from typing import Any
 
 from lessonpipe.environment import environment
 from lessonpipe.errors import LessonpipeError, UserError
-from lessonpipe.lineage import commit
+from lessonpipe.io.git import commit
 
 CODE = ("lessonpipe", "lessons", "tasks", "my_steps.py")  # what goes to the nodes
 JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets it in a submitted job, whose code is there already

@@ -38,18 +38,14 @@ def write_model(
     )
 
 
-def read_model_json(folder: Path, pipeline: str = "") -> dict[str, Any]:
-    """The JSON of a model folder, which the stage of its name in `pipeline` makes.
+def read_model_json(folder: Path) -> dict[str, Any]:
+    """The JSON of a model folder.
 
-    Raises `MissingError` when there is none.
+    Raises `MissingError` for a folder without one, `UserError` for a damaged one.
     """
     path = Path(folder) / "model.json"
     if not path.is_file():
-        stage = Path(folder).name
-        raise MissingError(
-            f"{folder} is not a model folder (it has no model.json); "
-            f"run `dvc repro {pipeline}{stage}` first, or name another with --model"
-        )
+        raise MissingError(f"{folder} is not a model folder (it has no model.json)", folder)
     try:
         about = read_json(path)
         return {"kind": about["kind"], "build": dict(about["build"]), **about}
@@ -90,7 +86,7 @@ def load_weights(folder: Path, net: M) -> M:
     """Give a network the weights of a model folder, to be used."""
     weights = folder / "model.safetensors"
     if not weights.is_file():
-        raise MissingError(f"{weights} is not there; the model folder is incomplete")
+        raise MissingError(f"{weights} is not there; the model folder is incomplete", folder)
     try:
         net.load_state_dict(load_file(weights))
     except (SafetensorError, RuntimeError) as error:

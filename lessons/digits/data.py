@@ -114,5 +114,5 @@ def load(folder: Path) -> Digits:
     """What `save` wrote. Raises `MissingError` when nothing was."""
     path = folder / FILE
     if not path.is_file():
-        raise MissingError(f"{path} is not there; run `dvc repro lessons/dvc.yaml:digits_data`")
+        raise MissingError(f"{path} is not there", path)
     return load_file(path)

@@ -13,14 +13,13 @@ from lessons.numbers.build import build
 from lessons.numbers.data import as_ids
 from lessons.numbers.learn import predicts_once
 from lessons.numbers.words import COMMA, START, WORDS, spell
-from lessons.result import PIPELINE
 
 LONGEST = 8  # words of a number, and a comma
 
 
 def load(folder: Path) -> nn.Module:
     """The network of a model folder. Raises `UserError` when it holds none of numbers."""
-    about = read_model_json(folder, PIPELINE)
+    about = read_model_json(folder)
     if about["kind"] != "numbers":
         raise UserError(f"{folder} holds a {about['kind']}, but a model of numbers is needed here")
     try:
@@ -28,6 +27,17 @@ def load(folder: Path) -> nn.Module:
     except TypeError as error:
         raise UserError(f"{folder} cannot be built: {error}") from error
     return load_weights(folder, net)
+
+
+def count_on(prompt: str, model: Path, *, numbers: int = 5, at_most: int | None = None) -> str:
+    """The text that a model folder continues `prompt` with, such as "two hundred ninety".
+
+    Raises `MissingError` when the folder holds no model, `UserError` for an unknown word.
+    """
+    words = prompt.lower().replace(",", " , ").replace("-", " ").split()
+    as_ids(words)  # before the model is loaded
+    continued = generate(load(model), words, numbers=numbers, at_most=at_most)
+    return " ".join(continued).replace(" ,", ",")
 
 
 @torch.no_grad()

@@ -67,7 +67,7 @@ def save_labels(labels: np.ndarray) -> bytes:
 def read_side(folder: Path, side: str) -> Pair:
     """All photos of a side with their classes. Raises `MissingError` when there are none."""
     if not (folder / side).is_dir():
-        raise MissingError(f"{folder} has no {side}; run `dvc repro lessons/dvc.yaml:streets_data`")
+        raise MissingError(f"{folder} has no {side}", folder)
     photos = find_pictures([folder / side])
 
     def read(path: Path) -> Pair:

@@ -12,7 +12,6 @@ from lessonpipe.device import Precision, Worker
 from lessonpipe.errors import UserError
 from lessonpipe.inference.restorer import pad_to_grid
 from lessonpipe.nets.io import load_weights, read_model_json
-from lessons.result import PIPELINE
 from lessons.streets.learn import predict
 from lessons.streets.nets import Segmenter
 
@@ -22,7 +21,7 @@ KIND = "segmenter"
 
 def load_segmenter(folder: Path = MODEL) -> Segmenter:
     """Build the network of a model folder and fill in its weights."""
-    about = read_model_json(folder, PIPELINE)
+    about = read_model_json(folder)
     if about["kind"] != KIND:
         raise UserError(f"{folder} holds a {about['kind']}, but a {KIND} is needed here")
     return load_weights(folder, Segmenter(pretrained=False, **about["build"]))

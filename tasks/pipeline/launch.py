@@ -12,8 +12,10 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel
 
-from lessonpipe import cluster, lineage
-from lessonpipe.io.atomic import atomic_folder, fingerprint
+from lessonpipe import cluster
+from lessonpipe.inference import lineage
+from lessonpipe.io.atomic import atomic_folder
+from lessonpipe.io.hashing import fingerprint
 from lessonpipe.io.progress import progress_bar
 from lessonpipe.io.storage import Storage
 from tasks.pipeline.lock import STATE_DIR
