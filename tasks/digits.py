@@ -12,10 +12,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from lessonpipe import lineage
 from lessonpipe.config import StrictModel, TrainPhase
 from lessonpipe.data.pictures import as_jpeg
 from lessonpipe.device import Worker
+from lessonpipe.inference import lineage
 from lessonpipe.io.atomic import atomic_folder, atomic_write
 from lessonpipe.nets.io import write_model
 from lessonpipe.report.curves import rate_curve

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from pydantic import Field
 
-from lessonpipe import lineage
 from lessonpipe.config import StrictModel
+from lessonpipe.inference import lineage
 from lessonpipe.io.atomic import atomic_folder, atomic_write
 from lessonpipe.nets.io import write_model
 from lessonpipe.train.fit import as_csv, last_row

@@ -11,12 +11,13 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from lessonpipe.config import Phase, number_from_environment
+from lessonpipe.config import Phase
 from lessonpipe.data.augment import Augment
 from lessonpipe.data.manifest import Manifest, Split
 from lessonpipe.data.photos import open_photo
 from lessonpipe.data.pictures import to_tensor
 from lessonpipe.device import Worker
+from lessonpipe.environment import environment
 from lessonpipe.errors import UserError
 from lessonpipe.io.progress import progress_bar
 
@@ -46,7 +47,7 @@ class Pairs(Dataset[tuple[Tensor, Tensor]]):
         self.pairs = Manifest.read(folder).split(split)
         if not self.pairs:
             raise UserError(f"{folder} holds no pictures in the {split} split; check crappify")
-        budget = number_from_environment("LESSONPIPE_CACHE_GB", 2) * 1e9
+        budget = environment().cache_gb * 1e9
         self.fits = len(self.pairs) * 6 * image_px**2 <= budget
         self.cache: list[tuple[Tensor, Tensor] | None] = [None] * len(self.pairs)
         if self.fits:
@@ -187,4 +188,5 @@ def worker_slice(total: int, rank: int, world: int) -> tuple[slice, int]:
 
 def num_loader_workers() -> int:
     """How many processes decode pictures: LESSONPIPE_LOADERS, or one a core up to 8."""
-    return int(number_from_environment("LESSONPIPE_LOADERS", min(8, os.cpu_count() or 1)))
+    asked = environment().loaders
+    return min(8, os.cpu_count() or 1) if asked is None else asked

@@ -7,7 +7,6 @@ may make arrays and nothing else.
 import gzip
 import importlib.util
 import io
-import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from safetensors.torch import save as as_bytes
 from torch import Tensor
 
 from lessonpipe.data.fetch import Archive, fetch
+from lessonpipe.environment import environment
 from lessonpipe.errors import MissingError, UserError
 from lessonpipe.io.atomic import atomic_write
 
@@ -82,7 +82,7 @@ def _empty(kind: type[Any], shape: tuple[int, ...], _: Any) -> Any:
 
 def from_web(folder: Path) -> Digits:
     """The four files at the usual address, kept in `folder`."""
-    url = os.environ.get("LESSONPIPE_MNIST_URL", WEB).rstrip("/")
+    url = (environment().mnist_url or WEB).rstrip("/")
     found = {}
     for part, (name, md5) in FILES.items():
         cure = "use `source: package`"
@@ -114,5 +114,5 @@ def load(folder: Path) -> Digits:
     """What `save` wrote. Raises `MissingError` when nothing was."""
     path = folder / FILE
     if not path.is_file():
-        raise MissingError(f"{path} is not there; run `dvc repro lessons/dvc.yaml:digits_data`")
+        raise MissingError(f"{path} is not there", path)
     return load_file(path)

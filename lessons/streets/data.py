@@ -68,9 +68,7 @@ def save_labels(labels: np.ndarray) -> bytes:
 def read_split(folder: Path, split: str) -> Pair:
     """All photos of a split with their classes. Raises `MissingError` when there are none."""
     if not (folder / split).is_dir():
-        raise MissingError(
-            f"{folder} has no {split}; run `dvc repro lessons/dvc.yaml:streets_data`"
-        )
+        raise MissingError(f"{folder} has no {split}", folder)
     photos = find_pictures([folder / split])
 
     def read(path: Path) -> Pair:
