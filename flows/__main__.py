@@ -25,6 +25,7 @@ import typer
 from flows import dvc, server
 from lessonpipe.errors import LessonpipeError, UserError
 from tasks.pipeline import child_process
+from tasks.pipeline.dvc_files import with_cure
 
 SUMMARY, *_, EXIT_CODES = __doc__.strip().split("\n")
 app = typer.Typer(
@@ -53,7 +54,8 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
-        app(prog_name="python -m flows")
+        with with_cure():
+            app(prog_name="python -m flows")
     except LessonpipeError as error:
         print(f"flows: {error}", file=sys.stderr)
         raise SystemExit(2 if isinstance(error, UserError) else 1) from error

@@ -21,6 +21,7 @@ from pydantic import Field
 from flows.restorer import restorer
 from lessonpipe.app.registry import PRODUCTION
 from lessonpipe.errors import UserError
+from tasks.pipeline.dvc_files import with_cure
 from tasks.pipeline.lock import run_lock
 
 Name = Annotated[str, Field(min_length=1)]
@@ -49,7 +50,8 @@ def promote_if_better() -> None:
     """Compare the new model with the one in service; the decision is an artifact."""
     from flows.promote import promote
 
-    decision = promote()
+    with with_cure():
+        decision = promote()
     current = PRODUCTION.resolve().name
     lines = [f"**{current} is in service.**"]
     lines += [f"- {reason}" for reason in decision.reasons or ["the new model is better"]]
@@ -106,7 +108,8 @@ def restore_folder(
     from lessonpipe.inference.inbox import restore_new
 
     log = get_run_logger()
-    done = restore_new(Path(inbox), Path(outbox), Path(model), scale=scale, tell=log.info)
+    with with_cure():
+        done = restore_new(Path(inbox), Path(outbox), Path(model), scale=scale, log=log.info)
     failed = [picture for picture in done if picture.error]
     log.info("%d restored, %d could not be", len(done) - len(failed), len(failed))
     if failed:

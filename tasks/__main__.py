@@ -70,18 +70,20 @@ def _run(stage: str, params_file: Path, lr_find_phase: int | None) -> None:
     from lessonpipe import cluster
     from tasks.pipeline import launch, params
     from tasks.pipeline.child_process import exit_with_parent
+    from tasks.pipeline.dvc_files import with_cure
     from tasks.pipeline.lock import stage_lock
 
     exit_with_parent()
     cluster.ship_code(*CODE)
+    if lr_find_phase is not None:
+        from tasks.pipeline.lr_find import find
+
+        with with_cure():
+            find(stage, lr_find_phase, params_file)
+        return
     module = importlib.import_module(f"tasks.{stage}")
     p = params.load(module.Params, getattr(module, "SECTION", stage), params_file)
-    if lr_find_phase is not None:
-        from tasks.pipeline import lr_find
-
-        lr_find.run(stage, module, p, lr_find_phase)
-        return
-    with stage_lock(stage):
+    with stage_lock(stage), with_cure():
         start = time.perf_counter()
         if stage in WHOLE_NODE and cluster.address():
             inputs, outputs = launch.stage_files(stage)

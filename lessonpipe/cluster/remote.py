@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from lessonpipe.cluster.session import node_cpus, ray_session, unwrap_error
+from lessonpipe.environment import environment, variable_name
 from lessonpipe.errors import LessonpipeError
 from lessonpipe.io import transfer
 from lessonpipe.io.atomic import atomic_folder
 from lessonpipe.io.storage import Storage
 
-STORAGE = "LESSONPIPE_STORAGE"
+STORAGE = variable_name("storage")
 DOWNLOADS = Path(".lessonpipe/arrived")
 
 
@@ -111,8 +112,8 @@ def upload(paths: Mapping[str, Path]) -> RemoteFiles:
 
 def shared_storage() -> Storage | None:
     """LESSONPIPE_STORAGE, tried out. Raises `UserError` when it cannot be used."""
-    address = os.environ.get(STORAGE, "").strip()
-    if not address:
+    address = environment().storage
+    if address is None:
         return None
     shared = Storage.at(address)
     shared.check(STORAGE)

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lessonpipe.environment import environment
 from lessonpipe.errors import LessonpipeError, UserError
-from lessonpipe.lineage import commit
+from lessonpipe.io.git import commit
 
 JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray in a submitted job
 _code = ["lessonpipe"]
@@ -26,17 +27,12 @@ def ship_code(*names: str) -> None:
 
 def address() -> str | None:
     """RAY_ADDRESS, the running cluster to use; None for this machine."""
-    return os.environ.get("RAY_ADDRESS", "").strip() or None
+    return environment().ray_address
 
 
 def worker_count(default: int) -> int:
     """LESSONPIPE_WORKERS, or `default`. Raises `UserError` when it is no number above 0."""
-    text = os.environ.get("LESSONPIPE_WORKERS", "").strip()
-    if not text:
-        return default
-    if not text.isdecimal() or int(text) < 1:
-        raise UserError(f"LESSONPIPE_WORKERS={text!r}: it must be a whole number above 0")
-    return int(text)
+    return environment().workers or default
 
 
 @contextmanager

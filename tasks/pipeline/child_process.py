@@ -86,7 +86,9 @@ def exit_with_parent(poll_seconds: float = 0.3) -> None:
     and its stage alive, and the next one would write to the same files. Of a person's interactive
     shell the parent is not watched. LESSONPIPE_DETACHED switches all of it off.
     """
-    if os.environ.get("LESSONPIPE_DETACHED") or not hasattr(os, "getppid"):
+    from lessonpipe.environment import environment  # not at the top: `start` runs this file alone
+
+    if environment().detached or not hasattr(os, "getppid"):
         return
     import psutil
 

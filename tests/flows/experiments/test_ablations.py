@@ -9,6 +9,7 @@ import yaml
 from flows.experiments import ablations
 from lessonpipe.errors import UserError
 from tasks import evaluate, fit_feature, fit_gan, pretrain_critic, pretrain_generator
+from tasks.pipeline.dvc_files import with_cure
 from tests.conftest import ROOT, make_picture
 
 STAGES = {
@@ -71,7 +72,7 @@ def test_missing_pairs_are_an_error_before_the_training(tmp_path, monkeypatch):
     ablations.QUESTIONS.parent.mkdir(parents=True)
     ablations.QUESTIONS.write_text(QUESTIONS.replace("stage: pretrain_critic", "stage: fit_gan"))
     monkeypatch.setattr(ablations, "run_all", lambda *_, **__: pytest.fail("it trained"))
-    with pytest.raises(UserError, match="run `dvc repro crappify` first"):
+    with pytest.raises(UserError, match="run `dvc repro crappify` first"), with_cure():
         ablations.answer([])
 
 
