@@ -5,7 +5,6 @@ one JSON object a line, which `parse_event` reads back.
 """
 
 import json
-import os
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -13,7 +12,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-JSON_ENV = {"LESSONPIPE_PROGRESS": "json"}  # for a process whose progress a program reads
+from lessonpipe.environment import environment, variable_name
+
+JSON_ENV = {variable_name("progress"): "json"}  # for a process whose progress a program reads
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ EVENTS: dict[str, type[Progress] | type[Done]] = {"progress": Progress, "done": 
 def print_done(stage: str, seconds: float) -> None:
     """Print that a stage has ended well."""
     event = Done(stage, seconds)
-    print(_to_json(event) if _json_mode() else event, flush=True)
+    print(_to_json(event) if environment().progress == "json" else event, flush=True)
 
 
 def parse_event(line: str) -> Event | None:
@@ -74,8 +75,9 @@ def progress_bar(
     items: Iterable[Any], title: str, *, total: int | None = None, unit: str = "it"
 ) -> Any:
     """Iterate over `items`, showing how many are done, how fast, and how long the rest takes."""
-    live = sys.stderr.isatty() and not _json_mode()
-    kind = tqdm if live else JsonLines if _json_mode() else TextLines
+    json_mode = environment().progress == "json"
+    live = sys.stderr.isatty() and not json_mode
+    kind = tqdm if live else JsonLines if json_mode else TextLines
     return kind(
         items,
         title,
@@ -107,10 +109,6 @@ class JsonLines(tqdm):
             title, rate = self.desc.removesuffix(": "), self.format_dict["rate"]
             event = Progress(title, self.n, self.total, self.unit.strip(), rate)
             print(_to_json(event), file=self.fp, flush=True)
-
-
-def _json_mode() -> bool:
-    return JSON_ENV.items() <= os.environ.items()
 
 
 def _to_json(event: Event) -> str:
