@@ -24,6 +24,7 @@ from typing import Any
 from flows import dvc, server
 from lessonpipe.errors import LessonpipeError, UserError
 from tasks.pipeline import child_process
+from tasks.pipeline.dvc_files import with_cure
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -33,7 +34,8 @@ def main(argv: list[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
-        return int(args.do(args))
+        with with_cure():
+            return int(args.do(args))
     except LessonpipeError as error:
         print(f"flows: {error}", file=sys.stderr)
         return 2 if isinstance(error, UserError) else 1

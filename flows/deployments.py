@@ -105,7 +105,7 @@ def restore_folder(
     from lessonpipe.inference.inbox import restore_new
 
     log = get_run_logger()
-    done = restore_new(Path(inbox), Path(outbox), Path(model), scale=scale, tell=log.info)
+    done = restore_new(Path(inbox), Path(outbox), Path(model), scale=scale, log=log.info)
     failed = [seen for seen in done if seen.error]
     log.info("%d restored, %d could not be", len(done) - len(failed), len(failed))
     if failed:

@@ -20,12 +20,14 @@ from typing import Any
 
 from pydantic import Field
 
-from lessonpipe import lineage
 from lessonpipe.app.registry import PRODUCTION
 from lessonpipe.config import StrictModel
 from lessonpipe.data.manifest import Manifest
 from lessonpipe.errors import UserError
-from lessonpipe.io.atomic import append_line, atomic_folder, atomic_write, write_json
+from lessonpipe.inference import lineage
+from lessonpipe.io.atomic import atomic_folder, atomic_write, write_json
+from lessonpipe.io.git import git
+from lessonpipe.io.journal import Journal
 from lessonpipe.report.promotion import Decision, decide
 from tasks import evaluate
 from tasks.pipeline import params
@@ -116,8 +118,7 @@ def rollback() -> str:
 
 def history() -> list[dict[str, Any]]:
     """Which version went into service when and why, oldest first."""
-    lines = LOG.read_text("utf-8").splitlines() if LOG.is_file() else []
-    return [json.loads(line) for line in lines if line.strip()]
+    return Journal(LOG).read()
 
 
 def _enter(model: Path, why: str) -> str:
@@ -141,7 +142,7 @@ def _serve(version: str, why: str) -> None:
     link.symlink_to(Path("versions") / version, target_is_directory=True)
     os.replace(link, PRODUCTION)
     entry = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "version": version}
-    append_line(LOG, json.dumps({**entry, "why": why}))
+    Journal(LOG).append({**entry, "why": why})
     _tag(f"{NAME}#in-service#{len(history())}", f"{version}: {why}")
 
 
@@ -149,16 +150,11 @@ def _tag(name: str, words: str) -> None:
     """Tag a commit that holds the tracked files as they are now; the branch is left alone."""
     who = ["-c", "user.name=lessonpipe", "-c", "user.email=lessonpipe@localhost"]
     try:
-        made = _git(*who, "stash", "create", words) or "HEAD"
-        _git(*who, "tag", "--force", "--annotate", name, made, "--message", words)
+        made = git(*who, "stash", "create", words) or "HEAD"
+        git(*who, "tag", "--force", "--annotate", name, made, "--message", words)
     except (OSError, subprocess.CalledProcessError) as error:
         told = getattr(error, "stderr", "") or error
         print(f"no tag {name}: {str(told).strip()}")
-
-
-def _git(*words: str) -> str:
-    done = subprocess.run(["git", *words], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
 
 
 def page(

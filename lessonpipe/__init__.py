@@ -3,15 +3,15 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lessonpipe.inference.restorer import restore
+    from lessonpipe.app.api import restore
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "restore"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "restore":  # torch is loaded when it is needed, not before
-        from lessonpipe.inference.restorer import restore
+    if name == "restore":  # loads torch: not for `import lessonpipe`
+        from lessonpipe.app.api import restore
 
         return restore
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -50,21 +50,3 @@ class Phase(TrainPhase):
     def history_columns(self) -> dict[str, int]:
         """The image size, in pixels."""
         return {"px": self.image_px}
-
-
-def number_from_environment(name: str, default: float) -> float:
-    """The environment variable `name` as a number of at least 0, or `default` when it is unset."""
-    import os
-
-    from lessonpipe.errors import UserError
-
-    text = os.environ.get(name, "").strip()
-    if not text:
-        return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1
-    if not 0 <= value < 1e9:
-        raise UserError(f"{name}={text!r}: it must be a number of at least 0")
-    return value

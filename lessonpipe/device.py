@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from lessonpipe.environment import environment
 from lessonpipe.errors import UserError, one_of
 
 M = TypeVar("M", bound=nn.Module)
@@ -22,7 +23,7 @@ def choose_device() -> torch.device:
 
     Raises `UserError` when a device is asked for that is not there.
     """
-    asked = os.environ.get("LESSONPIPE_DEVICE", "").strip() or None
+    asked = environment().device
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     name = asked or ("cuda" if cuda else "mps" if mps else "cpu")
     try:
@@ -56,7 +57,7 @@ def compile_backend() -> str | None:
 
     Raises `UserError` for another name, and without the compiler that torch's own backend needs.
     """
-    asked = os.environ.get("LESSONPIPE_COMPILE", "").strip()
+    asked = environment().compile
     if not asked:
         return None
     name = "inductor" if asked == "1" else asked

@@ -1,6 +1,8 @@
-"""What can go wrong that the person who runs it can mend."""
+"""Errors that the person who runs the program can mend; their messages are shown as they are."""
 
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 
 class LessonpipeError(Exception):
@@ -8,17 +10,24 @@ class LessonpipeError(Exception):
 
 
 class UserError(LessonpipeError, ValueError):
-    """Something in the input or the parameters: what is wrong, where, and the cure."""
+    """Something in the input or the params is wrong: what, where, and the cure."""
 
 
 class PictureError(UserError):
-    """A file that cannot be read as a picture, with the reason."""
+    """A file that cannot be read as a picture, and the reason."""
 
 
 class MissingError(UserError, FileNotFoundError):
-    """Something that an earlier step should have made is not there."""
+    """A file or folder, `path`, that an earlier stage makes does not exist."""
+
+    def __init__(self, message: str, path: str | Path) -> None:
+        super().__init__(message)  # alone: of two arguments OSError would make an errno
+        self.path = Path(path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.path)
 
 
 def one_of(kind: str, name: str, known: Iterable[str]) -> UserError:
-    """The error for a wrong name, listing the right ones."""
+    """The error for an unknown name, which lists the known ones."""
     return UserError(f"no {kind} is called {name!r}; choose one of: {', '.join(sorted(known))}")

@@ -4,7 +4,7 @@ import html
 from pathlib import Path
 from typing import Any
 
-from lessonpipe.lineage import commit
+from lessonpipe.io.git import commit
 from lessonpipe.report.style import STYLE, inline
 from lessons.result import LessonResult, Score
 

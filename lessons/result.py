@@ -8,7 +8,6 @@ from lessonpipe.config import StrictModel
 from lessonpipe.io.atomic import read_json, write_json
 
 RESULT_FILE = "shown.json"
-PIPELINE = "lessons/dvc.yaml:"  # before a lesson's name, for DVC
 
 
 class Score(StrictModel):

@@ -37,17 +37,19 @@ def main(argv: list[str] | None = None) -> int:
     from lessonpipe import cluster
     from lessonpipe.errors import LessonpipeError
     from tasks.pipeline import launch, lock, params
+    from tasks.pipeline.dvc_files import with_cure
 
     try:
         lock.exit_with_parent()
+        if args.lr_find is not None:
+            from tasks.pipeline.lr_find import find
+
+            with with_cure():
+                find(args.stage, args.lr_find, args.params)
+            return 0
         module = importlib.import_module(f"tasks.{args.stage}")
         p = params.load(module.Params, getattr(module, "SECTION", args.stage), args.params)
-        if args.lr_find is not None:
-            from tasks.pipeline import lr_find
-
-            lr_find.run(args.stage, module, p, args.lr_find)
-            return 0
-        with lock.stage_lock(args.stage):
+        with lock.stage_lock(args.stage), with_cure():
             start = time.perf_counter()
             if args.stage in CARRIED and cluster.address():
                 inputs, outputs = launch.stage_files(args.stage)

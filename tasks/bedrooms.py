@@ -4,9 +4,8 @@ python -m tasks bedrooms
 """
 
 import io
-import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from PIL import Image
@@ -14,21 +13,18 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from lessonpipe import cluster
-from lessonpipe.config import StrictModel
+from lessonpipe.config import StrictModel, TrainPhase
 from lessonpipe.data.pictures import as_jpeg
 from lessonpipe.device import Precision, Worker
 from lessonpipe.io.atomic import atomic_write
-from lessonpipe.io.storage import Storage
 from lessonpipe.nets.io import write_model
-from lessonpipe.train.checkpoint import Checkpoint
-from lessonpipe.train.fit import History, TrainPhase, as_csv
-from lessonpipe.train.gan import fit_turns
-from lessonpipe.train.gan_switch import FixedSwitch
+from lessonpipe.train.fit import History, as_csv, fit
+from lessonpipe.train.gan import GanConfig
 from lessons.bedrooms import data, fid, plots
 from lessons.bedrooms.nets import NoiseGenerator, ScoreCritic, ScoreNorm
 from lessons.bedrooms.wgan import Wgan, in_memory, sample_noise, samples
 from lessons.result import LessonResult, Plot, Score
-from tasks.pipeline import launch
+from tasks.pipeline.launch import TrainRun, launch
 
 SHEET = 64  # samples on a sheet
 TEXT = (
@@ -39,11 +35,12 @@ TEXT = (
 )
 
 
-class Turns(StrictModel):
-    """So many steps of the one, then so many of the other."""
+class Net(StrictModel):
+    """Options of both networks: noise numbers, channels, layers more than fastai's smallest."""
 
-    critic: int = Field(ge=1)
-    generator: int = Field(ge=1)
+    noise: int = Field(ge=1)
+    features: int = Field(ge=4)
+    extra_layers: int = Field(ge=0)
 
 
 class Params(StrictModel):
@@ -51,27 +48,19 @@ class Params(StrictModel):
 
     seed: int
     precision: Precision
-    noise: int = Field(ge=1)
-    features: int = Field(ge=4)
-    extra: int = Field(ge=0)
-    critic_times: float = Field(gt=0)
+    net: Net
     clip: float | None = Field(gt=0)
-    penalty: float | None = Field(gt=0)
-    turns: Turns
-    batch: int = Field(ge=2)
-    pictures: int | None = Field(ge=1)
-    epochs: int = Field(ge=1)
-    max_lr: float = Field(gt=0)
-    momentum: float = Field(ge=0, lt=1)
-    ema: float = Field(ge=0, lt=1)
+    gp_weight: float | None = Field(gt=0)
+    gan: GanConfig
+    phases: list[TrainPhase] = Field(min_length=1)
     encoder: str
-    taps: list[Annotated[int, Field(ge=0, le=4)]] = Field(min_length=1)
-    measured: int = Field(ge=2)
+    layers: list[Annotated[int, Field(ge=0, le=4)]] = Field(min_length=1)
+    n_samples: int = Field(ge=2)
 
     @model_validator(mode="after")
     def _held(self) -> "Params":
-        if self.clip is None and self.penalty is None:
-            raise ValueError("clip and penalty are both null, so that nothing holds the critic")
+        if self.clip is None and self.gp_weight is None:
+            raise ValueError("clip and gp_weight are both null, so nothing bounds the critic")
         return self
 
 
@@ -79,67 +68,59 @@ def run(
     p: Params, rooms: Path = Path("data/bedrooms"), out: Path = Path("models/bedrooms")
 ) -> None:
     """Train, measure, and leave the generator, its critic, samples of every epoch, a film."""
-    launch.launch(teach, p, {"rooms": rooms}, out)
+    launch(train_worker, p, {"rooms": rooms}, out)
 
 
-def teach(config: dict[str, Any]) -> None:
+def train_worker(run: TrainRun[Params]) -> None:
     """The training function, run once a worker."""
-    p = Params(**config["params"])
-    rooms = data.load(Path(config["rooms"]))
+    p = run.params
+    rooms = data.load(run.inputs["rooms"])
     worker = Worker.current(p.precision)
     generator, critic = networks(p, rooms["train"].shape[-1])
-    checkpoint = Checkpoint(Storage.at(config["scratch"]))
-    noise = sample_noise(SHEET, p.noise, p.seed)
-    start = time.perf_counter() - float(checkpoint.files().get("seconds", b"0"))
+    noise = sample_noise(SHEET, p.net.noise, p.seed)
 
-    def keep(epoch: int, net: nn.Module) -> None:
-        made = as_jpeg(plots.sheet(samples(net, noise)))
-        checkpoint.save_file(f"epoch_{epoch:03d}.jpg", made)
-        checkpoint.save_file("seconds", str(time.perf_counter() - start).encode())
+    def save_samples(epoch: int, net: nn.Module) -> None:
+        sheet = as_jpeg(plots.sheet(samples(net, noise)))
+        run.checkpoint.save_file(f"epoch_{epoch:03d}.jpg", sheet)
 
-    history = fit_turns(
-        Wgan(generator, critic, p.clip, p.penalty),
-        TrainPhase(batch=p.batch, epochs=p.epochs, max_lr=p.max_lr, pictures=p.pictures),
-        in_memory(rooms["train"], rooms["valid"], p.noise, p.seed, worker),
+    learner = Wgan(generator, critic, p.gan, save_samples, clip=p.clip, gp_weight=p.gp_weight)
+    history = fit(
+        learner,
+        p.phases,
+        in_memory(rooms["train"], rooms["valid"], p.net.noise, p.seed, worker),
         worker,
-        critic_times=p.critic_times,
-        momentum=p.momentum,
-        weight_decay=0,
-        switch=FixedSwitch(p.turns.critic, p.turns.generator),
-        switch_eval=False,
-        ema=p.ema,
         seed=p.seed,
-        checkpoint=checkpoint,
-        eps=1e-8,  # v1's: gradients through a clipped critic are of 1e-5
-        after_epoch=keep,
+        checkpoint=run.checkpoint,
         report=cluster.report_metrics,
     )
     if worker.rank == 0:
-        leave(p, rooms, generator, critic, history, checkpoint.files(), worker, Path(config["out"]))
+        seconds = (run.checkpoint.load() or {}).get("seconds", 0.0)
+        sheets = run.checkpoint.files()
+        leave(p, rooms, learner, history, sheets, seconds, run.out)
 
 
 def networks(p: Params, px: int) -> tuple[NoiseGenerator, ScoreCritic]:
     """Both players, untrained, always the same."""
     torch.manual_seed(p.seed)
-    norm: ScoreNorm = "batch" if p.penalty is None else "none"
+    norm: ScoreNorm = "batch" if p.gp_weight is None else "none"
     return (
-        NoiseGenerator(px, noise=p.noise, features=p.features, extra=p.extra),
-        ScoreCritic(px, features=p.features, extra=p.extra, norm=norm),
+        NoiseGenerator(px, **p.net.model_dump()),
+        ScoreCritic(px, features=p.net.features, extra_layers=p.net.extra_layers, norm=norm),
     )
 
 
 def leave(
     p: Params,
     rooms: data.Rooms,
-    generator: NoiseGenerator,
-    critic: ScoreCritic,
+    learner: Wgan,
     history: History,
-    kept: dict[str, bytes],
-    worker: Worker,
+    sheets: dict[str, bytes],
+    seconds: float,
     out: Path,
 ) -> None:
     """The model, and all there is to see of it."""
-    seconds = float(kept["seconds"])
+    generator, critic, worker = learner.generator, learner.critic, learner.worker
+    assert isinstance(generator, NoiseGenerator) and isinstance(critic, ScoreCritic)
     untrained, _ = networks(p, rooms["train"].shape[-1])
     figures = [*measured(p, rooms, worker.to_device(untrained), generator, seconds, worker)]
     figures += [
@@ -151,10 +132,9 @@ def leave(
     write_model(out, generator, "bedrooms", generator.config, about)
     write_model(out / "critic", critic, "bedrooms critic", critic.config, {"stage": "bedrooms"})
     atomic_write(out / "history.csv", as_csv(history))
-    sheets = {name: content for name, content in kept.items() if name.endswith(".jpg")}
     for name, sheet in sheets.items():
         atomic_write(out / "samples" / name, sheet)
-    first = plots.sheet(samples(untrained, sample_noise(SHEET, p.noise, p.seed)))
+    first = plots.sheet(samples(untrained, sample_noise(SHEET, p.net.noise, p.seed)))
     frames = [first, *(Image.open(io.BytesIO(sheets[name])) for name in sorted(sheets))]
     photos = plots.sheet(some(rooms["train"], SHEET, p.seed))
     files: dict[str, tuple[str | bytes, str]] = {
@@ -184,10 +164,10 @@ def measured(
     worker: Worker,
 ) -> list[Score]:
     """Distances of what is made, and of what it can be compared with, to the photos' crops."""
-    eyes = fid.FeatureExtractor(p.encoder, p.taps, worker)
-    count = min(p.measured, len(rooms["train"]) // 2, len(rooms["valid"]))
+    eyes = fid.FeatureExtractor(p.encoder, p.layers, worker)
+    count = min(p.n_samples, len(rooms["train"]) // 2, len(rooms["valid"]))
     photos, others = some(rooms["train"], 2 * count, p.seed).split(count)
-    noise = sample_noise(count, p.noise, p.seed + 1)
+    noise = sample_noise(count, p.net.noise, p.seed + 1)
     made = samples(trained, noise)
     mean = photos.float().mean(0, keepdim=True).round().to(torch.uint8)
     systems = {
@@ -206,7 +186,7 @@ def measured(
             values=[fid.frechet(features[at], target[at])],
             seconds=[seconds] if name == "WGAN" else [],
         )
-        for at, tap in enumerate(p.taps)
+        for at, tap in enumerate(p.layers)
         for name, features in seen.items()
     ]
     share = fid.mean_pairwise_distance(made) / fid.mean_pairwise_distance(photos)

@@ -3,7 +3,6 @@
 python -m tasks bedrooms_data
 """
 
-import os
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -15,6 +14,7 @@ from lessonpipe.config import StrictModel
 from lessonpipe.data.fetch import fetch
 from lessonpipe.data.manifest import Split
 from lessonpipe.data.photos import group_split
+from lessonpipe.environment import environment
 from lessonpipe.io.atomic import atomic_folder
 from lessons.bedrooms import data
 from tasks.download import sample_photos
@@ -38,7 +38,7 @@ class Params(StrictModel):
 def run(p: Params, out: Path = Path("data/bedrooms")) -> None:
     """Collect, cut, write one file."""
     if p.source == "lsun":
-        url = os.environ.get("LESSONPIPE_BEDROOMS_URL", data.LSUN.url)
+        url = environment().bedrooms_url or data.LSUN.url
         files = data.pictures_in(fetch(replace(data.LSUN, url=url), STATE_DIR / "downloads"))
         side = data.by_name(p.seed, p.valid_share)
     else:

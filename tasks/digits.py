@@ -12,17 +12,18 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from lessonpipe import lineage
-from lessonpipe.config import StrictModel
+from lessonpipe.config import StrictModel, TrainPhase
 from lessonpipe.data.pictures import as_jpeg
 from lessonpipe.device import Worker
+from lessonpipe.inference import lineage
 from lessonpipe.io.atomic import atomic_folder, atomic_write
 from lessonpipe.nets.io import write_model
 from lessonpipe.report.curves import rate_curve
-from lessonpipe.train.fit import TrainPhase, as_csv, last_row
+from lessonpipe.train.fit import as_csv, last_row
 from lessonpipe.train.lr_find import lr_find
+from lessonpipe.train.schedule import AdamWConfig
 from lessons.digits import data, learn, plots
-from lessons.digits.nets import DigitNet, Kind
+from lessons.digits.nets import DigitNet, DigitNetConfig, Kind
 from lessons.result import LessonResult, Plot, Score
 from tasks.pipeline import launch
 
@@ -62,17 +63,17 @@ class Surface(StrictModel):
 
     nets: list[Kind] = Field(min_length=1)
     blocks: int = Field(ge=1)
-    train: TrainPhase
+    phase: TrainPhase
     points: int = Field(ge=3)
-    reach: float = Field(gt=0)
-    digits: int = Field(ge=1)
+    extent: float = Field(gt=0)
+    samples: int = Field(ge=1)
 
 
 class Params(StrictModel):
     """The networks, the seeds each is trained with, and what is drawn."""
 
     seeds: list[int] = Field(min_length=1)
-    weight_decay: float = Field(ge=0)
+    optim: AdamWConfig
     runs: list[Run] = Field(min_length=1)
     surface: Surface
 
@@ -98,7 +99,7 @@ class Job:
 def run(p: Params, digits: Path = Path("data/digits"), out: Path = Path("models/digits")) -> None:
     """Train all, and leave the best network, figures and pictures."""
     held = data.load(digits)
-    one = partial(train_one, digits=held, weight_decay=p.weight_decay)
+    one = partial(train_one, digits=held, optim=p.optim)
     inputs = {"digits": digits}
     with (
         launch.map_trainings(one, jobs(p), p, inputs.values(), out.name) as done,
@@ -107,7 +108,7 @@ def run(p: Params, digits: Path = Path("data/digits"), out: Path = Path("models/
         figures = [figure(one, p, done) for one in p.runs]
         best = max(p.runs, key=lambda r: done[name(r, p.seeds[0])]["accuracy"])
         answer = done[name(best, p.seeds[0])]
-        net = DigitNet(**answer["build"])
+        net = DigitNet(DigitNetConfig(**answer["build"]))
         net.load_state_dict(answer["net"])
         about = {"stage": "digits", "system": best.system, "accuracy": answer["accuracy"]}
         write_model(draft, net, "digits", net.config, about)
@@ -116,7 +117,7 @@ def run(p: Params, digits: Path = Path("data/digits"), out: Path = Path("models/
             title="Digits", text=TEXT, figures=figures, pictures=draw(p, held, net, draft)
         )
         surfaces = {TITLES[n]: done[f"surface {n}"]["surface"] for n in p.surface.nets}
-        atomic_write(draft / "surfaces.svg", plots.landscapes(surfaces, p.surface.reach))
+        atomic_write(draft / "surfaces.svg", plots.landscapes(surfaces, p.surface.extent))
         words = f"The loss around networks of {depth(p.surface.blocks)} layers, with and without"
         shown.pictures.append(Plot(file="surfaces.svg", words=f"{words} shortcuts"))
         shown.write(draft)
@@ -132,7 +133,7 @@ def jobs(p: Params) -> dict[str, Job]:
     }
     look = p.surface
     around = {
-        f"surface {net}": Job(net, look.train, p.seeds[0], look.blocks, surface=look)
+        f"surface {net}": Job(net, look.phase, p.seeds[0], look.blocks, surface=look)
         for net in look.nets
     }
     return dict(sorted({**around, **runs}.items(), key=lambda item: -item[1].cost))
@@ -148,28 +149,26 @@ def depth(blocks: int) -> int:
     return 5 + 4 * 2 * blocks
 
 
-def train_one(job: Job, digits: data.Digits, weight_decay: float) -> dict[str, Any]:
+def train_one(job: Job, digits: data.Digits, optim: AdamWConfig) -> dict[str, Any]:
     """What a training leaves: history, weights, accuracy and seconds, or a surface."""
     net, history, seconds = learn.train_network(
-        job.net,
+        DigitNetConfig(kind=job.net, blocks=job.blocks, width=job.width),
         digits,
         job.schedule,
-        blocks=job.blocks,
-        width=job.width,
-        decay=weight_decay,
+        optim,
         ema=job.ema,
         seed=job.seed,
     )
     if job.surface is not None:
-        x, y = (digits[f"train_{side}"][: job.surface.digits] for side in "xy")
+        x, y = (digits[f"train_{side}"][: job.surface.samples] for side in "xy")
         losses = learn.surface(
-            net, x, y, points=job.surface.points, reach=job.surface.reach, seed=job.seed
+            net, x, y, points=job.surface.points, extent=job.surface.extent, seed=job.seed
         )
         return {"surface": losses}
     return {
         "history": history,
         "net": net.state_dict(),
-        "build": net.config,
+        "build": net.config.model_dump(),
         "accuracy": last_row(history).get("valid_accuracy", 0.0),
         "seconds": seconds,
     }
@@ -212,7 +211,7 @@ def rates(p: Params, digits: dict[str, Tensor]) -> str:
     first = p.runs[0]
     torch.manual_seed(p.seeds[0])
     worker = Worker.current("fp32")
-    learner = learn.Classifier(DigitNet(first.net))
+    learner = learn.Classifier(DigitNet(DigitNetConfig(kind=first.net)), p.optim)
     held = learn.in_memory(digits, p.seeds[0], worker)
-    curve = lr_find(learner, held, first, worker, weight_decay=p.weight_decay, seed=p.seeds[0])
+    curve = lr_find(learner, held, first, worker, seed=p.seeds[0])
     return rate_curve(TITLES[first.net], curve.rates, curve.losses, curve.suggest())

@@ -19,6 +19,7 @@ from pydantic import Field
 from lessonpipe.config import StrictModel
 from lessonpipe.data.fetch import Archive, fetch, unpack_pictures
 from lessonpipe.data.photos import hidden, is_picture, open_photo
+from lessonpipe.environment import environment
 from lessonpipe.errors import PictureError, UserError
 from lessonpipe.io.atomic import atomic_folder, write_json
 from lessonpipe.io.progress import progress_bar
@@ -46,7 +47,7 @@ def run(p: Params, out: Path = Path("data/photos")) -> None:
     """Collect, check and copy. Raises `UserError` when no photo is left."""
     with atomic_folder(out) as draft:
         if p.source == "pets":
-            url = os.environ.get("LESSONPIPE_PETS_URL", PETS.url)
+            url = environment().pets_url or PETS.url
             archive = fetch(Archive(url, PETS.algorithm, PETS.digest), STATE_DIR / "downloads")
             unpack_pictures(archive, draft)
             photos = {path.name: path for path in sorted(draft.iterdir())}

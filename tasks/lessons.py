@@ -24,9 +24,7 @@ def run(p: Params, models: Path = Path("models"), reports: Path = Path("reports"
     """Gather what the lessons left. Raises `MissingError` when one has not been run."""
     for name in p.show:
         if not (models / name / RESULT_FILE).is_file():
-            raise MissingError(
-                f"{models / name} has no {RESULT_FILE}; run `dvc repro lessons/dvc.yaml:{name}`"
-            )
+            raise MissingError(f"{models / name} has no {RESULT_FILE}", models / name)
     found = {name: (LessonResult.read(models / name), models / name) for name in p.show}
     figures = {METRICS[name]: page.metrics(shown) for name, (shown, _) in found.items()}
     write_json(reports / "lessons.json", figures)

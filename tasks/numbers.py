@@ -11,11 +11,12 @@ from typing import Any
 import torch
 from pydantic import Field
 
-from lessonpipe import lineage
 from lessonpipe.config import StrictModel
+from lessonpipe.inference import lineage
 from lessonpipe.io.atomic import atomic_folder, atomic_write
 from lessonpipe.nets.io import write_model
 from lessonpipe.train.fit import as_csv, last_row
+from lessonpipe.train.schedule import AdamWConfig
 from lessons.numbers import data, learn, plots, words
 from lessons.numbers.build import Kind, build
 from lessons.numbers.generate import next_number_accuracy
@@ -26,13 +27,13 @@ from tasks.pipeline import launch
 TITLES = {
     "unrolled": "0: three steps written out",
     "loop": "1: the same as a loop",
-    "every word": "2: predicts after every word",
-    "kept state": "3: keeps its state",
+    "seq2seq": "2: predicts after every word",
+    "stateful": "3: keeps its state",
     "rnn": "4: the framework's RNN",
     "gru": "5: two-layer GRU",
     "one gru": "one GRU",
-    "looking, not copying": "one GRU that looks back",
-    "looking back": "one GRU that looks back and copies",
+    "pointer gru without copy": "one GRU that looks back",
+    "pointer gru": "one GRU that looks back and copies",
 }
 TEXT = (
     "Networks read one ... eight thousand and go on in numbers whose first word they never saw "
@@ -58,7 +59,7 @@ class Params(StrictModel):
     """The networks, the last of which is kept, and the seeds each is trained with."""
 
     seeds: list[int] = Field(min_length=1)
-    weight_decay: float = Field(ge=0)
+    optim: AdamWConfig
     runs: list[Run] = Field(min_length=1)
 
 
@@ -73,7 +74,7 @@ class Job:
 def run(p: Params, text: Path = Path("data/numbers"), out: Path = Path("models/numbers")) -> None:
     """Train all, and leave the last network, figures and pictures."""
     corpus = data.load(text)
-    one = partial(train_one, corpus=corpus, weight_decay=p.weight_decay)
+    one = partial(train_one, corpus=corpus, optim=p.optim)
     inputs = {"text": text}
     with (
         launch.map_trainings(one, jobs(p), p, inputs.values(), out.name) as done,
@@ -104,12 +105,12 @@ def name(one: Run, seed: int) -> str:
     return f"{TITLES[one.net]}, seed {seed}"
 
 
-def train_one(job: Job, corpus: data.Corpus, weight_decay: float) -> dict[str, Any]:
+def train_one(job: Job, corpus: data.Corpus, optim: AdamWConfig) -> dict[str, Any]:
     """What a training leaves: history, weights, accuracy, seconds, and which words are right."""
     torch.manual_seed(job.seed)
     how: dict[str, Any] = {"kind": job.run.net, "dropout": job.run.dropout}
     net = build(**how)
-    history, seconds = learn.train_network(net, corpus, job.run, decay=weight_decay, seed=job.seed)
+    history, seconds = learn.train_network(net, corpus, job.run, optim, seed=job.seed)
     answer = {
         "history": history,
         "net": net.state_dict(),

@@ -13,14 +13,14 @@ from lessons.numbers import data, words
 
 
 class Params(StrictModel):
-    """One ... `until` is read; what comes after is for validation."""
+    """One ... `train_until` is read; what comes after is for validation."""
 
-    until: int = Field(ge=1, lt=words.LARGEST)
+    train_until: int = Field(ge=1, lt=words.LARGEST)
 
 
 def run(p: Params, out: Path = Path("data/numbers")) -> None:
     """Write two files."""
-    sides = data.made(p.until)
+    sides = data.made(p.train_until)
     with atomic_folder(out) as draft:
         data.save(sides, draft)
     print(f"{len(sides['train'])} words to learn from, {len(sides['valid'])} to test, in {out}")

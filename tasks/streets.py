@@ -18,17 +18,17 @@ from lessonpipe.data.augment import Augment
 from lessonpipe.data.pictures import as_jpeg, to_picture
 from lessonpipe.device import Precision, Worker
 from lessonpipe.io.atomic import atomic_write, read_json
-from lessonpipe.io.storage import Storage
-from lessonpipe.nets.blocks import Norm
+from lessonpipe.nets import UnetConfig
 from lessonpipe.nets.io import write_model
 from lessonpipe.train.checkpoint import Checkpoint
-from lessonpipe.train.fit import as_csv, fit
+from lessonpipe.train.fit import fit
+from lessonpipe.train.schedule import AdamWConfig
 from lessons.result import LessonResult, Plot, Score
 from lessons.streets import learn, plots
 from lessons.streets.data import Sized, Streets
 from lessons.streets.nets import Segmenter
 from lessons.streets.predict import KIND
-from tasks.pipeline import launch
+from tasks.pipeline.launch import TrainRun, launch
 
 SYSTEMS = {"pretrained": "U-Net, pretrained encoder", "random": "U-Net, random weights"}
 LESSON = 0.941  # CamVid, accuracy over the pixels that are not void
@@ -48,15 +48,9 @@ class Params(StrictModel):
 
     seed: int
     precision: Precision
-    encoder: str
-    widths: list[int] | None
-    head: int | None
-    blur: bool
-    norm: Norm
-    attention: bool
-    bottleneck: bool
+    net: UnetConfig
     train_bn: bool
-    weight_decay: float = Field(ge=0)
+    optim: AdamWConfig
     augment: Augment
     phases: list[Sized] = Field(min_length=1)
     random_max_lr: float = Field(gt=0)
@@ -66,21 +60,7 @@ class Params(StrictModel):
 
 def run(p: Params, data: Path = Path("data/streets"), out: Path = Path("models/streets")) -> None:
     """Train both and leave the pretrained one, with figures and pictures."""
-    launch.launch(teach, p, {"data": data}, out)
-
-
-def network(p: Params, *, pretrained: bool) -> Segmenter:
-    """The network that the params describe."""
-    return Segmenter(
-        p.encoder,
-        pretrained=pretrained,
-        widths=p.widths,
-        head=p.head,
-        blur=p.blur,
-        norm=p.norm,
-        attention=p.attention,
-        bottleneck=p.bottleneck,
-    )
+    launch(train_worker, p, {"data": data}, out)
 
 
 def schedule(p: Params, system: str) -> list[Sized]:
@@ -95,19 +75,19 @@ def schedule(p: Params, system: str) -> list[Sized]:
 def beginner(p: Params, system: str) -> learn.SegmenterLearner:
     """A new network; random weights come without statistics that batch norms could keep."""
     torch.manual_seed(p.seed)
-    net = network(p, pretrained=system == "pretrained")
-    return learn.SegmenterLearner(net, p.train_bn or system == "random")
+    net = Segmenter(p.net, pretrained=system == "pretrained")
+    return learn.SegmenterLearner(net, p.optim, train_bn=p.train_bn or system == "random")
 
 
-def teach(config: dict[str, Any]) -> None:
+def train_worker(run: TrainRun[Params]) -> None:
     """The training function, run once a worker: one system after the other."""
-    p = Params(**config["params"])
+    p = run.params
     worker = Worker.current(p.precision)
-    data = Streets(Path(config["data"]), p.augment, p.seed, worker)
+    data = Streets(run.inputs["data"], p.augment, p.seed, worker)
     nets, histories, seconds = {}, {}, {}
     for system, title in SYSTEMS.items():
         learner = beginner(p, system)
-        checkpoint = Checkpoint(Storage.at(config["scratch"]) / system)
+        checkpoint = Checkpoint(run.scratch / system)
         if worker.rank == 0:
             print(title, flush=True)
         histories[system] = fit(
@@ -115,7 +95,6 @@ def teach(config: dict[str, Any]) -> None:
             schedule(p, system),
             data,
             worker,
-            weight_decay=p.weight_decay,
             seed=p.seed,
             checkpoint=checkpoint,
             report=cluster.report_metrics,
@@ -123,11 +102,9 @@ def teach(config: dict[str, Any]) -> None:
         nets[system] = learner.net
         seconds[system] = (checkpoint.load() or {}).get("seconds", 0.0)
     if worker.rank == 0:
-        out = Path(config["out"])
         for name, history in histories.items():
-            suffix = "" if name == "pretrained" else f"_{name}"
-            atomic_write(out / f"history{suffix}.csv", as_csv(history))
-        show(p, data, nets, seconds, out)
+            run.save_history(history, f"history{'' if name == 'pretrained' else f'_{name}'}.csv")
+        show(p, data, nets, seconds, run.out)
 
 
 def show(
@@ -136,7 +113,7 @@ def show(
     """Judge both at the last phase's size; leave the model, figures and pictures."""
     last = p.phases[-1]
     source = read_json(data.folder / "streets.json")["source"]
-    valid = data.side("valid", last.image_px)
+    valid = data.split("valid", last.image_px)
     figures: list[Score] = []
     found: dict[str, list[float]] = {}
     about: dict[str, Any] = {}
@@ -146,7 +123,7 @@ def show(
         found[title] = ious.tolist()
         values = {"accuracy": float(learn.accuracy(counts)), "mean IoU": float(ious.nanmean())}
         if (data.folder / "test").is_dir():
-            test = data.side("test", last.image_px)
+            test = data.split("test", last.image_px)
             counts = learn.confusion_matrix(nets[system], test, last.batch, data.worker)
             values["accuracy, test side"] = float(learn.accuracy(counts))
         about = about or {"stage": "streets", "source": source, **values}

@@ -10,13 +10,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from lessonpipe.cluster.remote import STORAGE, RemoteFiles, shared_storage, upload
-from lessonpipe.cluster.session import (
-    address,
-    node_cpus,
-    ray_session,
-    unwrap_error,
-    worker_count,
-)
+from lessonpipe.cluster.session import address, node_cpus, ray_session, unwrap_error, worker_count
+from lessonpipe.environment import environment
 from lessonpipe.errors import LessonpipeError, UserError
 from lessonpipe.io import transfer
 from lessonpipe.io.storage import Storage
@@ -112,7 +107,7 @@ def _fit(function: Callable[[], None], name: str, storage: str, workers: int) ->
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
-    gpu = workers > 0 and os.environ.get("LESSONPIPE_DEVICE", "cuda").startswith("cuda") and _gpus()
+    gpu = workers > 0 and (environment().device or "cuda").startswith("cuda") and _gpus()
     resources: dict[str, float] | None = None
     scale: int | tuple[int, int] = workers
     if workers and address():

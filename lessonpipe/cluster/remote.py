@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from lessonpipe.cluster.session import node_cpus, ray_session, unwrap_error
+from lessonpipe.environment import environment, variable_name
 from lessonpipe.errors import LessonpipeError
 from lessonpipe.io import transfer
 from lessonpipe.io.atomic import atomic_folder
 from lessonpipe.io.storage import Storage
 
-STORAGE = "LESSONPIPE_STORAGE"
+STORAGE = variable_name("storage")
 
 
 def run_on_node(
@@ -107,8 +108,8 @@ def upload(places: Mapping[str, Path]) -> RemoteFiles:
 
 def shared_storage() -> Storage | None:
     """LESSONPIPE_STORAGE, tried. Raises `UserError` when it cannot be used."""
-    place = os.environ.get(STORAGE, "").strip()
-    if not place:
+    place = environment().storage
+    if place is None:
         return None
     shared = Storage.at(place)
     shared.check(STORAGE)

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lessonpipe.environment import environment
 from lessonpipe.errors import LessonpipeError, UserError
-from lessonpipe.lineage import commit
+from lessonpipe.io.git import commit
 
 CODE = ("lessonpipe", "lessons", "tasks", "my_steps.py")  # what goes to the nodes
 JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets it in a submitted job, whose code is there already
@@ -18,17 +19,12 @@ JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets it in a submitted job, whose cod
 
 def address() -> str | None:
     """The running cluster to use, RAY_ADDRESS, or None: this machine."""
-    return os.environ.get("RAY_ADDRESS", "").strip() or None
+    return environment().ray_address
 
 
 def worker_count(default: int) -> int:
     """LESSONPIPE_WORKERS, or `default`. Raises `UserError` when it is no number above 0."""
-    text = os.environ.get("LESSONPIPE_WORKERS", "").strip()
-    if not text:
-        return default
-    if not text.isdecimal() or int(text) < 1:
-        raise UserError(f"LESSONPIPE_WORKERS={text!r}: it must be a whole number above 0")
-    return int(text)
+    return environment().workers or default
 
 
 @contextmanager

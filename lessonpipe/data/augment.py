@@ -1,4 +1,4 @@
-"""One random view of a pair: the crappy and the good picture always move together.
+"""Augmentation: one random view of a pair, in which both images move together.
 
 The lesson's set, fastai v1's numbers: flip; rotate, zoom at a random centre and warp, each
 with its own probability; brightness and contrast on logits. All on batches, on their device.

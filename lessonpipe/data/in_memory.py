@@ -1,6 +1,6 @@
-"""Examples held in memory, on the device, in batches that any number of workers can share.
+"""Data sets that fit in memory as tensors, such as MNIST, in batches that workers can share.
 
-For what is small enough, as MNIST: nothing is decoded twice, and views are drawn where they lie.
+Nothing is decoded twice, and random views are made where the tensors are.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,10 +23,11 @@ def identity_view(x: Tensor, y: Tensor, rng: torch.Generator) -> tuple[Tensor, T
 
 @dataclass
 class TensorBatches:
-    """Training batches of `N ...` examples in an order that comes from `seed` alone.
+    """Training batches of `N ...` samples in an order that comes from `seed` alone.
 
-    `view` draws a random view of a global batch, from a generator on the CPU, so that the
-    examples are the same whatever the number of workers.
+    `view` makes a random view of a global batch, by a generator on the CPU, so that samples are the
+    same whatever the number of workers. `weigh` says how much the targets of some samples weigh in
+    the loss, such as the pixels that have a class; by default samples weigh the same.
     """
 
     x: Tensor
@@ -35,7 +36,8 @@ class TensorBatches:
     seed: int
     worker: Worker
     view: View = identity_view
-    samples: int | None = None  # an epoch's length; by default every example once
+    samples: int | None = None  # an epoch's length; by default every sample once
+    weigh: Callable[[Tensor], float] = len
 
     @property
     def steps(self) -> int:
@@ -43,42 +45,43 @@ class TensorBatches:
         return -(-(self.samples or len(self.x)) // self.batch)
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, float]]:
-        """What goes in and what should come out, and the share of the global batch they are."""
+        """Yields (input, target, weight), weight = this worker's share of the global batch."""
         rng = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch + 500_009)
         wanted = self.samples or len(self.x)
         for indices in epoch_batches(len(self.x), wanted, self.batch, self.seed, epoch):
-            share, count = worker_slice(len(indices), self.worker.rank, self.worker.world)
+            part, count = worker_slice(len(indices), self.worker.rank, self.worker.world)
             chosen = indices.to(self.x.device)
             x, y = self.view(self.x[chosen], self.y[chosen], rng)
-            yield x[share], y[share], count / len(indices)
+            weight = self.weigh(y[part]) if count else 0
+            yield x[part], y[part], weight / max(1, self.weigh(y))
 
 
 @dataclass
 class TensorData:
-    """Both sides of a data set, each `(x, y)` of as many rows; moved to the device once."""
+    """Both splits of a data set, each `(x, y)` with equal lengths; moved to the device once."""
 
-    train_side: tuple[Tensor, Tensor]
-    valid_side: tuple[Tensor, Tensor]
+    train: tuple[Tensor, Tensor]
+    valid: tuple[Tensor, Tensor]
     seed: int
     worker: Worker
     view: View = identity_view
 
     def __post_init__(self) -> None:
-        self.train_side, self.valid_side = (
+        self.train, self.valid = (
             (x.to(self.worker.device), y.to(self.worker.device))
-            for x, y in (self.train_side, self.valid_side)
+            for x, y in (self.train, self.valid)
         )
 
     def train_batches(self, phase: TrainPhase) -> TensorBatches:
-        """Random views of the training side, `phase.batch` over all workers."""
-        x, y = self.train_side
+        """Random views of the training split, `phase.batch` over all workers."""
+        x, y = self.train
         return TensorBatches(
             x, y, phase.batch, self.seed, self.worker, self.view, phase.samples_per_epoch
         )
 
     def valid_batches(self, phase: TrainPhase) -> Iterator[tuple[Tensor, Tensor, float]]:
-        """The validation side as it is, in order."""
-        x, y = self.valid_side
+        """The validation split as it is, in order."""
+        x, y = self.valid
         for first in range(0, len(x), phase.batch):
             some = slice(first, min(first + phase.batch, len(x)))
             share, count = worker_slice(some.stop - some.start, self.worker.rank, self.worker.world)

@@ -38,10 +38,10 @@ class Manifest:
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":
-        """Read it back. Raises `MissingError` when crappify has not run."""
+        """Read it back. Raises `MissingError` when there is none."""
         path = Path(folder) / "manifest.json"
         if not path.is_file():
-            raise MissingError(f"{path} is not there; run `dvc repro crappify` first")
+            raise MissingError(f"{path} is not there", path)
         raw = read_json(path)
         pairs = [Pair(**pair) for pair in raw["pairs"]]
         return cls(raw["recipe"], (raw["quality"][0], raw["quality"][1]), raw["seed"], pairs)

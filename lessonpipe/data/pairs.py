@@ -1,4 +1,4 @@
-"""Crappy and good together, at one size, in batches that any number of workers can share."""
+"""The data set of crappy and good images, in batches that any number of workers can share."""
 
 import os
 from collections.abc import Iterator
@@ -11,20 +11,21 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from lessonpipe.config import Phase, number_from_environment
+from lessonpipe.config import Phase
 from lessonpipe.data.augment import Augment
 from lessonpipe.data.manifest import Manifest, Split
 from lessonpipe.data.photos import open_photo
 from lessonpipe.data.pictures import to_tensor
 from lessonpipe.device import Worker
+from lessonpipe.environment import environment
 from lessonpipe.errors import UserError
 from lessonpipe.io.progress import progress_bar
 
-RESAMPLE = Image.Resampling.BICUBIC  # how crappy pictures are enlarged and good ones reduced
+RESAMPLE = Image.Resampling.BICUBIC  # crappy images are enlarged by it, good ones reduced
 
 
 def center_square(picture: Image.Image, image_px: int) -> Image.Image:
-    """The middle square of a picture, resized to `image_px`."""
+    """The center crop of a picture, resized to `image_px` a side."""
     side = min(picture.size)
     left, top = (picture.width - side) / 2, (picture.height - side) / 2
     box = (left, top, left + side, top + side)
@@ -46,38 +47,40 @@ class Pairs(Dataset[tuple[Tensor, Tensor]]):
         self.pairs = Manifest.read(folder).split(split)
         if not self.pairs:
             raise UserError(f"{folder} holds no pictures in the {split} split; check crappify")
-        budget = number_from_environment("LESSONPIPE_CACHE_GB", 2) * 1e9
+        budget = environment().cache_gb * 1e9
         self.fits = len(self.pairs) * 6 * image_px**2 <= budget
-        self.kept: list[tuple[Tensor, Tensor] | None] = [None] * len(self.pairs)
+        self.cache: list[tuple[Tensor, Tensor] | None] = [None] * len(self.pairs)
         if self.fits:
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 loaded = pool.map(self._load, range(len(self.pairs)))
                 title = f"decode {split} at {image_px}"
-                self.kept = list(progress_bar(loaded, title, total=len(self.pairs)))
+                self.cache = list(progress_bar(loaded, title, total=len(self.pairs)))
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        return self.kept[index] or self._load(index)
+        return self.cache[index] or self._load(index)
 
     def _load(self, index: int) -> tuple[Tensor, Tensor]:
         pair = self.pairs[index]
-        left = self.generated / f"{pair.name}.png" if self.generated else self.folder / pair.crappy
+        source = (
+            self.generated / f"{pair.name}.png" if self.generated else self.folder / pair.crappy
+        )
         crappy, good = (
             to_tensor(center_square(open_photo(path), self.image_px))
-            for path in (left, self.folder / pair.good)
+            for path in (source, self.folder / pair.good)
         )
         return crappy, good
 
 
 @dataclass
 class PairBatches:
-    """An endless supply of training batches; each epoch's order comes from `seed` alone.
+    """Training batches of pairs; each epoch's order comes from `seed` alone.
 
     The global batch is cut into `world` shares, of which this worker gets the `rank`-th; the
     last, short batch is shared too. Random views are drawn for the global batch, so that the
-    pictures are the same whatever the number of workers.
+    images are the same whatever the number of workers.
     """
 
     pairs: Pairs
@@ -94,8 +97,7 @@ class PairBatches:
         return -(-(self.samples or len(self.pairs)) // self.batch)
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, float]]:
-        """The batches of one epoch: crappy and good `B 3 H W` in 0...1, and the share of the
-        global batch that they are (1 with one worker)."""
+        """Yields (crappy, good, weight): `B 3 H W` in 0...1, weight = share of the global batch."""
         wanted = self.samples or len(self.pairs)
         order = [
             part.tolist()
@@ -156,7 +158,7 @@ class PairData:
 
 
 def epoch_batches(count: int, wanted: int, batch: int, seed: int, epoch: int) -> tuple[Tensor, ...]:
-    """`wanted` of `count` indices in batches, each again only when all have been there."""
+    """`wanted` of `count` indices, shuffled, in batches; none repeats before all have been used."""
     rng = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     rounds = -(-wanted // count)
     order = torch.cat([torch.randperm(count, generator=rng) for _ in range(rounds)])
@@ -166,7 +168,7 @@ def epoch_batches(count: int, wanted: int, batch: int, seed: int, epoch: int) ->
 def eval_batches(
     pairs: Pairs, batch: int, *, rank: int = 0, world: int = 1
 ) -> Iterator[tuple[Tensor, Tensor, float]]:
-    """Every pair once, as it is: crappy and good `B 3 H W` in 0...1, and how many count."""
+    """Yields (crappy, good, weight) of every pair in order, weight = how many of them count."""
     for first in range(0, len(pairs), batch):
         indices = range(first, min(first + batch, len(pairs)))
         share, count = worker_slice(len(indices), rank, world)
@@ -175,9 +177,10 @@ def eval_batches(
 
 
 def worker_slice(total: int, rank: int, world: int) -> tuple[slice, int]:
-    """Which part of `total` pictures a worker takes, and how many of them count.
+    """Which slice of `total` samples a worker takes, and how many of them count.
 
-    A worker that would get none takes one that does not count, so that all keep in step.
+    A worker that would get none takes one that does not count: all workers must make the same
+    steps, since they wait for each other's gradients.
     """
     first, last = (total * r // world for r in (rank, rank + 1))
     return slice(first, max(last, first + 1)) if first < total else slice(0, 1), last - first
@@ -185,4 +188,5 @@ def worker_slice(total: int, rank: int, world: int) -> tuple[slice, int]:
 
 def num_loader_workers() -> int:
     """How many processes decode pictures: LESSONPIPE_LOADERS, or one a core up to 8."""
-    return int(number_from_environment("LESSONPIPE_LOADERS", min(8, os.cpu_count() or 1)))
+    asked = environment().loaders
+    return min(8, os.cpu_count() or 1) if asked is None else asked

@@ -1,7 +1,5 @@
-"""Restore what is new in a folder, each picture once, however often and wherever it is killed."""
+"""An inbox folder: each new picture is restored once, however often the run is killed."""
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -9,19 +7,21 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from lessonpipe import lineage
 from lessonpipe.data.photos import open_photo
-from lessonpipe.errors import LessonpipeError, PictureError, UserError
+from lessonpipe.errors import LessonpipeError, UserError
+from lessonpipe.inference.lineage import of_model
+from lessonpipe.inference.metadata import exif, icc_profile, read_lineage, software_tag
 from lessonpipe.inference.output import plan_outputs, save_image
-from lessonpipe.io.atomic import append_line
+from lessonpipe.io.hashing import sha256_file
+from lessonpipe.io.journal import Journal
 
-LEDGER = ".restored.jsonl"  # in the outbox: which file, of which bytes, and why not
+JOURNAL = ".restored.jsonl"  # in the outbox
 SETTLED_SECONDS = 2.0  # a file that was changed later than this may still be being written
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A picture of the inbox that was dealt with: its bytes' sha256, and why it failed if so."""
+class Processed:
+    """A picture of the inbox by its name in the outbox: its SHA-256, and why it failed if so."""
 
     name: str
     sha256: str
@@ -35,73 +35,63 @@ def restore_new(
     *,
     scale: float = 1.0,
     settled: float = SETTLED_SECONDS,
-    tell: Callable[[str], None] = print,
-) -> list[Seen]:
-    """Restore the pictures of `inbox` that are new or were changed; answers with those.
+    log: Callable[[str], None] = print,
+) -> list[Processed]:
+    """Restore the pictures of `inbox` that are new or were changed, and return them.
 
-    One that cannot be read is named once, and tried again when it was changed. A run beside
-    another waits. Raises `UserError` when the inbox is no folder or the model is none.
+    A picture that cannot be read is reported once, and tried again when it was changed. Files
+    changed less than `settled` seconds ago are left for the next run. Of two runs at the same time
+    the second waits. `log` gets a line for each picture. Raises `UserError` when the inbox is no
+    folder or the model is none.
     """
     if not inbox.is_dir():
         raise UserError(f"{inbox} is no folder")
     outbox.mkdir(parents=True, exist_ok=True)
     with FileLock(outbox / ".lock"):
-        return list(_new(inbox, outbox, model, scale, settled, tell))
+        waiting = list(_waiting(inbox, outbox, settled))
+        if not waiting:
+            return []
+        from lessonpipe.inference.restorer import Restorer  # loads torch: not for nothing
+
+        restorer, lineage, results = Restorer(model), of_model(model), []
+        for source, target, digest in waiting:
+            error = None
+            if not _is_made_of(target, digest):  # else a run was killed before its journal's line
+                try:
+                    restored = restorer(open_photo(source), scale=scale)
+                    tags = exif(source, software_tag({**lineage, "source": digest}))
+                    save_image(restored, target, exif=tags, icc=icc_profile(source))
+                except UserError as wrong:
+                    error = str(wrong)
+            results.append(Processed(_name(target, outbox), digest, error))
+            Journal(outbox / JOURNAL).append(asdict(results[-1]))
+            log(f"not restored: {error}" if error else f"restored {source} into {target}")
+        return results
 
 
-def _new(
-    inbox: Path,
-    outbox: Path,
-    model: Path,
-    scale: float,
-    settled: float,
-    tell: Callable[[str], None],
-) -> Iterator[Seen]:
-    known = {seen.name: seen.sha256 for seen in ledger(outbox)}  # of each name the last
-    waiting = []
+def processed(outbox: Path) -> list[Processed]:
+    """All that was restored or failed so far, oldest first."""
+    rows = Journal(outbox / JOURNAL).read()
+    return [Processed(row["name"], row["sha256"], row.get("error")) for row in rows]
+
+
+def _waiting(inbox: Path, outbox: Path, settled: float) -> Iterator[tuple[Path, Path, str]]:
+    """Source, target and SHA-256 of each picture whose present bytes were not processed."""
+    last = {done.name: done.sha256 for done in processed(outbox)}
     for source, target in plan_outputs([str(inbox)], outbox).items():
         if time.time() - source.stat().st_mtime < settled:
-            continue  # the next run's
-        digest = hashlib.sha256(source.read_bytes()).hexdigest()
-        if known.get(_name(target, outbox)) != digest:
-            waiting.append((source, target, digest))
-    if not waiting:
-        return
-    from lessonpipe.inference.restorer import Restorer  # loads torch: not for nothing
-
-    restorer, note = Restorer(model), lineage.software_tag(model)
-    for source, target, digest in waiting:
-        error = None
-        if not _made_of(target, digest):  # else it was killed before it could note it
-            try:
-                made = restorer(open_photo(source), scale=scale)
-                exif = lineage.exif(source, lineage.with_source(note, digest))
-                save_image(made, target, exif=exif, icc=lineage.icc_profile(source))
-            except (PictureError, UserError) as wrong:
-                error = str(wrong)
-        seen = Seen(_name(target, outbox), digest, error)
-        append_line(outbox / LEDGER, json.dumps(asdict(seen)))
-        tell(f"not restored: {error}" if error else f"restored {source} into {target}")
-        yield seen
-
-
-def ledger(outbox: Path) -> list[Seen]:
-    """What was dealt with so far."""
-    path, found = outbox / LEDGER, []
-    for line in path.read_text("utf-8").splitlines() if path.is_file() else []:
-        try:
-            found.append(Seen(**json.loads(line)))
-        except (ValueError, TypeError):
-            continue  # the line that was being written
-    return found
+            continue
+        digest = sha256_file(source)
+        if last.get(_name(target, outbox)) != digest:
+            yield source, target, digest
 
 
 def _name(target: Path, outbox: Path) -> str:
     return target.relative_to(outbox).as_posix()
 
 
-def _made_of(target: Path, digest: str) -> bool:
+def _is_made_of(target: Path, digest: str) -> bool:
     try:
-        return bool(lineage.of_picture(target).get("source") == digest)
+        return bool(read_lineage(target).get("source") == digest)
     except (LessonpipeError, OSError):
         return False

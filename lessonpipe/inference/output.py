@@ -1,4 +1,4 @@
-"""Where restored pictures go, and how they are written."""
+"""Which files restored pictures become, and how they are encoded."""
 
 import math
 from collections.abc import Sequence
@@ -11,60 +11,69 @@ from lessonpipe.data.photos import find_pictures
 from lessonpipe.errors import PictureError, UserError
 from lessonpipe.io.atomic import atomic_file
 
-MOST = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}  # pixels a side that a kind can hold
+MAX_SIDE_PX = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}
+KEPT_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}  # others lose much, or colours
+ENCODER_OPTIONS: dict[str, dict[str, Any]] = {
+    ".jpg": {"quality": 95, "subsampling": 0},
+    ".jpeg": {"quality": 95, "subsampling": 0},
+    ".webp": {"quality": 95},
+}
 
 
 def save_image(
-    picture: Image.Image, target: Path, *, exif: bytes = b"", icc: bytes | None = None
+    image: Image.Image, target: Path, *, exif: bytes = b"", icc: bytes | None = None
 ) -> None:
-    """Write a picture whole. Raises `PictureError` when the kind of file cannot hold it."""
+    """Write an image atomically, in the format of the target's suffix.
+
+    Raises `PictureError` when the format cannot hold as many pixels.
+    """
     suffix = target.suffix.lower()
-    most = MOST.get(suffix, math.inf)
-    if max(picture.size) > most:
-        size = f"{picture.width}x{picture.height}"
+    max_side = MAX_SIDE_PX.get(suffix, math.inf)
+    if max(image.size) > max_side:
+        size = f"{image.width}x{image.height}"
         raise PictureError(
-            f"{target}: {size} pixels do not fit in {suffix}, which has {most} a side"
+            f"{target}: {size} pixels do not fit in {suffix}, which has {max_side} a side"
         )
-    kind = Image.registered_extensions()[suffix]
     with atomic_file(target) as draft:
-        picture.save(draft, format=kind, exif=exif, icc_profile=icc, **_options(suffix))
+        image.save(
+            draft,
+            format=Image.registered_extensions()[suffix],
+            exif=exif,
+            icc_profile=icc,
+            **ENCODER_OPTIONS.get(suffix, {}),
+        )
 
 
 def plan_outputs(paths: Sequence[str], out: Path) -> dict[Path, Path]:
-    """Where each picture goes: `out` and its name, below a given folder its relative path.
+    """Map each picture in files, folders and globs to its output file in `out`.
 
-    What lies in `out` already, when that is within a given folder, is an earlier run's and left
-    out. Raises `UserError` when two would get the same name.
+    A picture keeps its name, and below a folder its relative path; a format that would lose much
+    becomes PNG. Outputs of an earlier run, where `out` lies within a folder of `paths`, are no
+    inputs. Raises `UserError` when two pictures would become the same file.
     """
     targets: dict[Path, Path] = {}
-    taken: dict[Path, Path] = {}
-    for place in paths:
-        root = Path(place).expanduser()
-        for source in find_pictures([place]):
-            if _made_before(source, root, out):
+    sources: dict[Path, Path] = {}  # by target
+    for path in paths:
+        root = Path(path).expanduser()
+        for source in find_pictures([path]):
+            if _is_output(source, root, out):
                 continue
             name = source.relative_to(root) if root.is_dir() else Path(source.name)
-            if name.suffix.lower() not in {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}:
+            if name.suffix.lower() not in KEPT_SUFFIXES:
                 name = name.with_name(name.name + ".png")
             target = out / name
-            if not taken.setdefault(target, source).samefile(source):
+            if not sources.setdefault(target, source).samefile(source):
                 raise UserError(
-                    f"{source} and {taken[target]} would both become {target}; restore them "
+                    f"{source} and {sources[target]} would both become {target}; restore them "
                     "into different folders, or give the folder above them"
                 )
-            targets[taken[target]] = target
+            targets[sources[target]] = target
     return targets
 
 
-def _made_before(source: Path, root: Path, out: Path) -> bool:
+def _is_output(source: Path, root: Path, out: Path) -> bool:
     return (
         root.is_dir()
         and not root.resolve().is_relative_to(out.resolve())
         and source.resolve().is_relative_to(out.resolve())
     )
-
-
-def _options(suffix: str) -> dict[str, Any]:
-    if suffix in (".jpg", ".jpeg"):
-        return {"quality": 95, "subsampling": 0}
-    return {"quality": 95} if suffix == ".webp" else {}

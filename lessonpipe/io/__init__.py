@@ -1,1 +1,1 @@
-"""Files that are whole or absent, storage, transfer between machines, progress."""
+"""Atomic files, journals, hashes, git, storage, transfer between machines, progress."""

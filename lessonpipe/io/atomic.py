@@ -1,20 +1,25 @@
-"""Files that are whole or not there: written under a temporary name, then renamed."""
+"""Atomic writes: a file or folder is complete or absent, whenever the process is killed."""
 
-import hashlib
 import json
 import os
+import platform
+import re
 import shutil
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+MAX_NAME_BYTES = 255  # that most disks take
 
 
 @contextmanager
 def atomic_folder(out: Path) -> Iterator[Path]:
-    """A temporary folder that becomes `out` when the block ends well, and vanishes otherwise.
+    """A draft folder that replaces `out` when the block ends without an error, else is removed.
 
-    What an earlier, killed run left behind is removed first.
+    For one process at a time: the draft of an earlier, killed one is removed first.
     """
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -32,13 +37,16 @@ def atomic_folder(out: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """A temporary name that becomes `path` when the block ends well, and vanishes otherwise.
+    """A draft that replaces the file `path` when the block ends without an error, else is removed.
 
-    It is the same each time, so what a killed run left behind is written over by the next.
+    Processes and threads may write the same file at the same time: each has its own draft, and the
+    last to end wins. Drafts that killed processes left in the folder are removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    short = os.fsencode(path.name)[:240].decode(errors="ignore")  # a disk takes 255 bytes
-    draft = path.with_name(f".{short}.draft")
+    _remove_dead_drafts(path.parent.absolute(), os.getpid())
+    suffix = f".{_namespace()}-{os.getpid()}-{threading.get_native_id()}.draft"
+    name = os.fsencode(path.name)[: MAX_NAME_BYTES - 1 - len(suffix)].decode(errors="ignore")
+    draft = path.with_name(f".{name}{suffix}")
     try:
         yield draft
         os.replace(draft, path)
@@ -46,50 +54,39 @@ def atomic_file(path: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
-def atomic_write(path: Path, content: str | bytes) -> None:
-    """Write a file under a temporary name, then rename it."""
-    with atomic_file(path) as draft:
-        draft.write_bytes(content.encode() if isinstance(content, str) else content)
-
-
-def append_line(path: Path, line: str) -> None:
-    """Add a line to a file; one that was half written by a killed process stays by itself."""
-    with open(path, "ab+") as file:
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":
-                file.write(b"\n")
-        file.write(f"{line}\n".encode())
+def atomic_write(path: Path, content: str | bytes | memoryview, *, fsync: bool = False) -> None:
+    """Write a file atomically; with `fsync` it is on the disk even if the power fails then."""
+    with atomic_file(path) as draft, open(draft, "wb") as stream:
+        stream.write(content.encode() if isinstance(content, str) else content)
+        if fsync:
+            stream.flush()
+            os.fsync(stream.fileno())
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON that a person can read, whole."""
+    """Write indented JSON atomically."""
     atomic_write(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file."""
+    """Read a JSON file. Raises `ValueError` when it is not JSON."""
     return json.loads(Path(path).read_text())
 
 
-def fingerprint(places: Iterable[Path], *, names: bool = True, suffix: str = "") -> str:
-    """The sha256 of what lies in files and folders: bytes and, if need be, `names`.
+@cache
+def _namespace() -> str:
+    """The machine and its container: a process id says nothing of processes outside them."""
+    container = Path("/proc/self/ns/pid")
+    inode = container.stat().st_ino if container.exists() else 0
+    return f"{platform.node().partition('.')[0][:40]}-{inode}"
 
-    Of folders, files that end in `suffix` alone.
 
-    A folder with a `manifest.json`, which holds the hashes of its files, is taken by that alone.
-    """
-    digest = hashlib.sha256()
-    for place in places:
-        if place.is_dir():
-            manifest = place / "manifest.json"
-            files = [manifest] if manifest.is_file() else sorted(place.rglob(f"*{suffix}"))
-        else:
-            files = [place]
-        for file in files:
-            if file.is_file():
-                if names:
-                    digest.update(f"{file.as_posix()}\0".encode())
-                with open(file, "rb") as stream:
-                    digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
+@cache  # once per folder and process: a folder of many files is not listed at every write
+def _remove_dead_drafts(folder: Path, _process: int) -> None:
+    import psutil
+
+    owned = re.compile(rf"\..*\.{re.escape(_namespace())}-(\d+)-\d+\.draft", re.DOTALL)
+    for entry in os.scandir(folder):
+        match = owned.fullmatch(entry.name)
+        if match and not psutil.pid_exists(int(match[1])):
+            Path(entry).unlink(missing_ok=True)

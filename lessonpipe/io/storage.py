@@ -1,15 +1,15 @@
-"""What outlives a process, where every machine sees it: a folder, or an address fsspec knows."""
+"""Storage that outlives a process and that every machine sees: a folder, or fsspec's addresses."""
 
 import contextlib
 import io
-import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from lessonpipe.errors import UserError
+from lessonpipe.io.atomic import atomic_write
 
 
 @dataclass(frozen=True)
@@ -19,32 +19,25 @@ class Storage:
     address: str
 
     @classmethod
-    def at(cls, place: "str | Path") -> "Storage":
-        """The place; a folder's path is made absolute."""
-        return cls(str(place) if "://" in str(place) else str(Path(place).resolve()))
+    def at(cls, address: str | Path) -> "Storage":
+        """The storage at an address; a folder's path is made absolute."""
+        return cls(str(address) if "://" in str(address) else str(Path(address).resolve()))
 
     def __truediv__(self, name: str) -> "Storage":
         return Storage(f"{self.address.rstrip('/')}/{name}")
 
-    def write(self, name: str, content: "bytes | memoryview") -> None:
-        """Keep `content` under `name`, whole or not at all; on a disk it is there to stay."""
+    def write(self, name: str, content: bytes | memoryview) -> None:
+        """Write `content` under `name` atomically; in a folder it survives a power cut, too."""
         if self._is_folder:
-            path = Path(self.address) / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            draft = path.with_name(f".{path.name}.draft")
-            with open(draft, "wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(draft, path)
+            atomic_write(Path(self.address) / name, content, fsync=True)
         else:
             fs, root = self._fs()
-            # an object store shows it when it is whole
+            # an object store shows an object when all of it has arrived
             with fs.open(f"{root}/{name}", "wb") as stream:
                 stream.write(content)
 
     def read(self, name: str) -> bytes | None:
-        """What was kept under `name`, or None."""
+        """The bytes under `name`, or None."""
         fs, root = self._fs()
         try:
             content: bytes = fs.cat_file(f"{root}/{name}")
@@ -53,7 +46,7 @@ class Storage:
         return content
 
     def names(self, folder: str) -> list[str]:
-        """What is kept in `folder`, sorted; none when it is not there."""
+        """The names in `folder`, sorted; an empty list when it does not exist."""
         fs, root = self._fs()
         try:
             found: Iterable[str] = fs.ls(f"{root}/{folder}", detail=False)
@@ -62,13 +55,13 @@ class Storage:
         return sorted(Path(name).name for name in found if not Path(name).name.startswith("."))
 
     def remove(self, name: str) -> None:
-        """Forget what is kept under `name`, if anything is."""
+        """Delete what is under `name`, if anything is."""
         fs, root = self._fs()
         with contextlib.suppress(FileNotFoundError):
             fs.rm(f"{root}/{name}")
 
     def clear(self) -> None:
-        """Forget all that is kept here."""
+        """Delete everything."""
         if self._is_folder:
             shutil.rmtree(self.address, ignore_errors=True)
             return
@@ -76,15 +69,15 @@ class Storage:
         if fs.exists(root):
             fs.rm(root, recursive=True)
 
-    def check(self, told: str) -> None:
-        """Raises `UserError`, which says that `told` names the place, when it cannot be used."""
+    def check(self, setting: str) -> None:
+        """Write and read a little. Raises `UserError`, which names the `setting`, if that fails."""
         try:
             self.write("check", b"lessonpipe")
             if self.read("check") != b"lessonpipe":
                 raise OSError("what is written cannot be read")
         except Exception as error:  # each file system has its own
             cure = "; install its package" if isinstance(error, ImportError) else ""
-            raise UserError(f"{told}={self.address} cannot be used: {error}{cure}") from error
+            raise UserError(f"{setting}={self.address} cannot be used: {error}{cure}") from error
 
     @property
     def _is_folder(self) -> bool:
@@ -98,8 +91,8 @@ class Storage:
         return fs, str(root).rstrip("/")
 
 
-def to_bytes(save: Any) -> memoryview:
-    """What `save(stream)` writes."""
+def to_bytes(save: Callable[[BinaryIO], Any]) -> memoryview:
+    """The bytes that `save(stream)` writes."""
     stream = io.BytesIO()
     save(stream)
     return stream.getbuffer()

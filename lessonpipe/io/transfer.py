@@ -1,4 +1,4 @@
-"""Files and folders as one piece of bytes, to travel between machines that share no disk."""
+"""Files and folders packed into bytes, to travel between machines that share no disk."""
 
 import io
 import os
@@ -11,40 +11,54 @@ from pathlib import Path
 
 from filelock import FileLock
 
-KEPT_SECONDS = 24 * 3600  # unpacked parcels that nobody used for so long are removed
+MAX_UNUSED_SECONDS = 24 * 3600  # unpacked folders that nobody used for longer are removed
 
 
-def pack(places: Mapping[str, Path]) -> bytes:
-    """A tar, not compressed, of files and folders under the names they are given."""
+def pack(paths: Mapping[str, Path]) -> bytes:
+    """An uncompressed tar of files and folders under the names that `paths` gives them.
+
+    Equal files give equal bytes: owners, times, modes and links are left out, the order is by name.
+    """
     stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as tar:
-        for name, place in sorted(places.items()):
-            tar.add(place, arcname=name)
+    with tarfile.open(fileobj=stream, mode="w", dereference=True) as tar:
+        for name, path in sorted(paths.items()):
+            tar.add(path, arcname=name, filter=_anonymous)
     return stream.getvalue()
 
 
-def unpack(parcel: bytes, folder: Path) -> None:
-    """What was packed, below `folder`; nothing in it can get out of there."""
-    with tarfile.open(fileobj=io.BytesIO(parcel)) as tar:
-        tar.extractall(folder, filter="data")
+def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    mode = 0o755 if member.isdir() else 0o644
+    return member.replace(mtime=0, mode=mode, uid=0, gid=0, uname="", gname="")
+
+
+def unpack(packed: bytes, folder: Path) -> None:
+    """Extract what `pack` packed into `folder`, as new files; nothing gets outside of it."""
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        tar.extractall(folder, filter=_as_new)  # noqa: S202 (it is Python's data filter)
+
+
+def _as_new(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
+    safe = tarfile.data_filter(member, folder)
+    # whoever watches a file's time must notice that it is another one; the umask gives the mode
+    return safe.replace(mtime=None, mode=None)  # type: ignore[arg-type]
 
 
 def unpack_once(key: str, fetch: Callable[[], bytes]) -> Path:
-    """The folder where the parcel called `key` is unpacked on this machine, once for all workers.
+    """The folder where the archive called `key` is unpacked, once for all processes of a machine.
 
-    `fetch` is asked for it by the first. Whoever opens another removes what is old.
+    The first process gets its bytes from `fetch`, and removes what nobody used for a day.
     """
-    home = Path(tempfile.gettempdir()) / f"lessonpipe-{os.getuid()}"
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder = home / key
-    with FileLock(home / f"{key}.lock"):
+    root = Path(tempfile.gettempdir()) / f"lessonpipe-{os.getuid()}"
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = root / key
+    with FileLock(root / f"{key}.lock"):
         if folder.is_dir():
             os.utime(folder)
             return folder
-        for old in home.iterdir():
-            if old.is_dir() and time.time() - old.stat().st_mtime > KEPT_SECONDS:
+        for old in root.iterdir():
+            if old.is_dir() and time.time() - old.stat().st_mtime > MAX_UNUSED_SECONDS:
                 shutil.rmtree(old, ignore_errors=True)
-        draft = home / f".{key}.draft"
+        draft = root / f".{key}.draft"
         shutil.rmtree(draft, ignore_errors=True)
         unpack(fetch(), draft)
         os.replace(draft, folder)

@@ -1,6 +1,6 @@
-"""The small parts that the U-Net and the critics are built of.
+"""The layers that the U-Net and the critics are built of.
 
-B batch, C channels, H W picture. Activation comes before batch norm, as in the lesson (fastai
+B batch, C channels, H W image. Activation comes before batch norm, as in the lesson (fastai
 v1; v2 has it the other way round).
 """
 
@@ -36,7 +36,7 @@ def conv(
     """Convolution, then activation, then batch norm: `B n_in H W -> B n_out H/stride W/stride`.
 
     Weights start Kaiming-normal. `norm="weight"` and `"spectral"` wrap the convolution instead
-    of following it. With `zero` the block starts by answering nothing (batch norm scale 0).
+    of following it. With `zero` the block starts as zero (batch norm scale 0).
     """
     if padding is None:
         padding = (kernel - 1) // 2
@@ -60,10 +60,10 @@ def conv(
 
 
 class SpectralConv2d(nn.Conv2d):
-    """A convolution to be wrapped by `spectral_norm`: divides what comes out, not the weight.
+    """A convolution to be wrapped by `spectral_norm` that divides its output, not its weight.
 
-    That is the same, since a convolution is linear, and quicker in the lesson's critic, which has
-    far larger weights than answers (docs/speed.md).
+    It is the same, since a convolution is linear, and faster in the lesson's critic, whose weights
+    are far larger than its outputs (docs/speed.md).
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -74,9 +74,10 @@ class SpectralConv2d(nn.Conv2d):
         return y if self.bias is None else y + self.bias.to(y.dtype)[:, None, None]
 
     def _largest(self, rows: Tensor, norm: Any) -> Tensor:
-        """The largest singular value of `O H*W*I`, found a little better with every step.
+        """The largest singular value of `O H*W*I`, by one power iteration a training step.
 
-        Its vectors are those of `norm`, whose columns are in the order I H W.
+        Its vectors are those of `norm`, whose columns are in the order I H W; here the weight is
+        flattened in the order that channels-last memory has, which copies nothing.
         """
         u = norm._u.clone()
         v = norm._v.view(self.in_channels, *self.kernel_size).permute(1, 2, 0).flatten()
@@ -102,11 +103,11 @@ def batch_norm(channels: int, *, zero: bool = False) -> nn.BatchNorm2d:
 class ResBlock(nn.Module):
     """Two 3x3 convolutions beside a shortcut: `B C H W -> B C H W`, or `B 2C H W` when dense.
 
-    He et al. 2015 adds the input; with `dense` it is concatenated instead, behind the answer
+    He et al. 2015 adds the input; with `dense` it is concatenated instead, after the output
     (Huang et al. 2016). `bottleneck` halves the width between the two convolutions.
 
     This is fastai v1's: both convolutions have their activation, and none follows the sum. v2's
-    second has none, the sum has; and its bottleneck halves the block's answer too.
+    second has none, the sum has; and its bottleneck halves the block's output too.
     """
 
     def __init__(
@@ -132,7 +133,7 @@ class ResBlock(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Every place looks at every other one: `B C H W -> B C H W` (Zhang et al. 2018).
+    """Every pixel attends to every other one: `B C H W -> B C H W` (Zhang et al. 2018).
 
     Query and key have C/8 channels; the softmax runs over the query axis, unscaled, as in the
     lesson. `gamma` starts at 0, so the layer starts as the identity.
@@ -141,28 +142,29 @@ class SelfAttention(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
 
-        def look(n_out: int) -> nn.Module:
+        def project(n_out: int) -> nn.Module:
             layer = nn.Conv1d(channels, n_out, 1, bias=False)
             nn.init.kaiming_normal_(layer.weight)
             return spectral_norm(layer)
 
-        self.query, self.key, self.value = look(channels // 8), look(channels // 8), look(channels)
+        self.query, self.key = project(channels // 8), project(channels // 8)
+        self.value = project(channels)
         self.gamma = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
         flat = x.flatten(2)  # B C S: no copy when channels are last, and they stay last
-        query, key, value = (look(flat).mT for look in (self.query, self.key, self.value))
-        # each place sums over all others; so many places at once that B S S need not be held
+        query, key, value = (layer(flat).mT for layer in (self.query, self.key, self.value))
+        # each pixel sums over all others, 1024 at a time, so that no B S S is held in memory
         parts = [(part @ query.mT).softmax(dim=2) @ value for part in key.split(1024, dim=1)]
-        seen = torch.cat(parts, dim=1)  # B S C
-        return (self.gamma.to(x.dtype) * seen + flat.mT).mT.unflatten(2, x.shape[2:])
+        attended = torch.cat(parts, dim=1)  # B S C
+        return (self.gamma.to(x.dtype) * attended + flat.mT).mT.unflatten(2, x.shape[2:])
 
 
 class PixelShuffleUp(nn.Sequential):
     """Double the grid: `B n_in H W -> B n_out 2H 2W` (Shi et al. 2016).
 
     1x1 convolution to four times the channels, ReLU, shuffle, and with `blur` a 2x2 mean that
-    hides what checkerboard is left (Sugawara et al. 2018).
+    hides the remaining checkerboard (Sugawara et al. 2018).
     """
 
     def __init__(
@@ -181,7 +183,7 @@ class PixelShuffleUp(nn.Sequential):
 def init_icnr_(layer: Any, scale: int = 2) -> None:
     """Start the `scale**2` sub-pixels of one output channel equal (ICNR, Aitken et al. 2017).
 
-    Otherwise the first epochs draw a checkerboard.
+    Otherwise the outputs of the first epochs show a checkerboard.
     """
     weight = layer.weight
     parents = torch.empty_like(weight[:: scale**2])

@@ -49,7 +49,7 @@ class LessonCritic(nn.Sequential):
 class EncoderCritic(nn.Module):
     """A critic on a frozen pretrained encoder: `B 3 H W -> B 1 H/64 W/64` logits.
 
-    The lecturer's suspicion (Sauer et al. 2021 found the same, "projected GANs"): features trained on
+    The lecturer's suspicion (Sauer et al. 2021 found the same): features trained on
     ImageNet, spectral-normed heads on top. One more head sees the fine structure of the
     pixels themselves, so that the generator cannot hide patterns which the encoder does not see.
     """

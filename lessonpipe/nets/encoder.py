@@ -1,4 +1,4 @@
-"""A pretrained picture network, cut into the features a U-Net taps. Any that `timm` knows."""
+"""A pretrained image network, cut into the features that a U-Net skips to. Any that timm knows."""
 
 import difflib
 from typing import Any, Literal
@@ -11,7 +11,7 @@ from lessonpipe.nets.pretrained import load_pretrained
 
 
 class Encoder(nn.Module):
-    """Features at 1/2, 1/4, ... of the picture: `B C H W -> [B C_i H/2^i W/2^i]`, fine to coarse.
+    """Features at 1/2, 1/4, ... of the image: `B C H W -> [B C_i H/2^i W/2^i]`, fine to coarse.
 
     `mean` and `std` are those the weights were trained with. `depth` stops after that many
     halvings. Raises `UserError` for a name that timm does not know.
@@ -54,10 +54,10 @@ class Encoder(nn.Module):
         return self
 
     def freeze(self, frozen: bool | Literal["early"] = True, *, train_bn: bool = False) -> None:
-        """Stop all of it from learning, its `early` part up to 1/8, or nothing.
+        """Freeze all of it, its `early` part up to 1/8, or nothing.
 
-        With `train_bn` all batch norms go on, also what is frozen, as in the lesson; without, they
-        keep the statistics they have.
+        With `train_bn` batch norms train even where the rest is frozen, as in the lesson; without
+        it they keep their statistics everywhere.
         """
         self.net.requires_grad_(not frozen)
         if frozen == "early":

@@ -9,7 +9,6 @@ fetches the hub's client checks the length, and the rest is trust in HTTPS.
 
 import hashlib
 import importlib.util
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from lessonpipe.data.fetch import Archive, fetch
+from lessonpipe.environment import environment
 from lessonpipe.errors import UserError
 
 
@@ -93,9 +93,9 @@ def fill(net: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
 
 
 def _fetch(name: str, like: dict[str, Tensor]) -> dict[str, Tensor]:
-    folder = os.environ.get("LESSONPIPE_WEIGHTS")
+    folder = environment().weights
     if folder:
-        for path in (Path(folder) / f"{name}.safetensors", Path(folder) / f"{name}.pth"):
+        for path in (folder / f"{name}.safetensors", folder / f"{name}.pth"):
             if path.is_file():
                 return _read(path)
     if name in CARRIED:
@@ -142,7 +142,7 @@ def _from_torchvision(name: str) -> dict[str, Tensor]:
     from filelock import FileLock
 
     file = HUB[name]
-    base = os.environ.get("LESSONPIPE_HUB", "").rstrip("/") or HUB_URL
+    base = (environment().hub or HUB_URL).rstrip("/")
     digest = Path(file).stem.rpartition("-")[2]
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     folder.mkdir(parents=True, exist_ok=True)

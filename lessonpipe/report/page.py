@@ -9,7 +9,7 @@ import yaml
 from PIL import Image
 
 from lessonpipe.data.pictures import grid
-from lessonpipe.lineage import commit
+from lessonpipe.io.git import commit
 from lessonpipe.report import reference
 from lessonpipe.report.curves import curves
 from lessonpipe.report.high_resolution import HighResolution

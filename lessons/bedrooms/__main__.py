@@ -1,34 +1,40 @@
-"""Draw rooms that are nowhere: `python -m lessons.bedrooms -o rooms.jpg --seed 3`."""
+"""Generate pictures of rooms: `python -m lessons.bedrooms -o rooms.jpg --seed 3`."""
 
-import argparse
-import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from lessonpipe.app.command import missing_model_cure, run_command
 from lessonpipe.data.pictures import as_jpeg
-from lessonpipe.errors import LessonpipeError, UserError
+from lessonpipe.errors import UserError
 from lessonpipe.io.atomic import atomic_write
 from lessonpipe.nets.io import load_weights, read_model_json
 from lessons.bedrooms.nets import NoiseGenerator
 from lessons.bedrooms.plots import sheet
 from lessons.bedrooms.wgan import sample_noise, samples
 
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
-def main(argv: list[str] | None = None) -> int:
-    """Write the picture; answers with the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m lessons.bedrooms", description=__doc__)
-    parser.add_argument("-o", "--out", type=Path, default=Path("rooms.jpg"), help="where to")
-    parser.add_argument("--model", type=Path, default=Path("models/bedrooms"), help="model folder")
-    parser.add_argument("--seed", type=int, default=0, help="of the noise")
-    parser.add_argument("--rows", type=int, choices=range(1, 65), default=8, metavar="1..64")
-    args = parser.parse_args(argv)
-    try:
-        net = load(args.model)
-        made = samples(net, sample_noise(8 * args.rows, net.noise, args.seed))
-        atomic_write(args.out, as_jpeg(sheet(made)))
-    except LessonpipeError as error:
-        print(f"bedrooms: {error}", file=sys.stderr)
-        return 2
-    return 0
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    return run_command(app, args, "python -m lessons.bedrooms")
+
+
+@app.command()
+def generate(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to.")] = Path("rooms.jpg"),
+    model: Annotated[Path, typer.Option(help="Model folder.")] = Path("models/bedrooms"),
+    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    rows: Annotated[int, typer.Option(min=1, max=64, help="Of eight pictures.")] = 8,
+) -> None:
+    """Generate rooms that do not exist, as one picture."""
+    with missing_model_cure("lessons/dvc.yaml:bedrooms"):
+        net = load(model)
+    pictures = samples(net, sample_noise(8 * rows, net.noise, seed))
+    atomic_write(out, as_jpeg(sheet(pictures)))
 
 
 def load(folder: Path) -> NoiseGenerator:

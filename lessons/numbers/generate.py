@@ -29,6 +29,17 @@ def load(folder: Path) -> nn.Module:
     return load_weights(folder, net)
 
 
+def count_on(prompt: str, model: Path, *, numbers: int = 5, at_most: int | None = None) -> str:
+    """The text that a model folder continues `prompt` with, such as "two hundred ninety".
+
+    Raises `MissingError` when the folder holds no model, `UserError` for an unknown word.
+    """
+    words = prompt.lower().replace(",", " , ").replace("-", " ").split()
+    as_ids(words)  # before the model is loaded
+    continued = generate(load(model), words, numbers=numbers, at_most=at_most)
+    return " ".join(continued).replace(" ,", ",")
+
+
 @torch.no_grad()
 def generate(
     net: nn.Module, words: list[str], *, numbers: int = 5, at_most: int | None = None

@@ -1,33 +1,39 @@
-"""Name the pixels of a photo: python -m lessons.streets PHOTO -o out.jpg."""
+"""Segment a photo: `python -m lessons.streets PHOTO -o classes.jpg`."""
 
-import argparse
-import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from lessonpipe.app.command import missing_model_cure, run_command
 from lessonpipe.data.photos import open_photo
 from lessonpipe.data.pictures import stacked
-from lessonpipe.errors import LessonpipeError
 from lessonpipe.inference.output import save_image
 from lessons.streets.plots import legend, overlay
 from lessons.streets.predict import MODEL, predict_mask
 
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
-def main(argv: list[str] | None = None) -> int:
-    """Write the photo with the colours of its classes and their legend; the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m lessons.streets", description=__doc__)
-    parser.add_argument("photo", type=Path)
-    parser.add_argument("-o", "--out", type=Path, default=Path("classes.jpg"))
-    parser.add_argument("--model", type=Path, default=MODEL, help="a model folder")
-    args = parser.parse_args(argv)
-    try:
-        photo = open_photo(args.photo)
-        drawn = overlay(photo, predict_mask(photo, args.model))
-        save_image(stacked([drawn, legend(drawn.width)]), args.out)
-    except LessonpipeError as error:
-        print(f"streets: {error}", file=sys.stderr)
-        return 2
-    print(args.out)
-    return 0
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    return run_command(app, args, "python -m lessons.streets")
+
+
+@app.command()
+def segment(
+    photo: Annotated[Path, typer.Argument(help="A picture file.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to.")] = Path("classes.jpg"),
+    model: Annotated[Path, typer.Option(help="Model folder.")] = MODEL,
+) -> None:
+    """Write the photo with the colours of its classes, and their legend."""
+    image = open_photo(photo)
+    with missing_model_cure("lessons/dvc.yaml:streets"):
+        mask = predict_mask(image, model)
+    colours = overlay(image, mask)
+    save_image(stacked([colours, legend(colours.width)]), out)
+    print(out)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,13 @@ The archive is the SegNet tutorial's repository at one commit, whose folder CamV
 val and test with trainannot, valannot and testannot: 367, 101 and 233 photos of 360x480.
 """
 
-import os
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
 from lessonpipe.data.fetch import Archive, fetch
 from lessonpipe.data.photos import decode_photo
+from lessonpipe.environment import environment
 from lessonpipe.errors import UserError
 from lessonpipe.io.progress import progress_bar
 from lessons.streets.data import read_labels
@@ -30,9 +30,9 @@ def archive() -> Archive:
     """The archive, or a mirror: LESSONPIPE_STREETS_URL, and LESSONPIPE_STREETS_MD5 if it was
     packed anew and so has other bytes."""
     return Archive(
-        os.environ.get("LESSONPIPE_STREETS_URL", ARCHIVE.url),
+        environment().streets_url or ARCHIVE.url,
         ARCHIVE.algorithm,
-        os.environ.get("LESSONPIPE_STREETS_MD5", ARCHIVE.digest),
+        environment().streets_md5 or ARCHIVE.digest,
         ARCHIVE.cure,
     )
 

@@ -21,7 +21,8 @@ from torch import Tensor
 
 from lessonpipe.config import TrainPhase
 from lessonpipe.data.augment import Augment
-from lessonpipe.data.pairs import epoch_batches, worker_slice
+from lessonpipe.data.in_memory import TensorBatches
+from lessonpipe.data.pairs import worker_slice
 from lessonpipe.data.photos import find_pictures, open_photo
 from lessonpipe.data.pictures import to_tensor
 from lessonpipe.device import Worker
@@ -64,21 +65,21 @@ def save_labels(labels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def read_side(folder: Path, side: str) -> Pair:
-    """All photos of a side with their classes. Raises `MissingError` when there are none."""
-    if not (folder / side).is_dir():
-        raise MissingError(f"{folder} has no {side}; run `dvc repro lessons/dvc.yaml:streets_data`")
-    photos = find_pictures([folder / side])
+def read_split(folder: Path, split: str) -> Pair:
+    """All photos of a split with their classes. Raises `MissingError` when there are none."""
+    if not (folder / split).is_dir():
+        raise MissingError(f"{folder} has no {split}", folder)
+    photos = find_pictures([folder / split])
 
     def read(path: Path) -> Pair:
-        labels = folder / f"{side}_labels" / f"{path.stem}.png"
+        labels = folder / f"{split}_labels" / f"{path.stem}.png"
         y = torch.from_numpy(read_labels(labels, str(labels)))
         return to_tensor(open_photo(path)), y
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         xs, ys = zip(*pool.map(read, photos), strict=True)
     if len({x.shape[1:] for x in xs} | {y.shape for y in ys}) > 1:
-        raise UserError(f"{folder / side} holds pictures of several sizes")
+        raise UserError(f"{folder / split} holds pictures of several sizes")
     return torch.stack(xs), torch.stack(ys)
 
 
@@ -96,7 +97,7 @@ def resized(pair: Pair, size: tuple[int, int]) -> Pair:
 
 @dataclass
 class Streets:
-    """Batches of both sides at the size that a phase asks for."""
+    """Batches of both splits at the size that a phase asks for."""
 
     folder: Path
     augment: Augment
@@ -105,62 +106,48 @@ class Streets:
     _read: dict[str, Pair] = field(default_factory=dict)
     _sized: dict[tuple[str, tuple[int, int]], Pair] = field(default_factory=dict)
 
-    def side(self, side: str, size: tuple[int, int]) -> Pair:
-        """A side at a size; what was read is kept, one size at a time."""
-        if side not in self._read:
-            self._read[side] = read_side(self.folder, side)
-        key = (side, (size[0], size[1]))
+    def split(self, split: str, size: tuple[int, int]) -> Pair:
+        """The photos and classes of a split at a size; one size at a time is in memory."""
+        if split not in self._read:
+            self._read[split] = read_split(self.folder, split)
+        key = (split, (size[0], size[1]))
         if key not in self._sized:
             self._sized = {k: v for k, v in self._sized.items() if k[1] == key[1]}
-            self._sized[key] = resized(self._read[side], key[1])
+            self._sized[key] = resized(self._read[split], key[1])
         return self._sized[key]
 
-    def train_batches(self, phase: Sized) -> "Batches":
-        """Random views of the training side."""
-        x, y = self.side("train", phase.image_px)
-        return Batches(
-            x, y, phase.batch, self.seed, self.augment, self.worker, phase.samples_per_epoch
+    def train_batches(self, phase: Sized) -> TensorBatches:
+        """Random views of the training split, `phase.batch` photos over all workers."""
+        x, y = self.split("train", phase.image_px)
+        view, samples = SegmentationView(self.augment), phase.samples_per_epoch
+        return TensorBatches(
+            x, y, phase.batch, self.seed, self.worker, view, samples, labelled_pixels
         )
 
     def valid_batches(self, phase: Sized) -> Iterator[tuple[Tensor, Tensor, float]]:
-        """The validation side as it is; what counts are pixels that have a class."""
-        return in_order(self.side("valid", phase.image_px), phase.batch, self.worker)
+        """The validation photos in order, weighed by the pixels that have a class."""
+        return eval_batches(self.split("valid", phase.image_px), phase.batch, self.worker)
 
 
-def in_order(pair: Pair, batch: int, worker: Worker) -> Iterator[tuple[Tensor, Tensor, float]]:
-    """Photos in 0...1, their classes, and how many pixels have one."""
+def eval_batches(pair: Pair, batch: int, worker: Worker) -> Iterator[tuple[Tensor, Tensor, float]]:
+    """Yields photos in 0...1, their classes, and how many pixels have one."""
     for x, y in zip(*(part.split(batch) for part in pair), strict=True):
         share, _ = worker_slice(len(x), worker.rank, worker.world)
-        yield x[share].float() / 255, y[share].long(), float((y[share] != VOID).sum())
+        yield x[share].float() / 255, y[share].long(), labelled_pixels(y[share])
 
 
-@dataclass
-class Batches:
-    """Training batches whose order and views come from `seed`, for any number of workers."""
+def labelled_pixels(y: Tensor) -> float:
+    """How many pixels of `... H W` have a class."""
+    return float((y != VOID).sum())
 
-    x: Tensor
-    y: Tensor
-    batch: int
-    seed: int
+
+@dataclass(frozen=True)
+class SegmentationView:
+    """Random views of photos and their classes, which move together."""
+
     augment: Augment
-    worker: Worker
-    samples: int | None = None
 
-    @property
-    def steps(self) -> int:
-        """Steps an epoch."""
-        return -(-(self.samples or len(self.x)) // self.batch)
-
-    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, float]]:
-        """Photos in 0...1, their classes, and the share of the batch's pixels that they are."""
-        rng = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch + 500_009)
-        wanted = self.samples or len(self.x)
-        aspect = self.x.shape[-2] / self.x.shape[-1]
-        for indices in epoch_batches(len(self.x), wanted, self.batch, self.seed, epoch):
-            view = self.augment.draw(len(indices), rng, aspect=aspect)
-            share, _ = worker_slice(len(indices), self.worker.rank, self.worker.world)
-            mine = view.part(share)
-            x, y = self.x[indices[share]].float() / 255, self.y[indices].long()
-            pixels = max(1, int((y != VOID).sum()))
-            part = int((y[share] != VOID).sum()) / pixels
-            yield mine(x), mine.labels(y[share]), part
+    def __call__(self, x: Tensor, y: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """`B 3 H W`, `B H W`, both bytes `-> B 3 H W` in 0...1, `B H W`."""
+        view = self.augment.draw(len(x), rng, aspect=x.shape[-2] / x.shape[-1])
+        return view(x.float() / 255), view.labels(y.long())

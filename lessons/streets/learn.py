@@ -12,7 +12,7 @@ from lessonpipe.config import Frozen
 from lessonpipe.device import Worker
 from lessonpipe.train.learner import LossTerms, SupervisedLearner
 from lessons.streets.classes import NAMES, VOID
-from lessons.streets.data import Pair, in_order
+from lessons.streets.data import Pair, eval_batches
 from lessons.streets.nets import Segmenter
 
 
@@ -85,7 +85,7 @@ def confusion_matrix(net: Segmenter, pair: Pair, batch: int, worker: Worker) -> 
     net.eval()
     counts = torch.zeros(len(NAMES), len(NAMES), dtype=torch.long)
     alone = Worker(worker.device, worker.dtype)
-    for x, y, _ in in_order(pair, batch, alone):
+    for x, y, _ in eval_batches(pair, batch, alone):
         with alone.autocast():
             scores = net(alone.batch_to_device(x))
         counts += confusion(predict(scores), alone.batch_to_device(y)).cpu()

@@ -1,7 +1,5 @@
 """Which photos crappify has done, on the disk: a killed run goes on with the others."""
 
-import hashlib
-import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -10,7 +8,8 @@ from pathlib import Path
 
 from lessonpipe.crappify.pairs import PhotoPairs
 from lessonpipe.data.manifest import Pair, Split
-from lessonpipe.io.atomic import append_line
+from lessonpipe.io.hashing import sha256_file
+from lessonpipe.io.journal import Journal as JsonLines
 
 JOURNAL = "done.jsonl"
 
@@ -48,15 +47,10 @@ class Journal:
         The files of what does not hold are removed.
         """
         right: dict[str, DonePhoto] = {}
-        path = self.folder / JOURNAL
-        for line in path.read_text("utf-8").splitlines() if path.is_file() else []:
-            try:
-                row = json.loads(line)
-            except ValueError:
-                continue  # the line that was being written
+        for row in JsonLines(self.folder / JOURNAL).read():
             done = DonePhoto(**{**row, "pairs": [Pair(**pair) for pair in row["pairs"]]})
             same = all(pair.split == splits.get(done.photo) for pair in done.pairs)
-            if done.photo in splits and same and done.sha256 == _sha256(photos / done.photo):
+            if done.photo in splits and same and done.sha256 == sha256_file(photos / done.photo):
                 right[done.photo] = done
             else:
                 for pair in done.pairs:
@@ -71,7 +65,7 @@ class Journal:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         done = DonePhoto(made.photo, made.sha256, made.pairs, made.error)
-        append_line(self.folder / JOURNAL, json.dumps(asdict(done)))
+        JsonLines(self.folder / JOURNAL).append(asdict(done))
         return done
 
     def become(self, out: Path) -> None:
@@ -84,8 +78,3 @@ class Journal:
     def drop(self) -> None:
         """Nothing is left of it."""
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import yaml
 from pydantic import BaseModel
 
-from lessonpipe import cluster, lineage
+from lessonpipe import cluster
 from lessonpipe.cluster.ray_train import Run
-from lessonpipe.io.atomic import atomic_folder, atomic_write, fingerprint
+from lessonpipe.inference import lineage
+from lessonpipe.io.atomic import atomic_folder, atomic_write
+from lessonpipe.io.hashing import fingerprint
 from lessonpipe.io.progress import progress_bar
 from lessonpipe.io.storage import Storage
 from tasks.pipeline.lock import STATE_DIR

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from lessonpipe.environment import environment
 from lessonpipe.errors import UserError
 
 STATE_DIR = Path(".lessonpipe")  # locks and checkpoints; not an output, ignored by git
@@ -20,7 +21,7 @@ def exit_with_parent(every: float = 0.3) -> None:
 
     A killed `dvc repro` leaves its stage alive, and the next one would write beside it.
     """
-    if os.environ.get("LESSONPIPE_DETACHED") or not hasattr(os, "getppid"):
+    if environment().detached or not hasattr(os, "getppid"):
         return
     import psutil
 

@@ -6,6 +6,7 @@
 No stage itself: it takes a training stage's network, loss and data, and changes none of them.
 """
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +15,23 @@ from lessonpipe.io.atomic import atomic_write
 from lessonpipe.report.curves import rate_curve
 from lessonpipe.train.fit import as_csv
 from lessonpipe.train.lr_find import lr_find
+from tasks.pipeline import params
 
+OUT = Path("reports/lr_find")
 STAGES = ("pretrain_generator", "pretrain_critic", "fit_feature", "fit_control")
 
 
-def run(
-    stage: str, module: Any, p: Any, phase: int = 1, out: Path = Path("reports/lr_find")
-) -> dict[str, float]:
-    """Try rates for a phase, counted from 1; draws the curve, tells and answers what it suggests.
+def find(stage: str, phase: int = 1, params_file: Path = Path("params.yaml")) -> dict[str, float]:
+    """Try rates for a phase, counted from 1; plots the curve, prints and returns the suggestions.
 
-    Raises `UserError` for a stage or phase that is none.
+    Raises `UserError` for a stage or phase without a rate to find.
     """
     if stage not in STAGES:
         raise UserError(
             f"{stage} has no learning rate to find; those that have: {', '.join(STAGES)}"
         )
+    module: Any = importlib.import_module(f"tasks.{stage}")
+    p: Any = params.load(module.Params, getattr(module, "SECTION", stage), params_file)
     if not 1 <= phase <= len(p.phases):
         raise UserError(f"{stage} has {len(p.phases)} phases; there is no phase {phase}")
     learner, data, worker = module.build(p)
@@ -37,10 +40,10 @@ def run(
     rows = [
         {"rate": rate, "loss": loss} for rate, loss in zip(curve.rates, curve.losses, strict=True)
     ]
-    atomic_write(out / f"{stage}.csv", as_csv(rows))
+    atomic_write(OUT / f"{stage}.csv", as_csv(rows))
     suggested = curve.suggest()
     svg = rate_curve(stage, curve.rates, curve.losses, suggested)
-    atomic_write(out / f"{stage}.svg", svg)
+    atomic_write(OUT / f"{stage}.svg", svg)
     told = ", ".join(f"{name} {rate:.1e}" for name, rate in suggested.items())
-    print(f"{stage} phase {phase} ({at.image_px} px): max_lr {told}; see {out / stage}.svg")
+    print(f"{stage} phase {phase} ({at.image_px} px): max_lr {told}; see {OUT / stage}.svg")
     return suggested

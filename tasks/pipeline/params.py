@@ -7,6 +7,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from lessonpipe.errors import UserError
+from tasks.pipeline.renamed import renamed_keys
 
 P = TypeVar("P", bound=BaseModel)
 COMMON = ("seed", "precision", "recipes")  # at the top of the file, for stages that declare them
@@ -29,6 +30,8 @@ def load(kind: type[P], stage: str, path: Path = Path("params.yaml")) -> P:
     section = whole.get(stage) if isinstance(whole, dict) else None
     if not isinstance(section, dict):
         raise UserError(f"{path} has no section {stage!r}")
+    if old := sorted(renamed_keys(stage, section)):
+        raise UserError(f"{path}: " + "; ".join(old))
     common = {k: whole[k] for k in COMMON if k in whole and k in kind.model_fields}
     try:
         return kind(**{**common, **section})

@@ -1,6 +1,9 @@
-"""The command line as a person uses it: files in, files out, sentences when it cannot be."""
+"""The command line as a person uses it: files in, files out, errors in a sentence."""
 
+import os
+import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lessonpipe import __version__
 from lessonpipe.app.cli import main
-from tests.conftest import ROOT, make_picture
+from tests.conftest import ROOT, make_picture, until
 
 Restore = Callable[..., tuple[int, str, str]]
 
@@ -18,14 +22,11 @@ Restore = Callable[..., tuple[int, str, str]]
 def restore(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Restore:
-    """Runs `lessonpipe restore WORDS --model MODEL` in `tmp_path`: exit code, output, errors."""
+    """Runs `lessonpipe restore ARGS --model MODEL` in `tmp_path`: exit code, output, errors."""
     monkeypatch.chdir(tmp_path)
 
-    def run(*words: object, model: Path = model) -> tuple[int, str, str]:
-        try:
-            code = main(["restore", *map(str, words), "--model", str(model)])
-        except SystemExit as left:
-            code = int(left.code or 0)
+    def run(*args: object, model: Path = model) -> tuple[int, str, str]:
+        code = main(["restore", *map(str, args), "--model", str(model)])
         output, errors = capsys.readouterr()
         assert "Traceback" not in output + errors
         return code, output, errors
@@ -37,7 +38,7 @@ def files(folder: Path | str) -> set[str]:
     return {p.relative_to(folder).as_posix() for p in Path(folder).rglob("*") if p.is_file()}
 
 
-def test_names_sub_folders_and_sizes_are_kept(restore: Restore) -> None:
+def test_outputs_have_the_names_sub_folders_and_sizes_of_the_inputs(restore: Restore) -> None:
     sizes = {"a.jpg": (33, 21), "in/b.PNG": (1, 1), "in/deep/100% ü [1].webp": (40, 64)}
     for name, size in {**sizes, "in/c.tif": (9, 9), "d.jpeg": (9, 9)}.items():
         (Path("my") / name).parent.mkdir(parents=True, exist_ok=True)
@@ -50,14 +51,14 @@ def test_names_sub_folders_and_sizes_are_kept(restore: Restore) -> None:
         assert Image.open(Path("out") / name).size == size
 
 
-def test_kinds_that_would_lose_much_become_png(restore: Restore) -> None:
+def test_formats_that_would_lose_much_become_png(restore: Restore) -> None:
     make_picture(20, 10).save("a.gif")
     make_picture(20, 10).save("b.bmp")
     assert restore("a.gif", "b.bmp", "-o", "out")[0] == 0
     assert files("out") == {"a.gif.png", "b.bmp.png"}
 
 
-def test_scale_and_size_are_kept_to(restore: Restore) -> None:
+def test_outputs_have_the_scale_or_size_asked_for(restore: Restore) -> None:
     make_picture(20, 10).save("a.png")
     assert restore("a.png", "-o", "twice", "--scale", 2)[0] == 0
     assert restore("a.png", "-o", "sized", "--size", "33x44")[0] == 0
@@ -66,7 +67,7 @@ def test_scale_and_size_are_kept_to(restore: Restore) -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
+    "args",
     [
         ("--scale", "nan"),
         ("--scale", "0"),
@@ -78,10 +79,12 @@ def test_scale_and_size_are_kept_to(restore: Restore) -> None:
         ("--scale", "2", "--size", "10x10"),
     ],
 )
-def test_a_scale_or_size_that_is_none_is_named(words: tuple[str, ...], restore: Restore) -> None:
+def test_an_impossible_scale_or_size_is_an_error_that_names_the_option(
+    args: tuple[str, ...], restore: Restore
+) -> None:
     make_picture(20, 10).save("a.png")
-    code, _, errors = restore("a.png", "-o", "out", *words)
-    assert code == 2 and words[-2] in errors
+    code, _, errors = restore("a.png", "-o", "out", *args)
+    assert code == 2 and args[-2] in errors
     assert not Path("out").exists()
 
 
@@ -91,12 +94,12 @@ def test_pictures_are_turned_as_their_exif_says(restore: Restore) -> None:
     make_picture(30, 20).save("a.png", exif=exif)
     make_picture(30, 20).rotate(-90, expand=True).save("b.png")
     restore("a.png", "b.png", "-o", "out")
-    made = Image.open("out/a.png")
-    assert made.size == (20, 30) and made.getexif().get(274, 1) == 1
-    assert np.array_equal(made, Image.open("out/b.png"))
+    restored = Image.open("out/a.png")
+    assert restored.size == (20, 30) and restored.getexif().get(274, 1) == 1
+    assert np.array_equal(restored, Image.open("out/b.png"))
 
 
-def test_nothing_is_replaced_unless_asked(restore: Restore) -> None:
+def test_files_are_replaced_with_overwrite_alone(restore: Restore) -> None:
     make_picture(20, 10).save("a.png")
     before = Path("a.png").read_bytes()
     for out in (".", "out"):
@@ -117,7 +120,7 @@ def test_a_second_run_does_not_restore_what_the_first_one_made(restore: Restore)
         assert files("my") == {"a.png", "restored/a.png"}
 
 
-def test_one_bad_file_is_named_and_the_others_go_on(restore: Restore) -> None:
+def test_bad_files_are_named_and_the_others_are_restored(restore: Restore) -> None:
     Path("my").mkdir()
     for name in ("a.png", "z.png"):
         make_picture(20, 10).save(f"my/{name}")
@@ -134,7 +137,7 @@ def test_one_bad_file_is_named_and_the_others_go_on(restore: Restore) -> None:
         assert name in line
 
 
-def test_a_picture_too_large_for_its_kind_of_file_is_named(restore: Restore) -> None:
+def test_a_picture_too_large_for_its_format_is_named(restore: Restore) -> None:
     for name in ("a.webp", "a.png"):
         make_picture(20, 10).save(name)
     code, _, errors = restore("a.webp", "a.png", "-o", "out", "--size", "16400x2")
@@ -148,7 +151,7 @@ def test_only_bad_files_are_a_failure(restore: Restore) -> None:
     assert code == 2 and "0 restored" in output and "a.jpg: not a picture" in errors
 
 
-def test_two_pictures_of_one_name_are_told_of(restore: Restore) -> None:
+def test_two_pictures_that_would_become_one_file_are_named(restore: Restore) -> None:
     for folder in ("one", "two"):
         Path(folder).mkdir()
         make_picture(20, 10).save(f"{folder}/a.png")
@@ -164,28 +167,32 @@ def test_one_picture_given_twice_is_restored_once(restore: Restore) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "words"),
+    ("path", "messages"),
     [
         ("none.jpg", ["none.jpg", "no such file"]),
         ("bare", ["bare", "no pictures"]),
         ("dangling.jpg", ["dangling.jpg", "no such file"]),
     ],
 )
-def test_places_without_pictures_are_named(
-    place: str, words: list[str], restore: Restore, tmp_path: Path
+def test_paths_without_pictures_are_named(
+    path: str, messages: list[str], restore: Restore, tmp_path: Path
 ) -> None:
     (tmp_path / "bare").mkdir()
     (tmp_path / "dangling.jpg").symlink_to("gone.jpg")
-    code, _, errors = restore(place, "-o", "out")
+    code, _, errors = restore(path, "-o", "out")
     assert code == 2
-    for word in words:
-        assert word in errors
+    for message in messages:
+        assert message in errors
 
 
-def test_a_model_that_is_not_there_or_damaged_is_named(restore: Restore, tmp_path: Path) -> None:
-    make_picture(20, 10).save(tmp_path / "a.png")
-    code, _, errors = restore("a.png", "-o", "out", model=Path("models/fit_gan"))
-    assert code == 2 and "models/fit_gan" in errors and "dvc repro fit_gan" in errors
+def test_a_missing_or_damaged_model_is_named_with_the_cure(restore: Restore) -> None:
+    make_picture(20, 10).save("a.png")
+    for model, stage in (("models/fit_gan", "fit_gan"), ("elsewhere", "fit_feature")):
+        code, _, errors = restore("a.png", "-o", "out", model=Path(model))
+        assert code == 2 and errors == (
+            f"lessonpipe: {model} is not a model folder (it has no model.json); "
+            f"run `dvc repro {stage}` first, or name another with --model\n"
+        )
     Path("broken").mkdir()
     Path("broken/model.json").write_text("{")
     code, _, errors = restore("a.png", "-o", "out", model=Path("broken"))
@@ -199,9 +206,7 @@ def test_an_output_that_is_a_file_is_named(restore: Restore) -> None:
     assert code == 2 and "out" in errors
 
 
-def test_a_device_that_is_not_there_is_named(
-    restore: Restore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unknown_device_is_named(restore: Restore, monkeypatch: pytest.MonkeyPatch) -> None:
     make_picture(20, 10).save("a.png")
     monkeypatch.setenv("LESSONPIPE_DEVICE", "warp")
     code, _, errors = restore("a.png", "-o", "out")
@@ -224,13 +229,13 @@ def test_the_command_runs_on_its_own(
 def crappify(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Restore:
-    """Runs `lessonpipe crappify WORDS` in `tmp_path`, which has the project's params.yaml."""
+    """Runs `lessonpipe crappify ARGS` in `tmp_path`, which has the project's params.yaml."""
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text((ROOT / "params.yaml").read_text())
     make_picture(200, 120).save("a.png")
 
-    def run(*words: object) -> tuple[int, str, str]:
-        code = main(["crappify", *map(str, words)])
+    def run(*args: object) -> tuple[int, str, str]:
+        code = main(["crappify", *map(str, args)])
         output, errors = capsys.readouterr()
         assert "Traceback" not in output + errors
         return code, output, errors
@@ -248,7 +253,7 @@ def test_a_recipe_can_be_tried_on_pictures(crappify: Restore) -> None:
     assert code == 2 and "--overwrite" in errors
 
 
-def test_a_recipe_can_be_a_file_that_holds_steps_of_ones_own(crappify: Restore) -> None:
+def test_a_recipe_can_be_a_file_with_custom_steps(crappify: Restore) -> None:
     Path("params.yaml").unlink()
     Path("dimmer.py").write_text("def half(picture, rng): return picture.point(lambda v: v // 2)")
     Path("mine.yaml").write_text("- dimmer.half")
@@ -257,7 +262,7 @@ def test_a_recipe_can_be_a_file_that_holds_steps_of_ones_own(crappify: Restore) 
 
 
 @pytest.mark.parametrize(
-    ("recipe", "text", "words"),
+    ("recipe", "text", "messages"),
     [
         ("color", "", ["'color'", "colour, inpaint"]),
         ("none.yaml", "", ["none.yaml is not there"]),
@@ -266,44 +271,98 @@ def test_a_recipe_can_be_a_file_that_holds_steps_of_ones_own(crappify: Restore) 
         ("mine.yaml", "- gray", ["'gray'", "grey"]),
     ],
 )
-def test_a_recipe_that_is_none_is_named(
-    recipe: str, text: str, words: list[str], crappify: Restore
+def test_a_wrong_recipe_is_an_error_that_says_what_is_right(
+    recipe: str, text: str, messages: list[str], crappify: Restore
 ) -> None:
     if text:
         Path("mine.yaml").write_text(text)
     code, _, errors = crappify("a.png", "-o", "out", "--recipe", recipe)
     assert code == 2 and not Path("out").exists()
-    for word in words:
-        assert word in errors
+    for message in messages:
+        assert message in errors
 
 
-def test_a_picture_that_cannot_be_spoilt_is_named_and_the_others_go_on(crappify: Restore) -> None:
+def test_a_picture_that_cannot_be_spoilt_is_named_and_the_others_are_spoilt(
+    crappify: Restore,
+) -> None:
     Path("b.png").write_text("no picture")
     code, output, errors = crappify("a.png", "b.png", "-o", "out", "--recipe", "jpeg")
     assert code == 1 and "1 spoilt into out" in output and "not spoilt: b.png" in errors
 
 
-def test_the_summary_of_the_unet_is_the_lessons(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["summary", "unet", "--size", "360x480"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[2].split() == ["Conv2d", "64", "x", "180", "x", "240", "9,408", "False"]
-    assert lines[-5].split() == ["Conv2d", "12", "x", "360", "x", "480", "1,200", "True"]
-    totals = [line.split()[-1] for line in lines[-3:]]
-    assert totals == ["41,133,018", "19,865,370", "21,267,648"]
-    assert main(["summary", "unet", "--no-bottleneck"]) == 0
-    assert "parameters 41,222,168" in capsys.readouterr().out
+@pytest.mark.parametrize("args", [[], ["nothing"], ["restore"], ["count", "one", "--words", "0"]])
+def test_wrong_use_is_exit_code_two_and_says_how_to_use_it(
+    args: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(args) == 2
+    assert "Usage: lessonpipe" in "".join(capsys.readouterr())
 
 
-def test_the_summary_of_the_critic_is_the_lessons(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["summary", "critic"]) == 0
-    output = capsys.readouterr().out
-    assert "1 x 5 x 5" in output and "parameters 44,705,665" in output
+def test_help_and_version_load_no_torch(
+    door: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "run.py").write_text(
+        "import sys, lessonpipe.app.cli as cli\n"
+        "code = cli.main(sys.argv[1:])\n"
+        "assert not {'torch', 'numpy', 'PIL', 'rich'} & set(sys.modules)\n"
+        "raise SystemExit(code)\n"
+    )
+    version = door("run", "--version")
+    assert (version.returncode, version.stdout) == (0, f"lessonpipe {__version__}\n")
+    usage = door("run", "restore", "--help")
+    assert usage.returncode == 0 and "--overwrite" in usage.stdout
+    assert version.stderr == usage.stderr == ""
 
 
-def test_a_summary_that_cannot_be_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    for words in (("critic", "--size", "20x20"), ("unet", "--encoder", "resnet3")):
-        assert main(["summary", *words]) == 2
-        errors = capsys.readouterr().err
-        assert errors.startswith("lessonpipe: ") and words[-1] in errors
-    with pytest.raises(SystemExit):
-        main(["summary", "unet", "--classes", "0"])
+@pytest.mark.slow
+def test_an_interrupted_run_is_exit_code_130_and_keeps_finished_pictures(
+    model: Path, tmp_path: Path
+) -> None:
+    for i in range(300):
+        make_picture(200, 150, seed=i).save(tmp_path / f"{i}.png")
+    args = ["restore", ".", "-o", "out", "--model", str(model)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lessonpipe.app.cli", *args],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    until(lambda: list(tmp_path.glob("out/*.png")))
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode == 130 and "Traceback" not in errors
+    assert "lessonpipe: interrupted" in errors
+    names = files(tmp_path / "out")
+    assert 0 < len(names) < 300 and all(Image.open(tmp_path / "out" / n).size for n in names)
+
+
+@pytest.mark.parametrize(
+    ("args", "package"),
+    [(["lr-find", "pretrain_generator"], "tasks"), (["count", "two hundred"], "lessons")],
+)
+def test_an_installed_command_finds_the_project_in_its_folder_alone(
+    args: list[str], package: str, tmp_path: Path
+) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/lessonpipe").symlink_to(ROOT / "lessonpipe")
+    (tmp_path / "project").mkdir()
+    for name in ("tasks", "lessons", "dvc.yaml"):
+        (tmp_path / "project" / name).symlink_to(ROOT / name)
+
+    def run(folder: str) -> subprocess.CompletedProcess[str]:
+        code = "import sys; from lessonpipe.app.cli import main; raise SystemExit(main())"
+        return subprocess.run(
+            [sys.executable, "-P", "-c", code, *args],  # -P: as a script, which adds no folder
+            cwd=tmp_path / folder,
+            env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+            capture_output=True,
+            text=True,
+        )
+
+    elsewhere = run("site")
+    assert elsewhere.returncode == 2 and elsewhere.stderr == (
+        f"lessonpipe: there is no {package}/ here; run it in the project's folder\n"
+    )
+    here = run("project")
+    missing = {"tasks": "params.yaml is not there", "lessons": "models/numbers is not a model"}
+    assert here.returncode == 2 and missing[package] in here.stderr

@@ -6,11 +6,11 @@ from fastai.callback.hook import Hooks
 from fastai.layers import flatten_model
 from fastai.losses import BCEWithLogitsLossFlat
 from fastai.vision.gan import AdaptiveLoss, accuracy_thresh_expand, gan_critic
+from lessonpipe.nets.summary import lesson_critic, rows
 from torch import nn
 
 from lessonpipe.losses import accuracy, adversarial_loss
 from lessonpipe.nets import LessonCritic
-from lessonpipe.nets.summary import lesson_critic, rows
 from tests.fastai import peer
 
 

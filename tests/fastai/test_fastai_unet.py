@@ -14,10 +14,10 @@ from fastai.layers import (
 from fastai.vision.all import create_body, resnet34
 from fastai.vision.learner import model_meta
 from fastai.vision.models.unet import DynamicUnet
+from lessonpipe.nets.summary import lesson_unet, rows
 from torch import nn
 
 from lessonpipe.nets import Encoder, Unet, blocks
-from lessonpipe.nets.summary import lesson_unet, rows
 from tests.fastai import peer
 
 CAMVID = {"norm": "none", "blur": False, "out_channels": 12, "output": "plain"}

@@ -1,4 +1,4 @@
-"""What is new in a folder is restored once, also when it is killed in between."""
+"""Each new picture of an inbox is restored once, also when the run is killed in between."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lessonpipe.errors import UserError
-from lessonpipe.inference.inbox import LEDGER, Seen, ledger, restore_new
+from lessonpipe.inference.inbox import JOURNAL, Processed, processed, restore_new
 from tests.conftest import make_picture
 
 
@@ -23,13 +23,13 @@ def inbox(tmp_path: Path) -> Path:
     return folder
 
 
-def new(inbox: Path, model: Path, **how: float) -> list[Seen]:
-    """One run."""
-    return restore_new(inbox, inbox.parent / "out", model, **{"settled": 0, **how})
+def new(inbox: Path, model: Path, **options: float) -> list[Processed]:
+    """Run once, into `out` beside the inbox."""
+    return restore_new(inbox, inbox.parent / "out", model, **{"settled": 0, **options})
 
 
-def names(seen: list[Seen]) -> set[str]:
-    return {one.name for one in seen}
+def names(results: list[Processed]) -> set[str]:
+    return {result.name for result in results}
 
 
 def test_each_picture_is_restored_once_and_again_when_it_was_changed(
@@ -46,15 +46,15 @@ def test_each_picture_is_restored_once_and_again_when_it_was_changed(
     assert new(inbox, model) == []
 
 
-def test_a_file_that_is_what_it_was_before_is_restored_again(inbox: Path, model: Path) -> None:
+def test_a_file_that_is_changed_back_is_restored_again(inbox: Path, model: Path) -> None:
     first = (inbox / "a.jpg").read_bytes()
     new(inbox, model)
-    made = (inbox.parent / "out/a.jpg").read_bytes()
+    restored = (inbox.parent / "out/a.jpg").read_bytes()
     make_picture(40, 30, seed=9).save(inbox / "a.jpg")
     new(inbox, model)
     (inbox / "a.jpg").write_bytes(first)
     assert names(new(inbox, model)) == {"a.jpg"}
-    assert (inbox.parent / "out/a.jpg").read_bytes() == made
+    assert (inbox.parent / "out/a.jpg").read_bytes() == restored
     assert new(inbox, model) == []
 
 
@@ -63,29 +63,31 @@ def test_a_file_that_is_still_being_written_is_left_for_later(inbox: Path, model
     assert names(new(inbox, model, settled=30)) == {"a.jpg"}
 
 
-def test_a_bad_picture_is_named_once_and_tried_again_when_it_was_changed(
+def test_a_bad_picture_is_reported_once_and_tried_again_when_it_was_changed(
     inbox: Path, model: Path
 ) -> None:
     (inbox / "bad.jpg").write_text("no picture")
-    assert [s.name for s in new(inbox, model) if s.error] == ["bad.jpg"]
+    assert [result.name for result in new(inbox, model) if result.error] == ["bad.jpg"]
     assert new(inbox, model) == []
     make_picture().save(inbox / "bad.jpg")
-    assert new(inbox, model) == [ledger(inbox.parent / "out")[-1]]
-    assert ledger(inbox.parent / "out")[-1].error is None
+    assert new(inbox, model) == [processed(inbox.parent / "out")[-1]]
+    assert processed(inbox.parent / "out")[-1].error is None
 
 
-def test_what_was_restored_but_not_noted_is_not_restored_again(inbox: Path, model: Path) -> None:
+def test_what_was_restored_but_is_not_in_the_journal_is_not_restored_again(
+    inbox: Path, model: Path
+) -> None:
     new(inbox, model)
     out = inbox.parent / "out"
     times = {path: path.stat().st_mtime_ns for path in out.rglob("*.*g")}
-    lines = (out / LEDGER).read_text().splitlines(keepends=True)
-    (out / LEDGER).write_text(lines[0] + lines[1][:20])  # killed while it wrote
+    lines = (out / JOURNAL).read_text().splitlines(keepends=True)
+    (out / JOURNAL).write_text(lines[0] + lines[1][:20])  # killed while it wrote
     assert len(new(inbox, model)) == 2
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.*g")} == times
-    assert len(ledger(out)) == 3
+    assert len(processed(out)) == 3
 
 
-def test_the_longest_name_that_a_disk_takes_is_kept(inbox: Path, model: Path) -> None:
+def test_the_longest_name_that_a_disk_takes_can_be_restored(inbox: Path, model: Path) -> None:
     name = "ä" * 125 + "a.jpg"  # 255 bytes
     make_picture(40, 30).save(inbox / name)
     assert name in names(new(inbox, model))
@@ -95,14 +97,6 @@ def test_the_longest_name_that_a_disk_takes_is_kept(inbox: Path, model: Path) ->
 def test_a_wrong_folder_is_named(tmp_path: Path, model: Path) -> None:
     with pytest.raises(UserError, match="is no folder"):
         restore_new(tmp_path / "nothing", tmp_path / "out", model)
-
-
-def test_what_a_killed_run_was_writing_is_written_over(inbox: Path, model: Path) -> None:
-    out = inbox.parent / "out"
-    out.mkdir()
-    (out / ".a.jpg.draft").write_bytes(b"hal")  # killed here
-    assert names(new(inbox, model)) == {"a.jpg", "deep/b.png", "c.gif.png"}
-    assert not list(out.rglob(".*.draft"))
 
 
 RUN = """
@@ -121,18 +115,18 @@ def test_killed_again_and_again_it_ends_with_each_picture_once(
     for i in range(30):
         make_picture(200, 150, seed=i).save(inbox / f"{i}.jpg")
     out = tmp_path / "killed"
-    words = [sys.executable, "-c", RUN, str(inbox), str(out), str(model)]
+    command = [sys.executable, "-c", RUN, str(inbox), str(out), str(model)]
     for after in (1, 7, 15):
-        process = subprocess.Popen(words)
+        process = subprocess.Popen(command)
         until = time.monotonic() + 60
         while len(list(out.rglob("*.jpg"))) < after and time.monotonic() < until:
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert len(list(out.rglob("*.jpg"))) < 31
-    assert subprocess.run(words, check=False).returncode == 0
+    assert subprocess.run(command, check=False).returncode == 0
     new(inbox, model)
     for path in (tmp_path / "out").rglob("*.*g"):
         assert (out / path.relative_to(tmp_path / "out")).read_bytes() == path.read_bytes()
-    assert len(ledger(out)) == len({s.name for s in ledger(out)}) == 33
+    assert len(processed(out)) == len(names(processed(out))) == 33
     assert not list(out.rglob(".*.draft"))

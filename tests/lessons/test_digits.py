@@ -63,39 +63,44 @@ def web(serve, monkeypatch):
         "valid_x": rng.integers(0, 256, (4, 28, 28), dtype=np.uint8),
         "valid_y": rng.integers(0, 10, 4, dtype=np.uint8),
     }
-    bodies = {data.FILES[part][0]: idx_bytes(values) for part, values in arrays.items()}
+    names = [name for name, _ in data.MNIST.resources]
+    bodies = {n: idx_bytes(values) for n, values in zip(names, arrays.values(), strict=True)}
     address = serve(body=bodies).url.rpartition("/")[0]
     monkeypatch.setenv("LESSONPIPE_MNIST_URL", f"{address}/")
     return arrays, bodies
 
 
-def test_the_stage_fetches_the_digits_of_the_usual_address(web, tmp_path, monkeypatch):
+def test_the_stage_downloads_the_digits_of_a_mirror(web, tmp_path, monkeypatch):
     arrays, bodies = web
-    for part, (name, _) in data.FILES.items():
-        monkeypatch.setitem(data.FILES, part, (name, hashlib.md5(bodies[name]).hexdigest()))
+    digests = [(name, hashlib.md5(body).hexdigest()) for name, body in bodies.items()]
+    monkeypatch.setattr(data.MNIST, "resources", digests)
     monkeypatch.chdir(tmp_path)
     digits_data.run(digits_data.Params(source="web"))
     found = data.load(Path("data/digits"))
     assert {part: values.tolist() for part, values in found.items()} == {
         part: values.tolist() for part, values in arrays.items()
     }
-    assert {file.name for file in Path(".lessonpipe/downloads").iterdir()} == set(bodies)
 
 
-def test_files_at_that_address_that_are_not_mnists_are_refused_at_the_door(web, tmp_path, door):
+def test_files_of_a_mirror_that_are_not_mnists_are_refused_in_a_sentence(web, tmp_path, door):
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({"digits_data": {"source": "web"}}))
     done = door("tasks", "digits_data")
     assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("digits_data: http://127.0.0.1:")
-    assert "not f68b3c2dcbeaaa9fbdd348bbdeb94873, twice" in done.stderr  # as published
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(
+        "digits_data: MNIST cannot be downloaded (Error downloading train-images"
+    )
+    assert "http://127.0.0.1:" in last and "corrupted" in last and "source: package" in last
     assert not (tmp_path / "data/digits").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"no gzip", gzip.compress(b"\0\0\x08"), idx_bytes(
-    np.zeros((2, 28, 28), np.uint8))[:-20]])  # fmt: skip
-def test_a_broken_idx_file_is_told_in_a_sentence(content):
-    with pytest.raises(UserError, match="not a gzipped IDX file"):
-        data.idx(content)
+def test_a_broken_file_in_the_cache_is_refused_in_a_sentence(web, tmp_path):
+    folder = tmp_path / "MNIST/raw"
+    folder.mkdir(parents=True)
+    for name, _ in data.MNIST.resources:
+        (folder / name.removesuffix(".gz")).write_bytes(b"\0\0\x08\x03 cut off")
+    with pytest.raises(UserError, match="MNIST cannot be downloaded"):
+        data.from_web(tmp_path)
 
 
 def test_the_plain_network_has_the_lessons_parameters_and_grids():

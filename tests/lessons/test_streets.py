@@ -14,7 +14,7 @@ from torch import nn
 
 from lessonpipe.data.augment import Augment
 from lessonpipe.device import Worker
-from lessonpipe.errors import UserError
+from lessonpipe.errors import MissingError
 from lessonpipe.nets.io import write_model
 from lessons.streets import learn, plots
 from lessons.streets.classes import COLOURS, NAMES, VOID
@@ -230,11 +230,11 @@ def test_any_photo_is_segmented_at_its_own_size(tmp_path: Path, door: Any) -> No
     done = door("lessons.streets", "a.png", "-o", "out.jpg", "--model", "model")
     assert done.returncode == 0 and Image.open(tmp_path / "out.jpg").width == 101
     done = door("lessons.streets", "a.png", "--model", "none")
-    assert done.returncode == 2 and "run `dvc repro lessons/dvc.yaml:none`" in done.stderr
+    assert done.returncode == 2 and "run `dvc repro lessons/dvc.yaml:streets` first" in done.stderr
 
 
-def test_without_data_the_stage_says_what_to_run(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="streets_data"):
+def test_without_data_the_error_names_the_missing_folder(tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match=f"{tmp_path} has no train"):
         Streets(tmp_path, Augment(), 0, HERE).side("train", (64, 64))
 
 

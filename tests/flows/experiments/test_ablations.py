@@ -9,6 +9,7 @@ import yaml
 from flows.experiments.queue import ablations
 from lessonpipe.errors import UserError
 from tasks import evaluate, fit_feature, fit_gan, pretrain_critic, pretrain_generator
+from tasks.pipeline.dvc_files import with_cure
 from tests.conftest import ROOT
 
 STAGES = {
@@ -70,7 +71,7 @@ def test_without_pairs_to_measure_on_it_complains_before_it_trains(tmp_path, mon
     Path("flows").mkdir()
     ablations.QUESTIONS.write_text(ASKED.replace("stage: pretrain_critic", "stage: fit_gan"))
     monkeypatch.setattr(ablations, "run_all", lambda *_, **__: pytest.fail("it trained"))
-    with pytest.raises(UserError, match="run `dvc repro crappify` first"):
+    with pytest.raises(UserError, match="run `dvc repro crappify` first"), with_cure():
         ablations.answer([])
 
 

@@ -2,7 +2,6 @@
 
 import csv
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,11 +73,3 @@ def test_what_cannot_be_searched_is_told_with_the_cure(
     done = door("tasks", *words)
     assert done.returncode == 2
     assert told in done.stderr
-
-
-def test_the_typed_word_knocks_at_the_stages_own_door(project: Path) -> None:
-    words = [sys.executable, "-m", "lessonpipe.app.cli", "lr-find", "fit_gan"]
-    there = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
-    assert there.returncode == 2 and "those that have: pretrain_generator" in there.stderr
-    elsewhere = subprocess.run(words, cwd=project, capture_output=True, text=True)
-    assert elsewhere.returncode == 2 and "project's folder" in elsewhere.stderr

@@ -1,0 +1,25 @@
+"""A journal survives the kill of whoever was writing it."""
+
+from pathlib import Path
+
+from lessonpipe.io.journal import Journal
+
+
+def test_rows_are_read_in_the_order_that_they_were_appended(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "done.jsonl")
+    assert journal.read() == []
+    rows = [{"name": "ä\n", "error": None}, {"name": "b", "pairs": [1, {"c": 2}]}]
+    for row in rows:
+        journal.append(row)
+    assert journal.read() == rows
+    assert len(journal.path.read_bytes().splitlines()) == 2
+
+
+def test_an_unfinished_line_is_skipped_and_spoils_no_other(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "done.jsonl")
+    journal.append({"name": "a"})
+    for unfinished in (b'{"name": "b', b'{"name": "\xc3', b"5"):
+        with journal.path.open("ab") as stream:
+            stream.write(unfinished)
+        journal.append({"name": "c"})
+    assert journal.read() == [{"name": "a"}, *[{"name": "c"}] * 3]
