@@ -123,12 +123,15 @@ def job(args: argparse.Namespace) -> int:
 
 def promote(args: argparse.Namespace) -> int:
     """Judge the new model, or go back; not better is no error."""
-    from flows import promote as gate
+    from lessonpipe.app import registry
+    from lessonpipe.report.promotion import PromotionParams
+    from tasks import evaluate
+    from tasks.pipeline.params import load
 
     if args.rollback:
-        gate.rollback()
+        registry.rollback()
     else:
-        gate.promote()
+        registry.promote(load(PromotionParams, "promote"), load(evaluate.Params, "evaluate"))
     return 0
 
 

@@ -19,7 +19,7 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import Field
 
 from flows.restorer import alone_here, restorer
-from lessonpipe.app.registry import PRODUCTION
+from lessonpipe.app import registry
 from lessonpipe.errors import UserError
 
 Name = Annotated[str, Field(min_length=1)]
@@ -46,16 +46,16 @@ def nightly(
 @task(task_run_name="promote", cache_policy=NO_CACHE)
 def gate() -> None:
     """Judge the new model; the decision is an artifact."""
-    from flows.promote import promote
+    from lessonpipe.report.promotion import PromotionParams, differences_table
+    from tasks import evaluate
+    from tasks.pipeline.params import load
 
-    verdict = promote()
-    current = PRODUCTION.resolve().name
-    lines = [f"**{current} is in service.**"]
-    lines += [f"- {reason}" for reason in verdict.reasons or ["the new model is better"]]
-    if verdict.differences:
-        lines += ["", "| measure | difference | 95 % |", "|---|---|---|"]
-    for name, d in verdict.differences.items():
-        lines.append(f"| {name} | {d.mean:+.3f} | {d.low:+.3f}…{d.high:+.3f} |")
+    p = load(PromotionParams, "promote")
+    decision = registry.promote(p, load(evaluate.Params, "evaluate"))
+    lines = [f"**{registry.current_version()} is in service.**"]
+    lines += [f"- {reason}" for reason in decision.reasons or ["the new model is better"]]
+    if decision.differences:
+        lines += ["", differences_table(decision, p.allowed).markdown()]
     create_markdown_artifact("\n".join(lines), "promotion", "The last decision")
 
 

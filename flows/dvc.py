@@ -58,7 +58,7 @@ class Stage:
         """Outs that are pictures, and what a lesson's folder among them has to show."""
         lessons = [out for out in self.outs if (out / RESULT_FILE).is_file()]
         inside = [
-            lesson / one.file for lesson in lessons for one in LessonResult.read(lesson).pictures
+            lesson / one.file for lesson in lessons for one in LessonResult.read(lesson).plots
         ]
         return [path for path in (*self.outs, *inside) if path.suffix.lower() in PICTURES]
 

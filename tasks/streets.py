@@ -1,4 +1,4 @@
-"""Teach a U-Net to name every pixel of street photos: data/streets -> models/streets.
+"""Trains a U-Net to name every pixel of street photos: data/streets -> models/streets.
 
     python -m tasks streets
 
@@ -10,41 +10,25 @@ from typing import Any
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from lessonpipe import cluster
 from lessonpipe.config import StrictModel
 from lessonpipe.data.augment import Augment
-from lessonpipe.data.pictures import as_jpeg, to_picture
 from lessonpipe.device import Precision, Worker
-from lessonpipe.io.atomic import atomic_write, read_json
+from lessonpipe.io.atomic import atomic_write
 from lessonpipe.io.storage import Storage
 from lessonpipe.nets.blocks import Norm
-from lessonpipe.nets.io import write_model
 from lessonpipe.train.checkpoint import Checkpoint
 from lessonpipe.train.fit import as_csv, fit
-from lessons.result import LessonResult, Plot, Score
-from lessons.streets import learn, plots
+from lessons.streets import learn, report
 from lessons.streets.data import Sized, Streets
 from lessons.streets.nets import Segmenter
-from lessons.streets.predict import KIND
+from lessons.streets.report import SYSTEMS
 from tasks.pipeline import launch
-
-SYSTEMS = {"pretrained": "U-Net, pretrained encoder", "random": "U-Net, random weights"}
-LESSON = 0.941  # CamVid, accuracy over the pixels that are not void
-PAPER = 0.915  # the 100-layer Tiramisu's, on the test side
-SAID = (
-    "Every pixel gets one of eleven classes; what is void counts nowhere. The same network learns "
-    "twice, with equal steps: on an encoder that has seen ImageNet, and from random weights."
-)
-DRAWN = (
-    " The streets are generated, a stand-in for CamVid: these figures say that the network and "
-    "its training work, and nothing of real streets."
-)
 
 
 class Params(StrictModel):
-    """The network and its schedule; `rows` of the comparison picture."""
+    """The network and its schedule; `rows` is of the comparison picture."""
 
     seed: int
     precision: Precision
@@ -65,12 +49,12 @@ class Params(StrictModel):
 
 
 def run(p: Params, data: Path = Path("data/streets"), out: Path = Path("models/streets")) -> None:
-    """Train both and leave the pretrained one, with figures and pictures."""
+    """Train both networks, and leave the pretrained one, scores and plots."""
     launch.launch(teach, p, {"data": data}, out)
 
 
 def network(p: Params, *, pretrained: bool) -> Segmenter:
-    """The network that the params describe."""
+    """Returns the network that the params describe."""
     return Segmenter(
         p.encoder,
         pretrained=pretrained,
@@ -84,7 +68,7 @@ def network(p: Params, *, pretrained: bool) -> Segmenter:
 
 
 def schedule(p: Params, system: str) -> list[Sized]:
-    """The phases; with random weights the same steps, in which everything learns."""
+    """Returns the phases; from random weights as many steps, with nothing frozen."""
     if system == "pretrained":
         return p.phases
     return [
@@ -92,8 +76,11 @@ def schedule(p: Params, system: str) -> list[Sized]:
     ]
 
 
-def beginner(p: Params, system: str) -> learn.SegmenterLearner:
-    """A new network; random weights come without statistics that batch norms could keep."""
+def untrained(p: Params, system: str) -> learn.SegmenterLearner:
+    """Returns a new network to train, the same each time.
+
+    Batch norms train with random weights, whatever the params say: they have no statistics yet.
+    """
     torch.manual_seed(p.seed)
     net = network(p, pretrained=system == "pretrained")
     return learn.SegmenterLearner(net, p.train_bn or system == "random")
@@ -106,7 +93,7 @@ def teach(config: dict[str, Any]) -> None:
     data = Streets(Path(config["data"]), p.augment, p.seed, worker)
     nets, histories, seconds = {}, {}, {}
     for system, title in SYSTEMS.items():
-        learner = beginner(p, system)
+        learner = untrained(p, system)
         checkpoint = Checkpoint(Storage.at(config["scratch"]) / system)
         if worker.rank == 0:
             print(title, flush=True)
@@ -127,73 +114,4 @@ def teach(config: dict[str, Any]) -> None:
         for name, history in histories.items():
             suffix = "" if name == "pretrained" else f"_{name}"
             atomic_write(out / f"history{suffix}.csv", as_csv(history))
-        show(p, data, nets, seconds, out)
-
-
-def show(
-    p: Params, data: Streets, nets: dict[str, Segmenter], seconds: dict[str, float], out: Path
-) -> None:
-    """Judge both at the last phase's size; leave the model, figures and pictures."""
-    last = p.phases[-1]
-    source = read_json(data.folder / "streets.json")["source"]
-    valid = data.side("valid", last.image_px)
-    figures: list[Score] = []
-    found: dict[str, list[float]] = {}
-    about: dict[str, Any] = {}
-    for system, title in SYSTEMS.items():
-        counts = learn.confusion_matrix(nets[system], valid, last.batch, data.worker)
-        ious = learn.ious(counts)
-        found[title] = ious.tolist()
-        values = {"accuracy": float(learn.accuracy(counts)), "mean IoU": float(ious.nanmean())}
-        if (data.folder / "test").is_dir():
-            test = data.side("test", last.image_px)
-            counts = learn.confusion_matrix(nets[system], test, last.batch, data.worker)
-            values["accuracy, test side"] = float(learn.accuracy(counts))
-        about = about or {"stage": "streets", "source": source, **values}
-        parts = {"mean IoU": learn.by_class(ious)}
-        for measure, value in values.items():
-            one = figure(title, measure, value, seconds[system], source == "camvid", p.goal)
-            figures.append(one.model_copy(update={"parts": parts.get(measure, {})}))
-    write_model(out, nets["pretrained"], KIND, nets["pretrained"].config, about)
-    atomic_write(out / "classes.jpg", drawn(p, data, valid, nets))
-    atomic_write(out / "iou.svg", plots.bars(found))
-    LessonResult(
-        title="Streets",
-        text=SAID + (DRAWN if source == "scenes" else ""),
-        figures=figures,
-        pictures=[
-            Plot(file="classes.jpg", words="Validation photos, and their classes over them"),
-            Plot(file="iou.svg", words="Intersection over union of every class"),
-        ],
-    ).write(out)
-
-
-def figure(
-    system: str, measure: str, value: float, seconds: float, camvid: bool, goal: float | None
-) -> Score:
-    """A figure, beside the lesson's on CamVid, and beside the goal on other data."""
-    pretrained = system == SYSTEMS["pretrained"]
-    reached = {"accuracy": LESSON, "accuracy, test side": PAPER}
-    return Score(
-        system=system,
-        measure=measure,
-        values=[value],
-        seconds=[seconds],
-        lesson=reached.get(measure) if camvid and pretrained else None,
-        goal=goal if measure == "accuracy" and pretrained else None,
-    )
-
-
-def drawn(
-    p: Params, data: Streets, valid: tuple[Tensor, Tensor], nets: dict[str, Segmenter]
-) -> bytes:
-    """Photos from all over the validation side with truth and answers, as a JPEG file."""
-    count = len(valid[0])
-    rows = torch.linspace(0, count - 1, min(p.rows, count)).long()
-    photos = valid[0][rows]
-    said = {
-        SYSTEMS[system]: list(learn.predict_masks(net, photos, data.worker))
-        for system, net in nets.items()
-    }
-    seen = [to_picture(x.float() / 255) for x in photos]
-    return as_jpeg(plots.comparison(seen, valid[1][rows], said))
+        report.write_result(data, nets, seconds, p.phases[-1], goal=p.goal, rows=p.rows, out=out)

@@ -22,7 +22,7 @@ from lessonpipe.config import StrictModel
 from lessonpipe.data.manifest import Manifest
 from lessonpipe.errors import LessonpipeError, one_of
 from lessonpipe.io.atomic import atomic_write, read_json, write_json
-from lessonpipe.report.ablation import MEASURES, table
+from lessonpipe.report.ablation import METRICS, ablation_table
 from tasks.pipeline.profiles import spelt
 
 QUESTIONS = Path("flows/experiments/ablations.yaml")
@@ -142,25 +142,16 @@ def _scores(
     if (next(iter(models.values())) / "metrics.json").is_file():  # critics say it themselves
         return {arm: {"accuracy": [_accuracy(folder)]} for arm, folder in models.items()}
     from lessonpipe.data.pictures import as_jpeg
-    from lessonpipe.device import Worker
-    from lessonpipe.metrics import PerceptualDistance
-    from lessonpipe.nets.generator import fold_weight_norm
-    from lessonpipe.nets.io import load_generator
+    from lessonpipe.report.evaluation import evaluate_folders
     from tasks import evaluate
     from tasks.pipeline import params
 
     p = params.load(evaluate.Params, "evaluate").model_copy(update={"grid_rows": 3})
-    worker = Worker.current(p.precision)
-    nets = {
-        arm: worker.to_device(fold_weight_norm(load_generator(folder)))
-        for arm, folder in models.items()
-    }
-    eyes = worker.to_device(PerceptualDistance(p.encoder, pretrained=p.pretrained))
-    scores, grid = evaluate.measure(nets, Manifest.read(PAIRS), PAIRS, image_px, p, worker, eyes)
+    scores, grid = evaluate_folders(models, PAIRS, image_px, p)
     if picture:
         atomic_write(picture, as_jpeg(grid.picture()))
     return {
-        arm: {m: v for m in MEASURES if m != "accuracy" and (v := scores[arm].by_photo(m))}
+        arm: {m: v for m in METRICS if m != "accuracy" and (v := scores[arm].by_photo(m))}
         for arm in models
     }
 
@@ -178,7 +169,7 @@ def page(asked: Questions, results: dict[str, Any]) -> str:
         seconds = {arm: sum(s) / len(s) for arm, s in results[name]["seconds"].items()}
         parts.append(f"## {question.asks}\n\n`python -m flows choices {name} --again`")
         for px, arms in results[name]["values"].items():
-            parts.append(f"At {px} pixels:\n\n{table(arms, seconds)}")
+            parts.append(f"At {px} pixels:\n\n{ablation_table(arms, seconds).markdown()}")
             picture = PICTURES / f"{name}_{px}.jpg"
             if picture.is_file():
                 parts.append(f"![{question.asks}]({picture.relative_to(PAGE.parent).as_posix()})")

@@ -17,8 +17,7 @@ from flows.experiments.queue import Experiment, dvc, finished, run_all
 from lessonpipe.errors import one_of
 from lessonpipe.io.atomic import atomic_write, read_json
 from lessonpipe.io.storage import to_bytes
-from lessonpipe.report.markdown import figures
-from lessonpipe.report.scores import headline
+from lessonpipe.report.summary import headline, summary_table
 from tasks.pipeline import profiles
 
 PAGE = Path("docs/recipes.md")
@@ -72,7 +71,7 @@ def section(name: str, run: Experiment) -> str:
         atomic_write(GRIDS / f"{name}.jpg", small(Path(folder) / "grid.jpg"))
     told = yaml.safe_dump(steps, sort_keys=False, default_flow_style=True).strip()
     return (
-        f"## {name}\n\n`{told}`\n\n{headline(metrics)}\n\n{figures(metrics)}\n\n"
+        f"## {name}\n\n`{told}`\n\n{headline(metrics)}\n\n{summary_table(metrics).markdown()}\n\n"
         f"![{name}: crappy, restored, photo]({GRIDS.name}/{name}.jpg)"
     )
 

@@ -10,13 +10,14 @@ from lessonpipe.errors import UserError
 
 P = TypeVar("P", bound=BaseModel)
 COMMON = ("seed", "precision", "recipes")  # at the top of the file, for stages that declare them
+ALL = "all_params"  # a field that holds the whole file, for a stage that reports on it
 
 
 def load(kind: type[P], stage: str, path: Path = Path("params.yaml")) -> P:
     """The section `stage` of the params file as `kind`.
 
-    The `COMMON` ones that `kind` declares are handed in. Raises `UserError` naming the key, what
-    is wrong with it, and what would be right.
+    The `COMMON` ones that `kind` declares are handed in, and the whole file as `ALL`. Raises
+    `UserError` naming the key, what is wrong with it, and what would be right.
     """
     try:
         whole = yaml.safe_load(path.read_text("utf-8"))
@@ -30,8 +31,9 @@ def load(kind: type[P], stage: str, path: Path = Path("params.yaml")) -> P:
     if not isinstance(section, dict):
         raise UserError(f"{path} has no section {stage!r}")
     common = {k: whole[k] for k in COMMON if k in whole and k in kind.model_fields}
+    document = {ALL: whole} if ALL in kind.model_fields else {}
     try:
-        return kind(**{**common, **section})
+        return kind(**{**common, **section, **document})
     except ValidationError as error:
         raise UserError(_in_words(error, kind, stage, path)) from error
 
@@ -62,4 +64,4 @@ def _known(kind: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:
         if not inner:
             break
         kind = inner[0]
-    return sorted(kind.model_fields)
+    return sorted(set(kind.model_fields) - {ALL})
