@@ -21,8 +21,9 @@ def curves(histories: dict[str, Path]) -> str:
     `histories` are `history.csv` files by stage.
     """
     plt = pyplot()
-    figure, panels = plt.subplots(1, len(histories), figsize=(3.1 * len(histories), 2.7))
-    for panel, (stage, path) in zip(panels, histories.items(), strict=True):
+    size = (3.1 * len(histories), 2.7)
+    figure, panels = plt.subplots(1, len(histories), figsize=size, squeeze=False)
+    for panel, (stage, path) in zip(panels[0], histories.items(), strict=True):
         rows = list(csv.DictReader(io.StringIO(path.read_text())))
         epochs = [int(row["epoch"]) for row in rows]
         panel.set_title(TITLES.get(stage, stage), fontsize=10)
