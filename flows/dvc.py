@@ -59,7 +59,7 @@ class Stage:
         """Outputs that are images, and the images that a lesson's result names."""
         lessons = [out for out in self.outs if (out / RESULT_FILE).is_file()]
         plots = [
-            folder / plot.file for folder in lessons for plot in LessonResult.read(folder).pictures
+            folder / plot.file for folder in lessons for plot in LessonResult.read(folder).plots
         ]
         return [path for path in (*self.outs, *plots) if path.suffix.lower() in IMAGE_SUFFIXES]
 

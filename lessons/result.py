@@ -1,20 +1,21 @@
-"""What a lesson leaves to look at, beside its model: figures, and pictures with their words."""
+"""What a lesson leaves to look at with its model: scores, and plots with their captions."""
 
 from pathlib import Path
 
 from pydantic import Field
 
 from lessonpipe.config import StrictModel
-from lessonpipe.io.atomic import read_json, write_json
+from lessonpipe.io.atomic import atomic_write, read_json, write_json
 
-RESULT_FILE = "shown.json"
+RESULT_FILE = "result.json"
+PIPELINE = "lessons/dvc.yaml:"  # before a lesson's name, for DVC
 
 
 class Score(StrictModel):
-    """What one system reached: a value a seed, and the seconds that each training took.
+    """What one system reached: a value per seed, and the seconds that each training took.
 
-    `lesson` is what the lesson reached, if it says; `goal` what is asked here where the data are
-    other ones; `parts` by name what the value is the mean of, too many for the table.
+    `lesson` is what the course reached, if it says; `goal` what is asked for here where the data
+    or the network differ; `parts` by name what the value is the mean of, too many for the table.
     """
 
     system: str
@@ -27,15 +28,15 @@ class Score(StrictModel):
 
     @property
     def mean(self) -> float:
-        """Over the seeds."""
+        """The mean over the seeds."""
         return sum(self.values) / len(self.values)
 
 
 class Plot(StrictModel):
-    """A file of the lesson's folder (.svg, .jpg, .png or .webp), and what it shows in words."""
+    """A file of the lesson's folder (.svg, .jpg, .png or .webp), and what it shows."""
 
     file: str
-    words: str
+    caption: str
 
 
 class LessonResult(StrictModel):
@@ -43,16 +44,23 @@ class LessonResult(StrictModel):
 
     title: str
     text: str
-    figures: list[Score]
-    pictures: list[Plot]
+    scores: list[Score]
+    plots: list[Plot]
 
     def write(self, folder: Path) -> None:
-        """Leave it in the lesson's folder, where its pictures are."""
-        for picture in self.pictures:
-            assert (folder / picture.file).is_file(), picture.file
+        """Write it into the lesson's folder, where its plots are."""
+        for plot in self.plots:
+            assert (folder / plot.file).is_file(), plot.file
         write_json(folder / RESULT_FILE, self.model_dump())
 
     @classmethod
     def read(cls, folder: Path) -> "LessonResult":
-        """What `write` left."""
+        """Read the result of a lesson's folder."""
         return cls(**read_json(folder / RESULT_FILE))
+
+
+def write_plots(folder: Path, files: dict[str, tuple[str | bytes, str]]) -> list[Plot]:
+    """Write `{file name: (content, caption)}` into a folder; returns the plots, in that order."""
+    for name, (content, _) in files.items():
+        atomic_write(folder / name, content)
+    return [Plot(file=name, caption=caption) for name, (_, caption) in files.items()]

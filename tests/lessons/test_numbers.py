@@ -203,7 +203,7 @@ def test_the_stage_cut_short_learns_and_goes_on_counting(tmp_path, door):
         done = door("tasks", stage)
         assert done.returncode == 0, done.stderr
     out = Path(tmp_path, "models/numbers")
-    _, best, settled, following = LessonResult.read(out).figures
+    _, best, settled, following = LessonResult.read(out).scores
     assert best.measure == "accuracy" and min(best.values) > 0.85
     assert min(settled.values) > max(best.values)  # the first words of a stream cannot be known
     assert min(following.values) > 0.5
