@@ -6,9 +6,10 @@ from typing import Any
 
 from lessonpipe.io.git import commit
 from lessonpipe.report.render import data_uri, render
+from lessonpipe.report.result import PIPELINE, Plot, Result, Score
 from lessonpipe.report.tables import Cell, Row, Table
-from lessons.result import PIPELINE, LessonResult, Plot, Score
 
+PIPELINE = "lessons/dvc.yaml:"  # before a lesson's name, for DVC
 MEDIA_TYPES = {
     ".jpg": "image/jpeg",
     ".png": "image/png",
@@ -16,7 +17,7 @@ MEDIA_TYPES = {
 }
 
 
-def lessons_page(results: Mapping[str, LessonResult], folders: Mapping[str, Path]) -> str:
+def lessons_page(results: Mapping[str, Result], folders: Mapping[str, Path]) -> str:
     """Returns the self-contained page; `results` and the `folders` with plots are by lesson."""
     lessons = [
         {
@@ -29,7 +30,7 @@ def lessons_page(results: Mapping[str, LessonResult], folders: Mapping[str, Path
     return render("lessons.html", commit=commit(), scores=score_table(results), lessons=lessons)
 
 
-def score_table(results: Mapping[str, LessonResult]) -> Table:
+def score_table(results: Mapping[str, Result]) -> Table:
     """A heading per lesson with the command that runs it, and a row per score."""
     columns = ["system", "measure", "lesson", "here", "seconds"]
     rows: list[Row] = []
@@ -59,7 +60,7 @@ def _plot(plot: Plot, folder: Path) -> dict[str, str]:
     return {"caption": plot.caption, "svg": "", "uri": uri}
 
 
-def metrics(result: LessonResult) -> dict[str, Any]:
+def metrics(result: Result) -> dict[str, Any]:
     """Returns the scores as `dvc metrics show` has them: by system and measure."""
     by_system: dict[str, Any] = {}
     for score in result.scores:

@@ -7,8 +7,8 @@ from typing import Any, Generic, TypeVar
 from pydantic import Field
 
 from lessonpipe.config import StrictModel, TrainPhase
+from lessonpipe.report.result import Score
 from lessonpipe.train.schedule import AdamWConfig
-from lessons.result import Score
 
 Results = Mapping[str, dict[str, Any]]  # what a training returned, by its name
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from lessonpipe.config import StrictModel
 from lessonpipe.errors import MissingError
 from lessonpipe.io.atomic import atomic_write, write_json
+from lessonpipe.report.result import RESULT_FILE, Result
 from lessons import page
-from lessons.result import RESULT_FILE, LessonResult
 
 DATA = {"digits": "mnist", "streets": "camvid", "bedrooms": "bedrooms", "numbers": "numbers"}
 
@@ -26,7 +26,7 @@ def run(p: Params, models: Path = Path("models"), reports: Path = Path("reports"
     for folder in folders.values():
         if not (folder / RESULT_FILE).is_file():
             raise MissingError(f"{folder} has no {RESULT_FILE}", folder)
-    results = {name: LessonResult.read(folder) for name, folder in folders.items()}
+    results = {name: Result.read(folder) for name, folder in folders.items()}
     metrics = {DATA[name]: page.metrics(result) for name, result in results.items()}
     write_json(reports / "lessons.json", metrics)
     atomic_write(reports / "lessons.html", page.lessons_page(results, folders))

@@ -92,7 +92,7 @@ def test_lessons_know_neither_stages_nor_engines_nor_each_other() -> None:
             top, _, rest = module.partition(".")
             assert top not in ("prefect", "dvc", "ray", "tasks", "flows"), (file, module)
             room = rest.partition(".")[0]
-            assert top != "lessons" or room in (folder, "result", "sweep"), (file, module)
+            assert top != "lessons" or room in (folder, "sweep"), (file, module)
 
 
 def test_every_stage_of_dvc_is_the_door_with_its_name() -> None:

@@ -11,12 +11,12 @@ from torch import Tensor
 from lessonpipe.data.pictures import as_jpeg
 from lessonpipe.io.atomic import atomic_write
 from lessonpipe.nets.io import write_model
+from lessonpipe.report.result import Result, Score, write_plots
 from lessonpipe.train.fit import History, as_csv
 from lessons.bedrooms import fid, plots
 from lessons.bedrooms.data import Rooms
 from lessons.bedrooms.nets import NoiseGenerator, ScoreCritic
 from lessons.bedrooms.wgan import Wgan, sample_noise, samples
-from lessons.result import LessonResult, Score, write_plots
 
 SHEET = 64  # samples on a sheet
 TEXT = (
@@ -80,7 +80,7 @@ def write_result(
     atomic_write(out / "history.csv", as_csv(history))
     for name, sheet in gan.sheets.items():
         atomic_write(out / "samples" / name, sheet)
-    LessonResult(
+    Result(
         title="Bedrooms from noise",
         text=TEXT,
         scores=scores,

@@ -7,12 +7,12 @@ import torch
 from lessonpipe.data.pictures import as_jpeg
 from lessonpipe.device import Worker
 from lessonpipe.report.curves import rate_curve
+from lessonpipe.report.result import Result, write_plots
 from lessonpipe.train.lr_find import lr_find
 from lessons.digits import learn, plots
 from lessons.digits.data import Digits
 from lessons.digits.nets import DigitNet, DigitNetConfig
 from lessons.digits.runs import TITLES, Run, Surface, surface_name
-from lessons.result import LessonResult, write_plots
 from lessons.sweep import Results, SweepParams, accuracy_scores
 
 TEXT = (
@@ -53,7 +53,7 @@ def write_result(
             f"The loss around networks of {surface.depth} layers, with and without shortcuts",
         ),
     }
-    LessonResult(
+    Result(
         title="Digits",
         text=TEXT,
         scores=accuracy_scores(sweep.runs, sweep.seeds, results),

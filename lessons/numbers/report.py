@@ -4,10 +4,10 @@ from pathlib import Path
 
 import torch
 
+from lessonpipe.report.result import Result, Score, write_plots
 from lessons.numbers import learn, plots
 from lessons.numbers.data import Corpus
 from lessons.numbers.runs import Run
-from lessons.result import LessonResult, Score, write_plots
 from lessons.sweep import Results, SweepParams, accuracy_scores, results_of
 
 TEXT = (
@@ -44,7 +44,7 @@ def write_result(sweep: SweepParams[Run], results: Results, corpus: Corpus, out:
             "Accuracy by place in a stream: what comes first cannot be known",
         ),
     }
-    LessonResult(
+    Result(
         title="Human numbers",
         text=TEXT,
         scores=[*accuracies, *counting_scores(sweep.runs[-1], sweep.seeds, results)],

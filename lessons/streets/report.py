@@ -10,7 +10,7 @@ from torch import Tensor
 from lessonpipe.data.pictures import as_jpeg, to_picture
 from lessonpipe.io.atomic import read_json
 from lessonpipe.nets.io import write_model
-from lessons.result import LessonResult, Score, write_plots
+from lessonpipe.report.result import Result, Score, write_plots
 from lessons.streets import learn, plots
 from lessons.streets.data import Pair, Sized, Streets
 from lessons.streets.nets import Segmenter
@@ -70,7 +70,7 @@ def write_result(
         ),
         "iou.svg": (plots.bars(ious), "Intersection over union of every class"),
     }
-    LessonResult(
+    Result(
         title="Streets",
         text=TEXT + (GENERATED if source == "scenes" else ""),
         scores=scores,

@@ -11,9 +11,9 @@ import yaml
 from PIL import Image
 
 from lessonpipe.errors import UserError
+from lessonpipe.report.result import Result
 from lessons.bedrooms import __main__ as draw
 from lessons.bedrooms import data, fid, plots
-from lessons.result import LessonResult
 from tests.conftest import ROOT, make_picture
 
 # --- measures ----------------------------------------------------------------------------------
@@ -133,7 +133,7 @@ def test_the_stage_cut_short_makes_samples_that_vary_and_come_nearer_to_photos(
     done = door("tasks", "bedrooms")
     assert done.returncode == 0, done.stderr
     out = tmp_path / "models/bedrooms"
-    figures = {(f.system, f.measure): f.mean for f in LessonResult.read(out).scores}
+    figures = {(f.system, f.measure): f.mean for f in Result.read(out).scores}
     distance = {system: v for (system, what), v in figures.items() if what.startswith("Fréchet")}
     assert distance["WGAN"] < 0.5 * distance["untrained generator"]
     (share,) = (v for (_, what), v in figures.items() if what.startswith("pairwise"))

@@ -6,8 +6,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from lessonpipe.report.result import Plot, Result, Score
 from lessons import page
-from lessons.result import LessonResult, Plot, Score
 from tests.conftest import ROOT
 
 SCORE = Score(
@@ -15,8 +15,8 @@ SCORE = Score(
 )
 
 
-def result(*scores: Score, plots=()) -> LessonResult:
-    return LessonResult(title="Digits", text="Learnt.", scores=scores, plots=plots)
+def result(*scores: Score, plots=()) -> Result:
+    return Result(title="Digits", text="Learnt.", scores=scores, plots=plots)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What a lesson leaves to look at with its model: scores, and plots with their captions."""
+"""What a stage leaves to look at beside its model: scores, and plots with their captions."""
 
 from pathlib import Path
 
@@ -8,7 +8,6 @@ from lessonpipe.config import StrictModel
 from lessonpipe.io.atomic import atomic_write, read_json, write_json
 
 RESULT_FILE = "result.json"
-PIPELINE = "lessons/dvc.yaml:"  # before a lesson's name, for DVC
 
 
 class Score(StrictModel):
@@ -33,14 +32,14 @@ class Score(StrictModel):
 
 
 class Plot(StrictModel):
-    """A file of the lesson's folder (.svg, .jpg, .png or .webp), and what it shows."""
+    """A file of the stage's folder (.svg, .jpg, .png or .webp), and what it shows."""
 
     file: str
     caption: str
 
 
-class LessonResult(StrictModel):
-    """A lesson's part of the page; `text` says in a paragraph what was learnt."""
+class Result(StrictModel):
+    """A stage's part of a page; `text` says in a paragraph what was learnt."""
 
     title: str
     text: str
@@ -48,14 +47,14 @@ class LessonResult(StrictModel):
     plots: list[Plot]
 
     def write(self, folder: Path) -> None:
-        """Write it into the lesson's folder, where its plots are."""
+        """Write it into the stage's folder, where its plots are."""
         for plot in self.plots:
             assert (folder / plot.file).is_file(), plot.file
         write_json(folder / RESULT_FILE, self.model_dump())
 
     @classmethod
-    def read(cls, folder: Path) -> "LessonResult":
-        """Read the result of a lesson's folder."""
+    def read(cls, folder: Path) -> "Result":
+        """Read the result in a stage's folder."""
         return cls(**read_json(folder / RESULT_FILE))
 
 
