@@ -6,7 +6,7 @@ from typing import Any
 
 from lessonpipe.io.git import commit
 from lessonpipe.report.render import data_uri, render
-from lessonpipe.report.result import PIPELINE, Plot, Result, Score
+from lessonpipe.report.result import Plot, Result, Score
 from lessonpipe.report.tables import Cell, Row, Table
 
 PIPELINE = "lessons/dvc.yaml:"  # before a lesson's name, for DVC
