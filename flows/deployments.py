@@ -38,7 +38,7 @@ def nightly(
     Args:
         stages: Which to bring up to date, with all they depend on; none named: all of the restorer.
         side_by_side: How many stages may run at the same time; 1 suits one processor or GPU.
-        promote: Judge the new model against the one in service afterwards.
+        promote: Compare the new model with the one in service afterwards, and promote a better one.
     """
     restorer(stages, side_by_side)
     if promote:

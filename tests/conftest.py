@@ -79,18 +79,18 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a small generator that was taught nothing, and does something."""
     import torch
 
-    from lessonpipe.nets import Generator
+    from lessonpipe.nets import Generator, UnetConfig
     from lessonpipe.nets.io import save_model
 
     torch.manual_seed(0)
-    net = Generator(
-        "tf_efficientnet_lite0",
-        pretrained=False,
+    config = UnetConfig(
+        encoder="tf_efficientnet_lite0",
         widths=[16, 16, 8, 8],
         head=8,
         norm="none",
         output="correction",
     )
+    net = Generator(config, pretrained=False)
     torch.nn.init.normal_(net.unet.answer[0].weight, std=0.1)
     folder = tmp_path_factory.mktemp("model") / "small"
     save_model(folder, net, {})
