@@ -1,4 +1,4 @@
-"""What can be started from Prefect's page or on a schedule, beside `restorer`.
+"""The other flows, which Prefect's page or a schedule starts.
 
     nightly           bring everything up to date, and put the model into service if it is better
     sweep             a grid of params, each a DVC experiment, in one table
@@ -18,9 +18,11 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from pydantic import Field
 
-from flows.restorer import alone_here, restorer
+from flows.restorer import restorer
 from lessonpipe.app.registry import PRODUCTION
 from lessonpipe.errors import UserError
+from tasks.pipeline.dvc_files import with_cure
+from tasks.pipeline.lock import run_lock
 
 Name = Annotated[str, Field(min_length=1)]
 
@@ -40,21 +42,22 @@ def nightly(
     """
     restorer(stages, side_by_side)
     if promote:
-        gate()
+        promote_if_better()
 
 
 @task(task_run_name="promote", cache_policy=NO_CACHE)
-def gate() -> None:
-    """Judge the new model; the decision is an artifact."""
+def promote_if_better() -> None:
+    """Compare the new model with the one in service; the decision is an artifact."""
     from flows.promote import promote
 
-    verdict = promote()
+    with with_cure():
+        decision = promote()
     current = PRODUCTION.resolve().name
     lines = [f"**{current} is in service.**"]
-    lines += [f"- {reason}" for reason in verdict.reasons or ["the new model is better"]]
-    if verdict.differences:
+    lines += [f"- {reason}" for reason in decision.reasons or ["the new model is better"]]
+    if decision.differences:
         lines += ["", "| measure | difference | 95 % |", "|---|---|---|"]
-    for name, d in verdict.differences.items():
+    for name, d in decision.differences.items():
         lines.append(f"| {name} | {d.mean:+.3f} | {d.low:+.3f}…{d.high:+.3f} |")
     create_markdown_artifact("\n".join(lines), "promotion", "The last decision")
 
@@ -72,18 +75,18 @@ def sweep(
         stage: Up to which stage.
         side_by_side: How many experiments may run at the same time.
     """
-    from flows.experiments.queue import Experiment, measures, run_all
-    from tasks.pipeline.profiles import spelt
+    from flows.experiments.queue import Experiment, metrics, run_all
+    from tasks.pipeline.profiles import hydra_value
 
     if not grid or not all(grid.values()):
         raise UserError('a grid has at least one value a key: {"fit_gan.pixel_weight": [50, 100]}')
     arms = {}
     for values in itertools.product(*grid.values()):
-        words = [f"{key}={spelt(value)}" for key, value in zip(grid, values, strict=True)]
-        arms[" ".join(words)] = Experiment(stage=stage, words=words)
-    with alone_here(get_run_logger()):
+        overrides = [f"{key}={hydra_value(value)}" for key, value in zip(grid, values, strict=True)]
+        arms[" ".join(overrides)] = Experiment(stage=stage, overrides=overrides)
+    with run_lock(get_run_logger().info):
         run_all(arms.values(), side_by_side)
-    rows = [{"params": name, "experiment": e.name, **measures(e)} for name, e in arms.items()]
+    rows = [{"params": name, "experiment": e.name, **metrics(e)} for name, e in arms.items()]
     create_table_artifact(rows, "sweep", "Each combination and its measures")
 
 
@@ -105,9 +108,10 @@ def restore_folder(
     from lessonpipe.inference.inbox import restore_new
 
     log = get_run_logger()
-    done = restore_new(Path(inbox), Path(outbox), Path(model), scale=scale, log=log.info)
-    failed = [seen for seen in done if seen.error]
+    with with_cure():
+        done = restore_new(Path(inbox), Path(outbox), Path(model), scale=scale, log=log.info)
+    failed = [picture for picture in done if picture.error]
     log.info("%d restored, %d could not be", len(done) - len(failed), len(failed))
     if failed:
-        rows = [{"picture": seen.name, "why": seen.error} for seen in failed]
+        rows = [{"picture": picture.name, "why": picture.error} for picture in failed]
         create_table_artifact(rows, "not-restored", "Pictures that could not be restored")

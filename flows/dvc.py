@@ -1,4 +1,4 @@
-"""The stages of dvc.yaml: their order, and how one is run. Knows DVC; does not know Prefect."""
+"""The stages of dvc.yaml, their order, and how DVC runs one. Knows DVC and not Prefect."""
 
 import os
 import re
@@ -12,28 +12,29 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 from lessonpipe.errors import LessonpipeError, one_of
+from lessonpipe.io.progress import JSON_ENV, Event, parse_event
 from lessons.result import RESULT_FILE, LessonResult
 from tasks.pipeline import child_process
 
-BUSY = ("Unable to acquire lock", "is busy, it is being blocked by")  # DVC's words
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".svg")
-MENDABLE = 2  # a stage's exit code for what a person has to mend: trying again is no use
+LOCK_MESSAGES = ("Unable to acquire lock", "is busy, it is being blocked by")  # of DVC
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".svg")
+USER_ERROR = 2  # a stage's exit code for what a person has to mend: a retry would be no use
 
 
 class StageError(LessonpipeError):
-    """A stage that did not end well, in its own last words."""
+    """A stage failed; the message is the last line that it printed."""
 
-    def __init__(self, stage: str, words: str) -> None:
-        super().__init__(words if words.startswith(f"{stage}: ") else f"{stage}: {words}")
+    def __init__(self, stage: str, message: str) -> None:
+        super().__init__(message if message.startswith(f"{stage}: ") else f"{stage}: {message}")
         self.stage = stage
 
 
 class BusyError(StageError):
-    """Another DVC command is at work on the same files; the stage did not start."""
+    """Another DVC command holds the lock of the same files; the stage did not start."""
 
 
 class CrashError(StageError):
-    """The stage's command broke off for no reason that a person could mend."""
+    """The stage's command failed in a way that its code does not expect, or was killed."""
 
 
 class StoppedError(StageError):
@@ -42,9 +43,9 @@ class StoppedError(StageError):
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage, what must be up to date before it, and what it leaves.
+    """A stage, the stages it depends on, its outputs, and which of them are metrics files.
 
-    `target` is how DVC calls it: its name, behind its file where that is not dvc.yaml.
+    `target` is DVC's address of the stage: its name, after its file where that is not dvc.yaml.
     """
 
     name: str
@@ -54,17 +55,29 @@ class Stage:
     metrics: tuple[Path, ...] = ()
 
     @property
-    def pictures(self) -> list[Path]:
-        """Outs that are pictures, and what a lesson's folder among them has to show."""
+    def images(self) -> list[Path]:
+        """Outputs that are images, and the images that a lesson's result names."""
         lessons = [out for out in self.outs if (out / RESULT_FILE).is_file()]
-        inside = [
-            lesson / one.file for lesson in lessons for one in LessonResult.read(lesson).pictures
+        plots = [
+            folder / plot.file for folder in lessons for plot in LessonResult.read(folder).pictures
         ]
-        return [path for path in (*self.outs, *inside) if path.suffix.lower() in PICTURES]
+        return [path for path in (*self.outs, *plots) if path.suffix.lower() in IMAGE_SUFFIXES]
 
 
-def read() -> dict[str, Stage]:
-    """All stages of this folder's project, the lessons' too, each after those it needs."""
+def dvc(*args: str | Path) -> str:
+    """Run a DVC command and return its stdout. Raises `LessonpipeError` with its stderr."""
+    command = [sys.executable, "-m", "dvc", *map(str, args)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise LessonpipeError(f"{' '.join(command[2:5])}: {result.stderr.strip()}")
+    return result.stdout
+
+
+def read_stages() -> dict[str, Stage]:
+    """All stages of this folder's project, the lessons' too, each after those that it needs.
+
+    Raises `LessonpipeError` when DVC cannot read them.
+    """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
@@ -88,95 +101,97 @@ def read() -> dict[str, Stage]:
 
 
 def topological_sorter(stages: dict[str, Stage]) -> "TopologicalSorter[str]":
-    """What hands out the stages in their order."""
+    """Return a sorter of the stages' names by what they need."""
     return TopologicalSorter({stage.name: stage.needs for stage in stages.values()})
 
 
-def select(stages: dict[str, Stage], names: Iterable[str] | None) -> dict[str, Stage]:
-    """The named stages and all they depend on, in order; all of dvc.yaml when none is named.
+def select_stages(stages: dict[str, Stage], names: Iterable[str] = ()) -> dict[str, Stage]:
+    """The named stages and all that they depend on, in order; without names, all of dvc.yaml.
 
     Raises `UserError`, listing the right names, for a wrong one.
     """
-    left = list(names or (s.name for s in stages.values() if s.target == s.name))
-    chosen: set[str] = set()
-    while left:
-        name = left.pop()
+    remaining = list(names) or [s.name for s in stages.values() if s.target == s.name]
+    selected: set[str] = set()
+    while remaining:
+        name = remaining.pop()
         if name not in stages:
             raise one_of("stage", name, stages)
-        chosen.add(name)
-        left += stages[name].needs
-    return {name: stage for name, stage in stages.items() if name in chosen}
+        selected.add(name)
+        remaining += stages[name].needs
+    return {name: stage for name, stage in stages.items() if name in selected}
 
 
 class StageRunner:
     """Runs stages through DVC, from several threads if need be, and can end them all."""
 
     def __init__(self) -> None:
-        self._live: set[subprocess.Popen[str]] = set()
+        self._processes: set[subprocess.Popen[str]] = set()
         self._stopping = False
         self._lock = threading.Lock()
 
-    def run(self, stage: str, tell: Callable[[str], None]) -> str | None:
-        """Bring one stage up to date; answers DVC's words if it did not have to run.
+    def run(self, target: str, on_line: Callable[[str, Event | None], None]) -> str | None:
+        """Bring one stage up to date; returns DVC's message if it did not have to run, else None.
 
-        `stage` is what DVC calls it, its target.
-        Every line that DVC and the stage say is handed to `tell`. Raises `StageError`.
+        `on_line` is called with every line that DVC and the stage print, and with the event that
+        the line was. Raises `StageError`.
         """
         lines: deque[str] = deque(maxlen=100)
         ran = False
-        process = self._start(stage)
+        process = self._start(target)
         try:
             assert process.stdout
             for line in map(str.rstrip, process.stdout):
                 if line:
-                    ran = ran or line == f"Running stage '{stage}':"
-                    lines.append(line)
-                    tell(line)
+                    ran = ran or line == f"Running stage '{target}':"
+                    event = parse_event(line)
+                    lines.append(line if event is None else str(event))
+                    on_line(lines[-1], event)
             code = process.wait()
         finally:
             child_process.stop(process)
-            self._live.discard(process)
+            self._processes.discard(process)
         if self._stopping:
-            raise StoppedError(stage, "stopped")
+            raise StoppedError(target, "stopped")
         if code:
-            raise failure(stage, list(lines), code)
+            raise stage_error(target, list(lines), code)
         return None if ran else next((x for x in lines if "skipping" in x), "up to date")
 
     def stop(self) -> None:
         """End every running stage with all its processes, and let no other start."""
         with self._lock:
             self._stopping = True
-            live = list(self._live)
-        for process in live:
+            processes = list(self._processes)
+        for process in processes:
             assert process.stdin
-            process.stdin.close()  # all get their grace at the same time
-        for process in live:
+            process.stdin.close()  # all have their grace period at the same time
+        for process in processes:
             child_process.stop(process)
 
-    def _start(self, stage: str) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", stage]
-        here = Path(sys.executable).parent  # where the stages' own `python` is
+    def _start(self, target: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", target]
+        bin_folder = Path(sys.executable).parent  # of the `python` in the stages' commands
         env = os.environ | {
-            "PATH": f"{here}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "PATH": f"{bin_folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "PYTHONUNBUFFERED": "1",
             "DVC_NO_ANALYTICS": "1",
+            **JSON_ENV,
         }
         with self._lock:
             if self._stopping:
-                raise StoppedError(stage, "stopped before it started")
+                raise StoppedError(target, "stopped before it started")
             process = child_process.start(command, env=env, out=subprocess.PIPE)
-            self._live.add(process)
+            self._processes.add(process)
         return process
 
 
-def failure(stage: str, lines: list[str], code: int) -> StageError:
-    """The error for what DVC and the stage said before they failed."""
-    told = [line for line in lines if not line.startswith("ERROR: ")]
+def stage_error(stage: str, lines: list[str], code: int) -> StageError:
+    """The error for a failed `dvc repro`, from the lines that DVC and the stage printed."""
+    output = [line for line in lines if not line.startswith("ERROR: ")]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    if any(words in line for words in BUSY for line in errors):
+    if any(message in line for message in LOCK_MESSAGES for line in errors):
         return BusyError(stage, "another DVC command is at work on the same files")
     exits = re.search(r"failed to run: .*, exited with (-?\d+)$", "\n".join(errors), re.MULTILINE)
     if not exits:  # DVC itself refused
         return StageError(stage, errors[-1] if errors else f"dvc ended with code {code}")
-    words = told[-1] if told and not told[-1].startswith("> ") else exits[0]
-    return (StageError if int(exits[1]) == MENDABLE else CrashError)(stage, words)
+    message = output[-1] if output and not output[-1].startswith("> ") else exits[0]
+    return (StageError if int(exits[1]) == USER_ERROR else CrashError)(stage, message)

@@ -1,11 +1,11 @@
-"""A batch run: pull what is known, run what is not, push what was made.
+"""A batch run: pull what is known, run what is not, push each stage's outputs.
 
     ray job submit --working-dir . -- python -m flows job [STAGE ...]
 
 Runs where a submitted job runs: in a copy of the project without git, data or models. Everything
-comes from DVC's remote and goes back to it, stage by stage, so that a job that is killed is gone on
-with by the same line, and a desk gets the results by `dvc repro --pull`. Photos in a folder of the
-project stay at the desk: what `download` made of them there is pulled.
+comes from DVC's remote and goes back to it, stage by stage, so that the same command continues a
+job that was killed, and `dvc repro --pull` gets the results into a workspace. Photos in a folder of
+the project stay in the workspace: the job pulls what `download` made of them there.
 """
 
 import subprocess
@@ -13,50 +13,41 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from flows import dvc
+from flows.dvc import StageError, dvc, read_stages, select_stages
 from lessonpipe.errors import LessonpipeError, UserError
-from tasks.pipeline import own_photos
+from tasks.pipeline.own_photos import project_photos
 
 
 def run(names: Iterable[str]) -> None:
     """Bring the stages up to date. Raises `UserError` without a remote, `StageError` of a stage."""
     if not Path(".git").exists():
-        _dvc("config", "--local", "core.no_scm", "true")
-    if not _dvc("remote", "list").strip():
+        dvc("config", "--local", "core.no_scm", "true")
+    if not dvc("remote", "list").strip():
         raise UserError("DVC has no remote; `dvc remote add --default store s3://bucket/folder`")
-    wanted = dvc.select(dvc.read(), names)
+    stages = select_stages(read_stages(), names)
     try:
-        _dvc("fetch", "--run-cache")
-    except LessonpipeError as error:  # a new remote has none; a wrong one is told by the push
+        dvc("fetch", "--run-cache")
+    except LessonpipeError as error:  # a new remote has none; of a wrong one the push will tell
         print(f"nothing is fetched: {error}", flush=True)
-    own = None if Path(".git").exists() else own_photos.project_photos()
-    for name, stage in wanted.items():
-        if name == "download" and own:
-            _pull(stage.target, own)
+    photos = None if Path(".git").exists() else project_photos()
+    for name, stage in stages.items():
+        if name == "download" and photos:
+            _pull(stage.target, photos)
             continue
         command = ["repro", "--single-item", "--pull", "--allow-missing", stage.target]
-        done = subprocess.run([sys.executable, "-m", "dvc", *command], check=False)
-        if done.returncode:
-            raise dvc.StageError(name, f"dvc ended with code {done.returncode}; see above")
-        _dvc("push", "--run-cache", stage.target)
+        repro = subprocess.run([sys.executable, "-m", "dvc", *command], check=False)
+        if repro.returncode:
+            raise StageError(name, f"dvc ended with code {repro.returncode}; see above")
+        dvc("push", "--run-cache", stage.target)
         print(f"{name}: pushed", flush=True)
 
 
-def _pull(target: str, own: Path) -> None:
+def _pull(target: str, photos: Path) -> None:
     try:
-        _dvc("pull", target)
+        dvc("pull", target)
     except LessonpipeError as error:
         raise UserError(
-            f"the photos of {own} are not here, nor what `{target}` made of them in DVC's remote; "
-            f"at the desk, `dvc repro {target}` and `dvc push {target}`, then submit again"
+            f"the photos of {photos} are not here, nor what `{target}` made of them in DVC's "
+            f"remote; at the desk, `dvc repro {target}` and `dvc push {target}`, then submit again"
         ) from error
     print(f"{target}: pulled", flush=True)
-
-
-def _dvc(*words: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", *words], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise LessonpipeError(f"dvc {' '.join(words)}: {done.stderr.strip()}")
-    return done.stdout

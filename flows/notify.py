@@ -1,4 +1,4 @@
-"""Tell somebody when a run fails: an automation of Prefect's, which calls an address."""
+"""A Prefect automation that posts to an address when a flow run fails."""
 
 import contextlib
 from urllib.parse import urlsplit
@@ -11,7 +11,7 @@ from prefect.events.schemas.automations import EventTrigger, Posture
 from lessonpipe.errors import UserError
 
 NAME = "a run failed"
-TELL = """{
+PAYLOAD = """{
   "flow": "{{ flow.name }}",
   "run": "{{ flow_run.name }}",
   "state": "{{ flow_run.state.name }}",
@@ -20,8 +20,8 @@ TELL = """{
 }"""
 
 
-def when_a_run_fails(url: str) -> None:
-    """POST `TELL` as JSON to `url` whenever a flow run fails or crashes; replaces an earlier one.
+def notify_of_failures(url: str) -> None:
+    """POST `PAYLOAD` to `url` whenever a flow run fails or crashes, in place of an earlier address.
 
     Raises `UserError` when `url` is no http address.
     """
@@ -30,7 +30,7 @@ def when_a_run_fails(url: str) -> None:
             f"{url!r} is no address to notify; give one such as https://hooks.example/x"
         )
     block = Webhook(url=url, headers={"Content-Type": "application/json"})
-    document = block.save("a-run-failed", overwrite=True)
+    block_id = block.save("a-run-failed", overwrite=True)
     automation = Automation(
         name=NAME,
         trigger=EventTrigger(
@@ -39,8 +39,8 @@ def when_a_run_fails(url: str) -> None:
             posture=Posture.Reactive,
             threshold=1,
         ),
-        actions=[CallWebhook(block_document_id=document, payload=TELL)],
+        actions=[CallWebhook(block_document_id=block_id, payload=PAYLOAD)],
     )
-    with contextlib.suppress(ValueError):  # there was none
+    with contextlib.suppress(ValueError):  # there is no earlier one
         Automation.read(name=NAME).delete()  # type: ignore[attr-defined]
     automation.create()

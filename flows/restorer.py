@@ -3,80 +3,64 @@
     python -m flows run               once, now
     python -m flows ui                a page to start, watch and schedule runs
 
-A stage that did not have to run ends as "Cached". Keeps no cache and no graph of its own.
+A stage that did not have to run ends as "Cached". The flow has no cache and no graph of its own.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Annotated, Any
 
-from filelock import FileLock, Timeout
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, as_completed
 from prefect.states import Cancelled, Completed
+from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
 from flows import dvc as dvc
-from flows.artifacts import Progress, publish
-from tasks.pipeline.lock import STATE_DIR
+from flows.artifacts import ProgressArtifact, publish
+from lessonpipe.io.progress import Event, Progress
+from tasks.pipeline.lock import run_lock
 
-TRIES_AFTER_CRASH = 1
-WAITS: list[float] = [2, 5, 10, 15, 15, 15]  # seconds before each further try
+CRASH_RETRIES = 1
+RETRY_DELAYS: list[float] = [2, 5, 10, 15, 15, 15]  # seconds
 
 
-def worth_another_try(_: Any, run: Any, state: State[Any]) -> bool:
-    """A lock clash passes, a crash may; what a person has to mend, or has stopped, does not."""
+def is_worth_a_retry(_: Any, run: Any, state: State[Any]) -> bool:
+    """A lock clash passes, a crash may; what a person has to mend or has stopped does not."""
     error = state.result(raise_on_failure=False)
     if isinstance(error, dvc.CrashError):
-        return int(run.run_count) <= TRIES_AFTER_CRASH
+        return int(run.run_count) <= CRASH_RETRIES
     return isinstance(error, dvc.BusyError)
 
 
 @task(
     task_run_name="{stage.name}",
-    retries=len(WAITS),
-    retry_delay_seconds=WAITS,
-    retry_condition_fn=worth_another_try,
+    retries=len(RETRY_DELAYS),
+    retry_delay_seconds=RETRY_DELAYS,
+    retry_condition_fn=is_worth_a_retry,
     cache_policy=NO_CACHE,
 )
-def bring_up_to_date(stage: dvc.Stage, runs: dvc.StageRunner) -> State[None]:
+def bring_up_to_date(stage: dvc.Stage, runner: dvc.StageRunner) -> State[None]:
     """Run one stage if DVC finds it changed. Raises `StageError`."""
     log = get_run_logger()
-    progress = Progress(stage.name)
+    artifact = ProgressArtifact(stage.name)
 
-    def tell(line: str) -> None:
+    def on_line(line: str, event: Event | None) -> None:
         log.info(line)
-        progress.hear(line)
+        if isinstance(event, Progress):
+            artifact.update(event)
 
     try:
-        unchanged = runs.run(stage.target, tell)
+        unchanged = runner.run(stage.target, on_line)
     except dvc.StoppedError as error:
         return Cancelled(message=str(error))
-    progress.done()
+    artifact.finish()
     try:
         publish(stage)
     except (OSError, ValueError) as error:
-        log.warning("%s: its pictures and measures are not shown: %s", stage.name, error)
+        log.warning("%s: its images and metrics are not shown: %s", stage.name, error)
     return Completed(name="Cached", message=unchanged) if unchanged else Completed()
-
-
-@contextmanager
-def alone_here(log: Any) -> Iterator[None]:
-    """Two runs never work in one folder at once: the second waits for its turn."""
-    folder = STATE_DIR / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "run.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        log.info("another run is at work in this folder; waiting for its end")
-        lock.acquire(poll_interval=0.5)
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @flow(name="restorer")
@@ -87,53 +71,50 @@ def restorer(stages: Sequence[str] = (), side_by_side: Annotated[int, Field(ge=1
         stages: Which to bring up to date, with all they depend on; none named: all of the restorer.
         side_by_side: How many stages may run at the same time; 1 suits one processor or GPU.
     """
-    todo = dvc.select(dvc.read(), stages)
-    runs = dvc.StageRunner()
-    try:
-        with alone_here(get_run_logger()):
-            done, failed = in_order(todo, runs, side_by_side)
-    except BaseException:  # cancelled, interrupted or terminated: leave no process behind
-        runs.stop()
-        raise
+    selected = dvc.select_stages(dvc.read_stages(), stages)
+    with run_lock(get_run_logger().info):
+        done, failed = run_stages(selected, side_by_side)
     if failed:
-        left = [name for name in todo if name not in done and name not in failed]
-        rest = f" (not run because of it: {', '.join(left)})" if left else ""
-        words = "; ".join(str(error) for error in failed.values())
-        raise dvc.StageError(next(iter(failed)), words + rest)
+        skipped = [name for name in selected if name not in done and name not in failed]
+        rest = f" (not run because of it: {', '.join(skipped)})" if skipped else ""
+        messages = "; ".join(str(error) for error in failed.values())
+        raise dvc.StageError(next(iter(failed)), messages + rest)
 
 
 Futures = dict[str, PrefectFuture[Any]]
 
 
-def in_order(
-    todo: dict[str, dvc.Stage], runs: dvc.StageRunner, side_by_side: int
+def run_stages(
+    stages: dict[str, dvc.Stage], side_by_side: int
 ) -> tuple[Futures, dict[str, BaseException]]:
-    """Start each stage when those it needs are done; answers what was done and what failed.
+    """Run each stage when those that it needs are done; returns what was done and what failed.
 
     After a failure, the stages that do not depend on it still run.
     """
-    order = dvc.topological_sorter(todo)
-    order.prepare()
-    ready: list[str] = []
-    running: Futures = {}
+    sorter = dvc.topological_sorter(stages)
+    sorter.prepare()
+    runner = dvc.StageRunner()
+    running: dict[PrefectFuture[Any], str] = {}
     done: Futures = {}
     failed: dict[str, BaseException] = {}
-    while True:
-        ready += order.get_ready()
-        while ready and len(running) < side_by_side:
-            stage = todo[ready.pop(0)]
-            needs = [done[name] for name in stage.needs]  # draws the graph in Prefect's page
-            running[stage.name] = bring_up_to_date.submit(  # type: ignore[call-overload]
-                stage, runs, wait_for=needs
-            )
-        if not running:
-            return done, failed
-        finished = next(as_completed(list(running.values())))
-        name = next(name for name, future in running.items() if future is finished)
-        del running[name]
-        finished.wait()
-        if finished.state.is_completed():
-            done[name] = finished
-            order.done(name)
-        else:
-            failed[name] = finished.result(raise_on_failure=False)
+    with ThreadPoolTaskRunner[Any](max_workers=side_by_side) as pool:
+        try:
+            while True:
+                # only what can start at once: a task that waits for another would hold a thread
+                for name in sorter.get_ready():
+                    arguments = {"stage": stages[name], "runner": runner}
+                    needs = [done[need] for need in stages[name].needs]  # Prefect draws the graph
+                    running[pool.submit(bring_up_to_date, arguments, wait_for=needs)] = name
+                if not running:
+                    return done, failed
+                future = next(as_completed(list(running)))
+                future.wait()
+                name = running.pop(future)
+                if future.state.is_completed():
+                    done[name] = future
+                    sorter.done(name)
+                else:
+                    failed[name] = future.result(raise_on_failure=False)
+        except BaseException:  # cancelled, interrupted or terminated: leave no process behind
+            runner.stop()
+            raise

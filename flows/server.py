@@ -1,4 +1,4 @@
-"""A Prefect server of the project's own: on this machine only, its database in `.lessonpipe`."""
+"""A Prefect server for this folder: on this machine only, its database in `.lessonpipe`."""
 
 import os
 import socket
@@ -19,19 +19,19 @@ START_SECONDS = 90  # a first start makes the database
 
 
 def environment() -> dict[str, str]:
-    """What Prefect has to know before it is imported: its home is here, and it calls nobody."""
+    """Prefect's settings, needed before it is imported: its home is here, and telemetry is off."""
     return {
         "PREFECT_HOME": str(HOME.resolve()),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-        "PREFECT_RUNNER_POLL_FREQUENCY": "3",  # seconds until a run starts; the server is near
+        "PREFECT_RUNNER_POLL_FREQUENCY": "3",  # seconds until a run starts
         "DO_NOT_TRACK": "1",
         "DVC_NO_ANALYTICS": "1",
     }
 
 
 def running() -> str | None:
-    """The address of the server that `python -m flows ui` runs in this folder, if it does."""
+    """Return the address of the server that `python -m flows ui` runs in this folder, if any."""
     try:
         url = (HOME / "address").read_text()
     except OSError:
@@ -41,14 +41,17 @@ def running() -> str | None:
 
 @contextmanager
 def serving(host: str = "127.0.0.1", port: int = 0, *, known: bool = False) -> Iterator[str]:
-    """Start a server, end it with the block; gives its address. Port 0 takes a free one.
+    """Run a server for the block and yield its address; port 0 takes a free one.
 
-    A `known` server is what `running()` finds. Raises `UserError` when the port is taken.
+    `running()` finds a `known` server. Raises `UserError` when the port is taken, and
+    `LessonpipeError` when the server does not start.
     """
     HOME.mkdir(parents=True, exist_ok=True)
-    port = _free(host, port)
+    port = _free_port(host, port)
     url = f"http://{host}:{port}"
-    env = os.environ | environment() | {"PREFECT_UI_API_URL": "/api"}  # by whatever name it is met
+    env = (
+        os.environ | environment() | {"PREFECT_UI_API_URL": "/api"}
+    )  # relative: any host name will do
     env.pop("PREFECT_API_URL", None)
     log = HOME / "server.log"
     command = ["-m", "prefect", "server", "start", "--host", host, "--port", str(port)]
@@ -56,7 +59,7 @@ def serving(host: str = "127.0.0.1", port: int = 0, *, known: bool = False) -> I
         server = child_process.start([sys.executable, *command], env=env, grace=10, out=out)
     address = HOME / "address"
     try:
-        _wait(server, url, log)
+        _wait_until_healthy(server, url, log)
         if known:
             address.write_text(url)
         yield url
@@ -66,7 +69,7 @@ def serving(host: str = "127.0.0.1", port: int = 0, *, known: bool = False) -> I
         child_process.stop(server, grace=10)
 
 
-def _free(host: str, port: int) -> int:
+def _free_port(host: str, port: int) -> int:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -79,18 +82,20 @@ def _free(host: str, port: int) -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait(server: "subprocess.Popen[str]", url: str, log: Path) -> None:
-    until = time.monotonic() + START_SECONDS
+def _wait_until_healthy(server: "subprocess.Popen[str]", url: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
     while not _healthy(url):
-        if server.poll() is not None or time.monotonic() > until:
-            last = log.read_text().strip().splitlines()[-3:]
-            raise LessonpipeError(f"Prefect's server did not start; {log} ends: {' '.join(last)}")
+        if server.poll() is not None or time.monotonic() > deadline:
+            last_lines = log.read_text().strip().splitlines()[-3:]
+            raise LessonpipeError(
+                f"Prefect's server did not start; {log} ends: {' '.join(last_lines)}"
+            )
         time.sleep(0.2)
 
 
 def _healthy(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/api/health", timeout=2) as answer:  # noqa: S310
-            return answer.status == 200
+        with urllib.request.urlopen(f"{url}/api/health", timeout=2) as response:  # noqa: S310
+            return response.status == 200
     except OSError:
         return False

@@ -1,7 +1,7 @@
 """The environment variables that the project reads: facts of the machine, never of the result."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -47,6 +47,9 @@ class Environment(BaseSettings):
     bedrooms_url: str | None = Field(None, description="a mirror of LSUN's bedrooms")
     streets_url: str | None = Field(None, description="a mirror of CamVid")
     streets_md5: str | None = Field(None, description="the MD5 of that mirror, if packed anew")
+    progress: Literal["json"] | None = Field(
+        None, description="`json` for progress as JSON lines, which the flows read"
+    )
     detached: bool = Field(
         False, description="`1` for a stage that outlives the process that started it, else `0`"
     )

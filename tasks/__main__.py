@@ -1,10 +1,9 @@
-"""The one door to every stage: `python -m tasks NAME`, and `--lr-find` before it is trained.
+"""Run one stage: `python -m tasks STAGE`; with `--lr-find`, try learning rates for it instead.
 
-DVC, Prefect (through DVC) and Ray jobs all come in here. Exit codes: 0 done, 2 something the
-person can mend, 130 interrupted.
+DVC, Prefect (through DVC) and Ray jobs all start stages by this command. Exit codes: 0 done, 2
+something the person can mend, 130 interrupted.
 """
 
-import argparse
 import errno
 import importlib
 import os
@@ -12,67 +11,91 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lessonpipe.errors import LessonpipeError, UserError, one_of
+from lessonpipe.io.progress import print_done
 
 STAGES = sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
-CARRIED = ("save_preds", "evaluate")  # go to a node as a whole; the others send what they need
+CODE = ("lessons", "tasks", "my_steps.py")  # what a cluster's nodes need beside the core
+WHOLE_NODE = ("save_preds", "evaluate")  # run on one node; the others distribute their own work
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one stage; answers with the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tasks", description=__doc__.split("\n")[0])
-    parser.add_argument("stage", choices=STAGES, help="the stage to run")
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="params file")
-    parser.add_argument(
-        "--lr-find",
-        type=int,
-        nargs="?",
-        const=1,
-        metavar="PHASE",
-        help="train nothing: try learning rates as this phase of it would (default: the first)",
-    )
-    args = parser.parse_args(argv)
+    """Run the command line, and return its exit code."""
+    try:
+        app(argv, prog_name="python -m tasks")
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+@app.command(help=__doc__.split("\n")[0], context_settings={"help_option_names": ["-h", "--help"]})
+def run(
+    stage: Annotated[str, typer.Argument(metavar="STAGE", help=f"one of: {', '.join(STAGES)}")],
+    phase: Annotated[
+        int | None, typer.Argument(metavar="[PHASE]", help="of --lr-find; default: the first")
+    ] = None,
+    params: Annotated[Path, typer.Option(help="params file")] = Path("params.yaml"),
+    lr_find: Annotated[
+        bool, typer.Option("--lr-find", help="train nothing: try learning rates as PHASE would")
+    ] = False,
+) -> None:
+    """Run the stage, and exit with a code and a sentence where the person can mend something."""
     os.environ.setdefault("DO_NOT_TRACK", "1")
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-
-    from lessonpipe import cluster
-    from lessonpipe.errors import LessonpipeError
-    from tasks.pipeline import launch, lock, params
-    from tasks.pipeline.dvc_files import with_cure
-
     try:
-        lock.exit_with_parent()
-        if args.lr_find is not None:
-            from tasks.pipeline.lr_find import find
-
-            with with_cure():
-                find(args.stage, args.lr_find, args.params)
-            return 0
-        module = importlib.import_module(f"tasks.{args.stage}")
-        p = params.load(module.Params, getattr(module, "SECTION", args.stage), args.params)
-        with lock.stage_lock(args.stage), with_cure():
-            start = time.perf_counter()
-            if args.stage in CARRIED and cluster.address():
-                inputs, outputs = launch.stage_files(args.stage)
-                cluster.run_on_node(partial(module.run, p), inputs, outputs)
-            else:
-                module.run(p)
-            print(f"{args.stage}: done in {time.perf_counter() - start:.0f} s")
-        return 0
+        if stage not in STAGES:
+            raise one_of("stage", stage, STAGES)
+        if phase is not None and not lr_find:
+            raise UserError(f"a phase is for --lr-find: {stage} --lr-find {phase}")
+        _run(stage, params, (phase or 1) if lr_find else None)
     except LessonpipeError as error:
-        return _tell(args.stage, str(error))
+        _fail(stage, str(error))
     except KeyboardInterrupt:
-        print(f"{args.stage}: interrupted; run it again to go on", file=sys.stderr)
-        return 130
+        print(f"{stage}: interrupted; run it again to go on", file=sys.stderr)
+        raise typer.Exit(130) from None
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
             raise
         cure = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "check rights"
-        return _tell(args.stage, f"{error.strerror}: {error.filename or 'disk'}; {cure}, run again")
+        _fail(stage, f"{error.strerror}: {error.filename or 'disk'}; {cure}, run again")
 
 
-def _tell(stage: str, message: str) -> int:
+def _run(stage: str, params_file: Path, lr_find_phase: int | None) -> None:
+    from lessonpipe import cluster
+    from tasks.pipeline import launch, params
+    from tasks.pipeline.child_process import exit_with_parent
+    from tasks.pipeline.dvc_files import with_cure
+    from tasks.pipeline.lock import stage_lock
+
+    exit_with_parent()
+    cluster.ship_code(*CODE)
+    if lr_find_phase is not None:
+        from tasks.pipeline.lr_find import find
+
+        with with_cure():
+            find(stage, lr_find_phase, params_file)
+        return
+    module = importlib.import_module(f"tasks.{stage}")
+    p = params.load(module.Params, getattr(module, "SECTION", stage), params_file)
+    with stage_lock(stage), with_cure():
+        start = time.perf_counter()
+        if stage in WHOLE_NODE and cluster.address():
+            inputs, outputs = launch.stage_files(stage)
+            cluster.run_on_node(partial(module.run, p), inputs, outputs)
+        else:
+            module.run(p)
+        print_done(stage, time.perf_counter() - start)
+
+
+def _fail(stage: str, message: str) -> None:
     print(f"{stage}: {message}", file=sys.stderr)
-    return 2
+    raise typer.Exit(2)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
-"""Answer "does it help?" by experiments: every arm of a question, over some seeds, through DVC.
+"""Ablations: "does it help?", answered by DVC experiments over some seeds.
 
-    python -m flows choices [QUESTION ...] [--again] [--side-by-side 2]
+    python -m flows ablations [QUESTION ...] [--again] [--side-by-side 2]
 
-Reads `ablations.yaml`; queues what has not been run yet, runs it, measures the models, and
-writes `docs/ablations.json`, `docs/ablations.md` and a picture a question. Broken off, it goes on
-(without `--again`, which drops answers and experiments first, to run them anew).
+Reads `ablations.yaml`; runs the experiments that are missing, measures their models, and writes
+`docs/ablations.json`, `docs/ablations.md` and pictures where an arm differs significantly. After an
+interruption it continues (without `--again`, which drops answers and experiments first).
 The pipeline itself must have run (`dvc repro`): its data are what is measured on.
 """
 
-import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,26 +16,28 @@ from typing import Any
 import yaml
 from pydantic import Field
 
-from flows.experiments.queue import Experiment, dvc, forget, run_all
+from flows.dvc import dvc
+from flows.experiments.queue import Experiment, remove, run_all, seconds
 from lessonpipe.config import StrictModel
 from lessonpipe.data.manifest import Manifest
-from lessonpipe.errors import LessonpipeError, one_of
+from lessonpipe.errors import one_of
 from lessonpipe.io.atomic import atomic_write, read_json, write_json
-from lessonpipe.report.ablation import MEASURES, table
-from tasks.pipeline.profiles import spelt
+from lessonpipe.report.ablation import MEASURES, Values, bootstrap_difference, table
+from tasks.pipeline.profiles import hydra_value
 
 QUESTIONS = Path("flows/experiments/ablations.yaml")
-RAW = Path("docs/ablations.json")
+RESULTS = Path("docs/ablations.json")
 PAGE = Path("docs/ablations.md")
-PICTURES = Path("docs/choices")
+PICTURES = Path("docs/ablations")
 PAIRS = Path("data/crappify")
-TELL = """# Choices, measured
+INTRODUCTION = """# Ablations
 
 Each question was put to the sample pipeline, cut short, with {seeds} seeds an arm. Figures are
 means over seeds and the validation photos. In brackets the 95 % interval of the difference from
-the first row, paired, by a bootstrap over photos and seeds; **bold** where it leaves out zero, and
-where nothing is bold, no difference was to be seen. Seconds are those of the training stage; where
-experiments ran side by side or beside other work they compare only roughly.
+the first row, paired, by a bootstrap over photos and seeds; **bold** where it leaves out zero.
+Where nothing is bold, no difference was to be seen, and there is no picture. Seconds are those of
+the training stage; where experiments ran side by side or beside other work they compare only
+roughly.
 
 So short a training is a lottery: the same first arm of the generator's questions, with the same
 three seeds, reached 1.39 dB when some of these were answered and 1.02 dB when others were, on
@@ -44,14 +45,17 @@ another day, and 1.54 dB on a processor without bf16 instructions, in float32 (t
 answers: pixel weight, momentum, output, critic). What is bold below is a lead, no more, until the
 whole run shows it too; the blur's half a decibel did not.
 
-This page is made by `python -m flows choices`, which runs what `ablations.yaml` beside it asks
-and has no answer yet; with `--again` a question's experiments are run once more. The raw
-figures are in `choices.json`.
+This page is made by `python -m flows ablations`, which runs what `flows/experiments/ablations.yaml`
+asks and has no answer here yet; with `--again` a question's experiments are run once more. The raw
+figures are in `ablations.json`.
 """
 
 
 class Question(StrictModel):
-    """What is asked, of which stage, the arms (what each sets in params.yaml), and a remark."""
+    """What is asked, of which stage, and what each arm sets in params.yaml; the first is the base.
+
+    The arms' models are measured at the sizes `measured_at`, in pixels; `note` is printed below.
+    """
 
     asks: str
     stage: str
@@ -61,87 +65,105 @@ class Question(StrictModel):
 
 
 class Questions(StrictModel):
-    """The whole file."""
+    """The file: the seeds of every arm, what all experiments set, and the questions by name."""
 
     seeds: list[int]
     common: dict[str, Any]
     questions: dict[str, Question]
 
 
-def answer(names: Iterable[str], side_by_side: int = 1, again: bool = False) -> int:
+def answer(names: Iterable[str], side_by_side: int = 1, again: bool = False) -> None:
     """Run what is missing for the named questions, or for all, and write the page.
 
-    `again` forgets their answers and experiments first. `side_by_side` experiments share the
-    machine's cores, unless OMP_NUM_THREADS deals them out.
+    `again` removes their answers and experiments first. `side_by_side` experiments share the
+    machine's cores, unless OMP_NUM_THREADS is set. Raises `UserError` for a wrong name.
     """
-    asked = Questions(**yaml.safe_load(QUESTIONS.read_text("utf-8")))
-    chosen = list(names) or list(asked.questions)
-    for name in chosen:
-        if name not in asked.questions:
-            raise one_of("question", name, asked.questions)
-    results: dict[str, Any] = read_json(RAW) if RAW.is_file() else {}
+    file = Questions(**yaml.safe_load(QUESTIONS.read_text("utf-8")))
+    names = list(names) or list(file.questions)
+    for name in names:
+        if name not in file.questions:
+            raise one_of("question", name, file.questions)
+    results: dict[str, Any] = read_json(RESULTS) if RESULTS.is_file() else {}
     if again:
-        forget(e for name in chosen for arm in arms_of(asked, name).values() for e in arm)
-        results = {name: found for name, found in results.items() if name not in chosen}
-        write_json(RAW, results)
-    for name in chosen:
-        question, arms = asked.questions[name], arms_of(asked, name)
+        remove(e for name in names for arm in arms_of(file, name).values() for e in arm)
+        results = {name: result for name, result in results.items() if name not in names}
+        write_json(RESULTS, results)
+    for name in names:
+        question, arms = file.questions[name], arms_of(file, name)
         key = {arm: [e.name for e in experiments] for arm, experiments in arms.items()}
         if results.get(name, {}).get("experiments") == key:
             print(f"{name}: answered already; --again answers it anew")
             continue
         if question.stage != "pretrain_critic":
             Manifest.read(PAIRS)  # what models are measured on: complain before the training
-        missing = (e for experiments in arms.values() for e in experiments)
-        run_all(missing, side_by_side, anew=again)
+        run_all((e for experiments in arms.values() for e in experiments), side_by_side, anew=again)
         results[name] = {"experiments": key, **measure(name, question, arms)}
-        write_json(RAW, results)
-        atomic_write(PAGE, page(asked, results))
-    atomic_write(PAGE, page(asked, results))
+        write_json(RESULTS, results)
+        atomic_write(PAGE, page(file, results))
+    atomic_write(PAGE, page(file, results))
     print(f"look at {PAGE}")
-    return 0
 
 
-def arms_of(asked: Questions, name: str) -> dict[str, list[Experiment]]:
-    """The experiments of each arm of a question, one a seed."""
-    question = asked.questions[name]
+def arms_of(file: Questions, name: str) -> dict[str, list[Experiment]]:
+    """The experiments of each arm of a question, one for each seed."""
+    question = file.questions[name]
     return {
-        arm: [experiment(question.stage, {**asked.common, **sets}, s) for s in asked.seeds]
+        arm: [experiment(question.stage, {**file.common, **sets}, seed) for seed in file.seeds]
         for arm, sets in question.arms.items()
     }
 
 
-def experiment(stage: str, sets: Mapping[str, Any], seed: int) -> Experiment:
-    """The training of `stage` with these settings; its seed is its own, its data everybody's."""
-    words = [f"{key}={spelt(value)}" for key, value in sets.items()]
-    return Experiment(stage=stage, words=[*words, f"+{stage}.seed={seed}"])
+def experiment(stage: str, settings: Mapping[str, Any], seed: int) -> Experiment:
+    """The training of `stage` with these settings; the seed is of this stage, not of its data."""
+    overrides = [f"{key}={hydra_value(value)}" for key, value in settings.items()]
+    return Experiment(stage=stage, overrides=[*overrides, f"+{stage}.seed={seed}"])
 
 
 def measure(name: str, question: Question, arms: dict[str, list[Experiment]]) -> dict[str, Any]:
-    """The measures of every arm's models, seeds x photos at each size, and their seconds."""
-    seconds = {arm: [_seconds(e) for e in experiments] for arm, experiments in arms.items()}
+    """Measure every arm's models; returns values (seeds x photos) by size, and seconds.
+
+    Draws a picture of the first seed's models where an arm differs significantly from the base.
+    """
     values: dict[str, dict[str, dict[str, list[list[float]]]]] = {}
+    grids: dict[int, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         for i in range(len(next(iter(arms.values())))):
             models = {arm: Path(folder) / experiments[i].name for arm, experiments in arms.items()}
             for arm, experiments in arms.items():
-                out = f"models/{question.stage}"
-                dvc("get", ".", out, "--rev", experiments[i].name, "-o", models[arm], "--force")
+                model = f"models/{question.stage}"
+                dvc("get", ".", model, "--rev", experiments[i].name, "-o", models[arm], "--force")
             for px in question.measured_at:
-                found = _scores(models, px, None if i else PICTURES / f"{name}_{px}.jpg")
-                for arm, by_measure in found.items():
+                scores, grid = _measure_models(models, px)
+                grids.setdefault(px, grid)
+                for arm, by_measure in scores.items():
                     for what, photos in by_measure.items():
-                        at = values.setdefault(str(px), {}).setdefault(arm, {})
-                        at.setdefault(what, []).append(photos)
-    return {"seconds": seconds, "values": values}
+                        by_arm = values.setdefault(str(px), {}).setdefault(arm, {})
+                        by_arm.setdefault(what, []).append(photos)
+    for px, grid in grids.items():
+        _write_picture(_picture(name, px), grid if is_significant(values[str(px)]) else None)
+    times = {arm: [seconds(e) for e in experiments] for arm, experiments in arms.items()}
+    return {"seconds": times, "values": values}
 
 
-def _scores(
-    models: dict[str, Path], image_px: int, picture: Path | None
-) -> dict[str, dict[str, list[float]]]:
-    if (next(iter(models.values())) / "metrics.json").is_file():  # critics say it themselves
-        return {arm: {"accuracy": [_accuracy(folder)]} for arm, folder in models.items()}
-    from lessonpipe.data.pictures import as_jpeg
+def is_significant(arms: Mapping[str, Values]) -> bool:
+    """Whether any measure of any arm differs significantly from the first arm's."""
+    base, *others = arms.values()
+    return any(
+        bootstrap_difference(values[measure], base[measure]).significant
+        for values in others
+        for measure in values
+    )
+
+
+def _measure_models(
+    models: dict[str, Path], image_px: int
+) -> tuple[dict[str, dict[str, list[float]]], Any]:
+    """Each model's measures by photo, and a grid of pictures; of critics their accuracy alone."""
+    if (next(iter(models.values())) / "metrics.json").is_file():  # of a critic
+        accuracies = {
+            a: float(read_json(m / "metrics.json")["accuracy"]) for a, m in models.items()
+        }
+        return {arm: {"accuracy": [accuracy]} for arm, accuracy in accuracies.items()}, None
     from lessonpipe.device import Worker
     from lessonpipe.metrics import PerceptualDistance
     from lessonpipe.nets.generator import fold_weight_norm
@@ -155,43 +177,42 @@ def _scores(
         arm: worker.to_device(fold_weight_norm(load_generator(folder)))
         for arm, folder in models.items()
     }
-    eyes = worker.to_device(PerceptualDistance(p.encoder, pretrained=p.pretrained))
-    scores, grid = evaluate.measure(nets, Manifest.read(PAIRS), PAIRS, image_px, p, worker, eyes)
-    if picture:
-        atomic_write(picture, as_jpeg(grid.picture()))
+    distance = worker.to_device(PerceptualDistance(p.encoder, pretrained=p.pretrained))
+    manifest = Manifest.read(PAIRS)
+    scores, grid = evaluate.measure(nets, manifest, PAIRS, image_px, p, worker, distance)
     return {
         arm: {m: v for m in MEASURES if m != "accuracy" and (v := scores[arm].by_photo(m))}
         for arm in models
-    }
+    }, grid
 
 
-def _accuracy(folder: Path) -> float:
-    return float(read_json(folder / "metrics.json")["accuracy"])
+def _picture(name: str, px: int | str) -> Path:
+    return PICTURES / f"{name}_{px}.jpg"
 
 
-def page(asked: Questions, results: dict[str, Any]) -> str:
-    """All answers so far, in the order of the questions."""
-    parts = [TELL.format(seeds=len(asked.seeds)).rstrip()]
-    for name, question in asked.questions.items():
+def _write_picture(path: Path, grid: Any) -> None:
+    """Write the grid as a JPEG; without one, remove an earlier answer's."""
+    if grid is None:
+        path.unlink(missing_ok=True)
+        return
+    from lessonpipe.data.pictures import as_jpeg
+
+    atomic_write(path, as_jpeg(grid.picture()))
+
+
+def page(file: Questions, results: dict[str, Any]) -> str:
+    """All answers so far, in the order of the questions, as Markdown."""
+    parts = [INTRODUCTION.format(seeds=len(file.seeds)).rstrip()]
+    for name, question in file.questions.items():
         if name not in results:
             continue
-        seconds = {arm: sum(s) / len(s) for arm, s in results[name]["seconds"].items()}
-        parts.append(f"## {question.asks}\n\n`python -m flows choices {name} --again`")
+        times = {arm: sum(s) / len(s) for arm, s in results[name]["seconds"].items()}
+        parts.append(f"## {question.asks}\n\n`python -m flows ablations {name} --again`")
         for px, arms in results[name]["values"].items():
-            parts.append(f"At {px} pixels:\n\n{table(arms, seconds)}")
-            picture = PICTURES / f"{name}_{px}.jpg"
+            parts.append(f"At {px} pixels:\n\n{table(arms, times)}")
+            picture = _picture(name, px)
             if picture.is_file():
                 parts.append(f"![{question.asks}]({picture.relative_to(PAGE.parent).as_posix()})")
         if question.note:
             parts.append(question.note)
     return "\n\n".join(parts) + "\n"
-
-
-def _seconds(one: Experiment) -> float:
-    """Of the training stage; no number when the queue has forgotten the experiment."""
-    try:
-        told = dvc("queue", "logs", one.name)
-    except LessonpipeError:
-        return float("nan")
-    found = re.search(rf"^{one.stage}: done in (\d+) s", told, re.M)
-    return float(found[1]) if found else float("nan")

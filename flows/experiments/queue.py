@@ -1,41 +1,43 @@
-"""Experiments through DVC's queue: named by what they set, run once, found again.
+"""DVC experiments, through DVC's queue: named by what they set, run once, found again.
 
-An experiment is found by what it sets, not by the code: `forget` it to run it anew.
+An experiment is found by what it sets, not by the code: `remove` it to run it anew.
 """
 
 import hashlib
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 
+from flows.dvc import dvc
 from lessonpipe.config import StrictModel
 from lessonpipe.errors import LessonpipeError
-from tasks.pipeline import child_process, own_photos
-from tasks.pipeline.profiles import spelt
+from lessonpipe.io.progress import JSON_ENV, Done, parse_event
+from tasks.pipeline import child_process
+from tasks.pipeline.own_photos import project_photos
+from tasks.pipeline.profiles import hydra_value
 
 
 class Experiment(StrictModel):
-    """One training: a name made of all that it is, so that it is found again."""
+    """A run of the stages up to `stage`, with `overrides` of params.yaml such as `seed=3`."""
 
     stage: str
-    words: list[str]
+    overrides: list[str]
 
     @property
     def name(self) -> str:
-        """Its name as a DVC experiment."""
-        digest = hashlib.sha256(json.dumps([self.stage, self.words]).encode()).hexdigest()
-        return f"try-{digest[:10]}"
+        """The name as a DVC experiment, which is made of all that it sets."""
+        content = json.dumps([self.stage, self.overrides])
+        return f"try-{hashlib.sha256(content.encode()).hexdigest()[:10]}"
 
 
 def run_all(
     experiments: Iterable[Experiment], side_by_side: int = 1, *, anew: bool = False
 ) -> None:
-    """Queue the experiments that have not been run, run the queue, see that all are there.
+    """Queue the experiments that have not been run, and run the queue.
 
-    With `anew` they run even where DVC's cache knows what would come out.
+    With `anew` they run even where DVC's run cache has their outputs. Raises `LessonpipeError` when
+    some failed.
     """
     missing = {e.name: e for e in experiments}
     for name in finished():
@@ -46,46 +48,43 @@ def run_all(
         threads = max(1, (os.cpu_count() or 1) // side_by_side)
         process = child_process.start(
             [sys.executable, "-m", "dvc", "exp", "run", "--run-all", "--jobs", str(side_by_side)],
-            env={"OMP_NUM_THREADS": str(threads), **os.environ},
+            env={"OMP_NUM_THREADS": str(threads), **os.environ, **JSON_ENV},
         )
         try:
             process.wait()
         except KeyboardInterrupt:
-            dvc("queue", "stop", "--kill")  # the queue has a worker of its own
+            dvc("queue", "stop", "--kill")  # DVC's worker is a process of its own
             raise
         finally:
             child_process.stop(process)
-    if lost := missing.keys() - finished():
+    if failed := missing.keys() - finished():
         raise LessonpipeError(
-            f"{len(lost)} experiments failed; see `dvc queue logs {sorted(lost)[0]}`"
+            f"{len(failed)} experiments failed; see `dvc queue logs {sorted(failed)[0]}`"
         )
 
 
 def _queue(experiments: Iterable[Experiment], run_cache: bool) -> None:
-    """Through DVC's own API, since `dvc exp run` has no `--no-run-cache`.
+    """Queue them by DVC's Python API, since `dvc exp run` has no `--no-run-cache`.
 
-    DVC runs them in copies of the project, without what git ignores: photos are named by their
-    full path.
+    DVC runs them in copies of the project, without what git ignores, so the user's photos are named
+    by their absolute path.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    here = (
-        [f"download.folder={spelt(str(own.resolve()))}"]
-        if (own := own_photos.project_photos())
-        else []
-    )
+    photos = project_photos()
+    folder = [f"download.folder={hydra_value(str(photos.resolve()))}"] if photos else []
     try:
         with Repo() as repo:
             for one in experiments:
-                how = {"name": one.name, "params": [*here, *one.words], "run_cache": run_cache}
-                repo.experiments.run([one.stage], queue=True, **how)
+                options = {"name": one.name, "params": [*folder, *one.overrides]}
+                repo.experiments.run([one.stage], queue=True, run_cache=run_cache, **options)
     except DvcException as error:
         raise LessonpipeError(f"dvc exp run: {error}") from error
 
 
-def forget(experiments: Iterable[Experiment]) -> None:
-    """Remove those of them that were run."""
+def remove(experiments: Iterable[Experiment]) -> None:
+    """Remove the results of those that were run."""
     if names := sorted({e.name for e in experiments} & finished()):
         dvc("exp", "remove", *names)
 
@@ -95,22 +94,22 @@ def finished() -> set[str]:
     return set(dvc("exp", "list", "--all-commits", "--name-only").split())
 
 
-def dvc(*words: str | Path) -> str:
-    """What a DVC command says. Raises `LessonpipeError` with its complaint."""
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", *map(str, words)], capture_output=True, text=True
-    )
-    if done.returncode:
-        raise LessonpipeError(f"dvc {words[0]} {words[1]}: {done.stderr.strip()}")
-    return done.stdout
+def metrics(experiment: Experiment) -> dict[str, float]:
+    """The metrics of an experiment by name, such as `128.gan.psnr`; none before `evaluate`."""
+    files = json.loads(dvc("metrics", "diff", "--all", "--json", "HEAD", experiment.name) or "{}")
+    return {
+        name: float(values["new"])
+        for by_name in files.values()
+        for name, values in by_name.items()
+        if isinstance(values, dict) and isinstance(values.get("new"), int | float)
+    }
 
 
-def measures(one: Experiment) -> dict[str, float]:
-    """The measures that evaluate found in an experiment, by name; none if it did not go so far."""
-    shown = json.loads(dvc("metrics", "diff", "--all", "--json", "HEAD", one.name) or "{}")
-    found = {}
-    for metrics in shown.values():
-        for name, values in metrics.items():
-            if isinstance(values, dict) and isinstance(values.get("new"), int | float):
-                found[name] = float(values["new"])
-    return found
+def seconds(experiment: Experiment) -> float:
+    """How long its stage took; NaN when the queue has removed its log."""
+    try:
+        log = dvc("queue", "logs", experiment.name)
+    except LessonpipeError:
+        return float("nan")
+    events = [event for line in log.splitlines() if isinstance(event := parse_event(line), Done)]
+    return next((e.seconds for e in events if e.stage == experiment.stage), float("nan"))

@@ -1,4 +1,4 @@
-"""Many small pieces of work, over all workers."""
+"""A parallel map over all workers of a Ray session."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -14,36 +14,36 @@ R = TypeVar("R")
 def map_unordered(
     function: Callable[[T], R], chunks: Iterable[list[T]]
 ) -> Iterator[tuple[R, float]]:
-    """`function` of every item of every chunk on Ray's workers, in the order that they are done.
+    """Call `function` on every item of every chunk, and yield results as they are ready.
 
-    Yields each result and the seconds since the workers were ready. Chunks are taken when there
-    is somebody to work on them, and few are under way at a time, so any number of them takes the
-    memory of those. A worker that dies has its chunk done again, up to three times. Our errors
-    and the system's come out as they are. Must be used within `running`.
+    Yields each result with the seconds since the workers were ready. At most two chunks a worker
+    are in memory at a time. The chunk of a worker that dies is done again, up to three times.
+    Raises errors of this package and of the operating system as the function raised them. Needs a
+    `ray_session`.
     """
     import ray
 
-    remote = ray.remote(num_cpus=1, max_retries=3)(_each)
-    width = cpus()
-    ray.get([ray.remote(num_cpus=1)(_ready).remote(function) for _ in range(width)])
+    remote = ray.remote(num_cpus=1, max_retries=3)(_map_chunk)
+    workers = cpus()
+    ray.get([ray.remote(num_cpus=1)(_warm_up).remote(function) for _ in range(workers)])
     start = time.perf_counter()
-    waiting = iter(chunks)
-    shared = ray.put(function)
-    under_way: set[Any] = set()
+    remaining = iter(chunks)
+    shared = ray.put(function)  # pickled once, not once a chunk
+    pending: set[Any] = set()
     try:
         while True:
-            while len(under_way) < 2 * width and (part := next(waiting, None)) is not None:
-                under_way.add(remote.remote(shared, part))
-            if not under_way:
+            while len(pending) < 2 * workers and (chunk := next(remaining, None)) is not None:
+                pending.add(remote.remote(shared, chunk))
+            if not pending:
                 return
-            done, _ = ray.wait(list(under_way), num_returns=1)
-            for one in done:
-                under_way.discard(one)
-                for result in ray.get(one):
+            done, _ = ray.wait(list(pending), num_returns=1)
+            for reference in done:
+                pending.discard(reference)
+                for result in ray.get(reference):
                     yield result, time.perf_counter() - start
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, (LessonpipeError, OSError)):
-            raise error.cause from None  # in its own words, as if it had happened here
+            raise error.cause from None  # without Ray's traceback
         raise
     except ray.exceptions.OutOfMemoryError as error:
         raise UserError(
@@ -53,10 +53,10 @@ def map_unordered(
         raise LessonpipeError(f"a worker died four times at the same work: {error}") from error
 
 
-def _each(function: Callable[[Any], Any], items: list[Any]) -> list[Any]:
+def _map_chunk(function: Callable[[Any], Any], items: list[Any]) -> list[Any]:
     return [function(item) for item in items]
 
 
-def _ready(function: Callable[[Any], Any]) -> None:
+def _warm_up(function: Callable[[Any], Any]) -> None:
     """Unpickling `function` has imported what it needs; wait until every worker has."""
     time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""Work that goes to a node as a whole, and the parcels that its inputs and outputs travel in."""
+"""Work that one node of the cluster does alone, and the upload of its inputs."""
 
 import hashlib
 import os
@@ -16,6 +16,7 @@ from lessonpipe.io.atomic import atomic_folder
 from lessonpipe.io.storage import Storage
 
 STORAGE = variable_name("storage")
+DOWNLOADS = Path(".lessonpipe/arrived")
 
 
 def run_on_node(
@@ -23,32 +24,34 @@ def run_on_node(
 ) -> None:
     """Run `function` on a node of the cluster, in a folder that holds copies of `inputs`.
 
-    What it leaves as `outputs` replaces those here, whole. Paths are relative to the project's
-    folder. It gets a whole node, a GPU if there is one, and another node when its own dies.
+    The `outputs` that it writes replace those of this machine. Paths are relative to the project's
+    folder. The function has all CPUs of the node and a GPU if there is one, and runs on another
+    node when its own dies. Raises its `LessonpipeError` as it is.
     """
     import ray
 
     with ray_session(1, log_to_driver=True):
-        sent = upload({path.as_posix(): path for path in inputs if path.exists()})
-        most, gpu = max(node_cpus()), ray.cluster_resources().get("GPU", 0) > 0
-        remote = ray.remote(num_cpus=most, num_gpus=int(gpu), max_retries=3)(_run_here)
+        files = upload({path.as_posix(): path for path in inputs if path.exists()})
+        most_cpus, has_gpu = max(node_cpus()), ray.cluster_resources().get("GPU", 0) > 0
+        remote = ray.remote(num_cpus=most_cpus, num_gpus=int(has_gpu), max_retries=3)(_run_in_copy)
         names = [path.as_posix() for path in outputs]
         try:
-            made = ray.get(remote.remote(function, sent, names))
+            content = ray.get(remote.remote(function, files, names))
         except ray.exceptions.RayTaskError as error:
             raise unwrap_error(error) or error from None
-        sent.forget()
-    with atomic_folder(Path(".lessonpipe/arrived")) as draft:
-        transfer.unpack(made, draft)
+        files.forget()
+    with atomic_folder(DOWNLOADS) as draft:
+        transfer.unpack(content, draft)
         for name in names:
             _replace(draft / name, Path(name))
-    shutil.rmtree(".lessonpipe/arrived", ignore_errors=True)
+    shutil.rmtree(DOWNLOADS, ignore_errors=True)
 
 
-def _run_here(function: Callable[[], None], sent: "RemoteFiles", outputs: list[str]) -> bytes:
+def _run_in_copy(function: Callable[[], None], files: "RemoteFiles", outputs: list[str]) -> bytes:
+    """Run `function` in a temporary folder with the files; returns its outputs as a tar file."""
     before = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
-        shutil.copytree(sent.open(), folder, copy_function=os.link, dirs_exist_ok=True)
+        shutil.copytree(files.open(), folder, copy_function=os.link, dirs_exist_ok=True)
         os.chdir(folder)
         try:
             function()
@@ -65,21 +68,21 @@ def _replace(new: Path, old: Path) -> None:
 
 
 class RemoteFiles:
-    """A parcel on its way: a key, and where a node finds it."""
+    """An uploaded tar file, by its key: in the storage, or a `reference` of Ray's object store."""
 
     def __init__(self, key: str, reference: Any, storage: Storage | None) -> None:
         self.key, self.reference, self.storage = key, reference, storage
 
     def open(self) -> Path:
-        """The folder where it is unpacked on this machine."""
-        return transfer.unpack_once(self.key, self._fetch)
+        """Return the folder of this machine into which the files are unpacked, once."""
+        return transfer.unpack_once(self.key, self._download)
 
     def forget(self) -> None:
-        """Nobody needs it any more."""
+        """Remove the upload from the storage."""
         if self.storage is not None:
             self.storage.remove(f"{self.key}.tar")
 
-    def _fetch(self) -> bytes:
+    def _download(self) -> bytes:
         import ray
 
         if self.storage is None:
@@ -91,14 +94,15 @@ class RemoteFiles:
         return content
 
 
-def upload(places: Mapping[str, Path]) -> RemoteFiles:
-    """Files and folders, by the names they shall have, on their way to the nodes."""
+def upload(paths: Mapping[str, Path]) -> RemoteFiles:
+    """Upload files and folders by the names that they will have on the nodes."""
     import ray
 
-    content = transfer.pack(places)
+    content = transfer.pack(paths)
     key = hashlib.sha256(content).hexdigest()[:24]
     shared = shared_storage()
     if shared is None:
+        # in a list: Ray would replace a bare reference among a task's arguments by its content
         return RemoteFiles(key, [ray.put(content)], None)
     parcels = shared / "parcels"
     if f"{key}.tar" not in parcels.names(""):
@@ -107,10 +111,10 @@ def upload(places: Mapping[str, Path]) -> RemoteFiles:
 
 
 def shared_storage() -> Storage | None:
-    """LESSONPIPE_STORAGE, tried. Raises `UserError` when it cannot be used."""
-    place = environment().storage
-    if place is None:
+    """LESSONPIPE_STORAGE, tried out. Raises `UserError` when it cannot be used."""
+    address = environment().storage
+    if address is None:
         return None
-    shared = Storage.at(place)
+    shared = Storage.at(address)
     shared.check(STORAGE)
     return shared

@@ -1,4 +1,4 @@
-"""A Ray to send work to: a running cluster, or one of this machine's own."""
+"""A Ray session: on the running cluster that RAY_ADDRESS names, or on this machine."""
 
 import logging
 import os
@@ -13,12 +13,20 @@ from lessonpipe.environment import environment
 from lessonpipe.errors import LessonpipeError, UserError
 from lessonpipe.io.git import commit
 
-CODE = ("lessonpipe", "lessons", "tasks", "my_steps.py")  # what goes to the nodes
-JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets it in a submitted job, whose code is there already
+JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray in a submitted job
+_code = ["lessonpipe"]
+
+
+def ship_code(*names: str) -> None:
+    """Send these packages and modules to the nodes, too; those that do not exist are skipped.
+
+    They are looked for in the working folder, then beside the package `lessonpipe`.
+    """
+    _code.extend(name for name in names if name not in _code)
 
 
 def address() -> str | None:
-    """The running cluster to use, RAY_ADDRESS, or None: this machine."""
+    """RAY_ADDRESS, the running cluster to use; None for this machine."""
     return environment().ray_address
 
 
@@ -29,10 +37,11 @@ def worker_count(default: int) -> int:
 
 @contextmanager
 def ray_session(workers: int, *, log_to_driver: bool = False) -> Iterator[int]:
-    """A Ray to send work to: the one at RAY_ADDRESS, or one of `workers` CPUs for the block.
+    """Connect to the cluster at RAY_ADDRESS, or run one of `workers` CPUs here, for the block.
 
-    Gives how many CPUs it has. With `log_to_driver`, what the work prints is printed here. Raises
-    `UserError` when nobody answers.
+    Yields its number of CPUs. With `log_to_driver`, what the work prints is printed here. Within
+    another session, it is that one. Raises `UserError` when no cluster answers, and
+    `LessonpipeError` when Ray does not start in time.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -45,11 +54,11 @@ def ray_session(workers: int, *, log_to_driver: bool = False) -> Iterator[int]:
     with tempfile.TemporaryDirectory() as folder:
         if address() is None:
             options |= {"num_cpus": workers, "include_dashboard": False}
-        elif JOB not in os.environ:
+        elif JOB_VARIABLE not in os.environ:  # a submitted job has brought its code
             _copy_code(Path(folder))
             options["runtime_env"] = {"working_dir": folder, "env_vars": _env_vars()}
         try:
-            ray.init(address() or "local", **options)  # None would join any that runs here
+            ray.init(address() or "local", **options)  # None would join any cluster on this machine
         except ConnectionError as error:
             raise UserError(
                 f"no Ray cluster answers at RAY_ADDRESS={address()}; start it, or unset RAY_ADDRESS"
@@ -71,18 +80,18 @@ def ray_session(workers: int, *, log_to_driver: bool = False) -> Iterator[int]:
 
 
 def _copy_code(folder: Path) -> None:
-    """The project's modules and nothing else, so that little travels."""
-    root = Path(__file__).resolve().parent.parent.parent
-    for name in CODE:
-        here = Path(name) if Path(name).exists() else root / name
-        if here.is_dir():
-            shutil.copytree(here, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        elif here.is_file():
-            shutil.copyfile(here, folder / name)
+    """Copy the code into `folder`, without data and models, so that the upload is small."""
+    root = Path(__file__).resolve().parents[2]
+    for name in _code:
+        source = Path(name) if Path(name).exists() else root / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        elif source.is_file():
+            shutil.copyfile(source, folder / name)
 
 
 def _env_vars() -> dict[str, str]:
-    """Our environment variables, which hold on the nodes, too."""
+    """Environment variables of the project, for the nodes."""
     ours = {k: v for k, v in os.environ.items() if k.startswith("LESSONPIPE_")}
     ours.pop("LESSONPIPE_WORKERS", None)
     ours.setdefault("LESSONPIPE_COMMIT", commit())
@@ -90,12 +99,12 @@ def _env_vars() -> dict[str, str]:
 
 
 def unwrap_error(error: BaseException | None) -> LessonpipeError | None:
-    """The error of ours that is at the bottom of one of Ray's, if there is one."""
-    seen: list[BaseException] = []
-    while error is not None and error not in seen:
+    """Return the `LessonpipeError` that one of Ray's errors was caused by, if there is one."""
+    visited: list[BaseException] = []
+    while error is not None and error not in visited:
         if isinstance(error, LessonpipeError):
             return error
-        seen.append(error)
+        visited.append(error)
         if (cause := getattr(error, "cause", None)) and (found := unwrap_error(cause)):
             return found
         for inner in getattr(error, "worker_failures", {}).values():
@@ -106,14 +115,14 @@ def unwrap_error(error: BaseException | None) -> LessonpipeError | None:
 
 
 def cpus() -> int:
-    """The CPUs of the whole cluster; at least 1."""
+    """The number of CPUs of the cluster; at least 1."""
     import ray
 
     return max(1, int(ray.cluster_resources().get("CPU", 1)))
 
 
 def node_cpus() -> list[int]:
-    """The CPUs of each living node that has any."""
+    """The number of CPUs of each living node that has any."""
     import ray
 
     nodes = [node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]]

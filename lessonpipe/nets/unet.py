@@ -118,7 +118,7 @@ class Unet(nn.Module):
         self.upsample = PixelShuffleUp(n, n_head, blur=False, norm=norm, icnr=config.icnr)
         n_cross = n_head + encoder.in_channels * last_cross
         self.last = ResBlock(n_cross, bottleneck=config.bottleneck, norm=norm)
-        # a normed last layer could not answer 0, which is where a correction starts
+        # a normalised last layer could not put out 0, which is where a correction starts
         output_norm: Norm = norm if config.output == "range" else "none"
         self.output = conv(n_cross, out_channels, 1, norm=output_norm, act=False)
         if config.output == "correction":

@@ -16,7 +16,7 @@ FIGURES = Path("reports/metrics.json")
 def main(argv: list[str]) -> int:
     """Print the measures and where the page is."""
     if not FIGURES.is_file():
-        print(f"{FIGURES} is not there; run `make run` first", file=sys.stderr)
+        print(f"{FIGURES} is not there; evaluate a model first", file=sys.stderr)
         return 2
     metrics = read_json(FIGURES)
     if "--markdown" in argv:

@@ -80,7 +80,7 @@ def page(
         *_beside(metrics),
         "<h2>What was done to the photos</h2>",
         f"<pre>{html.escape(yaml.safe_dump(params['crappify'], sort_keys=False))}</pre>",
-        "<h2>All parameters</h2><details><summary>params.yaml</summary>",
+        "<h2>All parameters</h2><details><summary>by stage</summary>",
         f"<pre>{html.escape(yaml.safe_dump(params, sort_keys=False))}</pre></details>",
     ]
     return "\n".join(parts) + "\n"

@@ -1,14 +1,13 @@
-"""The user's own photos, which git ignores, when a copy of the project runs."""
+"""The user's own photos, which git ignores and a copy of the project therefore lacks."""
 
 from pathlib import Path
 
-import yaml
+from tasks.pipeline import params
 
 
 def project_photos() -> Path | None:
     """The folder of photos inside the project; None where they come from elsewhere."""
-    params = yaml.safe_load(Path("params.yaml").read_text("utf-8")) or {}
-    download = params.get("download") or {}
+    download = params.read().get("download") or {}
     if download.get("source") != "folder":
         return None
     folder = Path(download["folder"])

@@ -13,11 +13,10 @@ P = TypeVar("P", bound=BaseModel)
 COMMON = ("seed", "precision", "recipes")  # at the top of the file, for stages that declare them
 
 
-def load(kind: type[P], stage: str, path: Path = Path("params.yaml")) -> P:
-    """The section `stage` of the params file as `kind`.
+def read(path: Path = Path("params.yaml")) -> dict[str, Any]:
+    """The sections of a params file as they are; none of a file without any.
 
-    The `COMMON` ones that `kind` declares are handed in. Raises `UserError` naming the key, what
-    is wrong with it, and what would be right.
+    Raises `UserError` when the file is missing or is not YAML.
     """
     try:
         whole = yaml.safe_load(path.read_text("utf-8"))
@@ -27,7 +26,17 @@ def load(kind: type[P], stage: str, path: Path = Path("params.yaml")) -> P:
         raise UserError(f"{path} is not a text file: {error}") from error
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not YAML: {error}") from error
-    section = whole.get(stage) if isinstance(whole, dict) else None
+    return whole if isinstance(whole, dict) else {}
+
+
+def load(kind: type[P], stage: str, path: Path = Path("params.yaml")) -> P:
+    """The section `stage` of the params file as `kind`.
+
+    The `COMMON` ones that `kind` declares are handed in. Raises `UserError` naming the key, what
+    is wrong with it, and what would be right.
+    """
+    whole = read(path)
+    section = whole.get(stage)
     if not isinstance(section, dict):
         raise UserError(f"{path} has no section {stage!r}")
     if old := sorted(renamed_keys(stage, section)):

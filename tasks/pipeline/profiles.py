@@ -1,8 +1,8 @@
-"""Say a profile, which is a part of params.yaml, in the words of an experiment.
+"""Print a profile, which is a part of params.yaml, as the arguments of `dvc exp run`.
 
     python -m tasks.pipeline.profiles short crappify.recipe=colour
 
-prints `-S KEY=VALUE` for every number of profiles/short.yaml, and for what is given by itself;
+prints `-S KEY=VALUE` for every setting of profiles/short.yaml, and for the one given by itself;
 `make run PROFILE=short RECIPE=colour` hands them to `dvc exp run`.
 """
 
@@ -21,41 +21,45 @@ PROFILES = Path("profiles")
 
 
 def main(argv: list[str]) -> int:
-    """Print the words; answers with the exit code."""
+    """Print the arguments; returns the exit code."""
     try:
-        print(shlex.join(word for given in argv for word in words(given)))
-        return 0
+        settings = [setting for argument in argv for setting in overrides(argument)]
     except UserError as error:
         print(f"profile: {error}", file=sys.stderr)
         return 2
+    print(shlex.join(word for setting in settings for word in ("-S", setting)))
+    return 0
 
 
-def words(given: str) -> list[str]:
-    """The words for the name of a profile, or for one `KEY=VALUE`."""
-    if "=" in given:
-        return ["-S", given]
-    path = PROFILES / f"{given}.yaml"
+def overrides(argument: str) -> list[str]:
+    """DVC's overrides for a profile's name, or for one `KEY=VALUE`.
+
+    Raises `UserError`, listing the right names, for a wrong one.
+    """
+    if "=" in argument:
+        return [argument]
+    path = PROFILES / f"{argument}.yaml"
     if not path.is_file():
-        raise one_of("profile", given, (path.stem for path in PROFILES.glob("*.yaml")))
-    settings = leaves(yaml.safe_load(path.read_text()))
-    return [word for key, value in settings for word in ("-S", f"++{key}={spelt(value)}")]
+        raise one_of("profile", argument, (path.stem for path in PROFILES.glob("*.yaml")))
+    settings = _flatten(yaml.safe_load(path.read_text("utf-8")))
+    return [f"++{key}={hydra_value(value)}" for key, value in settings]
 
 
-def leaves(overlay: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Every setting with its dotted key; a list is one."""
-    for key, value in overlay.items():
+def _flatten(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every setting with its dotted key; a list is one."""
+    for key, value in settings.items():
         if isinstance(value, dict):
-            yield from leaves(value, f"{above}{key}.")
+            yield from _flatten(value, f"{prefix}{key}.")
         else:
-            yield f"{above}{key}", value
+            yield f"{prefix}{key}", value
 
 
-def spelt(value: Any) -> str:
-    """A value as `dvc exp run -S` reads it: like JSON, but keys are bare."""
+def hydra_value(value: Any) -> str:
+    """A value in the syntax of `dvc exp run -S`: JSON whose keys have no quotes."""
     if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{spelt(inner)}" for key, inner in value.items()) + "}"
+        return "{" + ",".join(f"{k}:{hydra_value(inner)}" for k, inner in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ",".join(map(spelt, value)) + "]"
+        return "[" + ",".join(map(hydra_value, value)) + "]"
     return json.dumps(value)
 
 

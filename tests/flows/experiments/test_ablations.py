@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.experiments.queue import ablations
+from flows.experiments import ablations
 from lessonpipe.errors import UserError
 from tasks import evaluate, fit_feature, fit_gan, pretrain_critic, pretrain_generator
 from tasks.pipeline.dvc_files import with_cure
-from tests.conftest import ROOT
+from tests.conftest import ROOT, make_picture
 
 STAGES = {
     module.__name__.removeprefix("tasks."): module
@@ -26,9 +26,10 @@ out = Path("models/pretrain_critic")
 out.mkdir(parents=True)
 score = 0.5 + 0.1 * p["width"] + 0.004 * p["seed"]
 (out / "metrics.json").write_text(json.dumps({"accuracy": score}))
-print("pretrain_critic: done in 7 s")
+assert os.environ["LESSONPIPE_PROGRESS"] == "json"
+print(json.dumps({"done": {"stage": "pretrain_critic", "seconds": 7}}))
 """
-ASKED = """
+QUESTIONS = """
 seeds: [1, 2]
 common: {pretrain_critic.depth: 2}
 questions:
@@ -42,17 +43,17 @@ questions:
 
 
 def test_every_arm_is_valid_params_for_its_stage():
-    asked = ablations.Questions(**yaml.safe_load((ROOT / ablations.QUESTIONS).read_text()))
+    file = ablations.Questions(**yaml.safe_load((ROOT / ablations.QUESTIONS).read_text()))
     whole = yaml.safe_load((ROOT / "params.yaml").read_text())
-    assert len(asked.questions) >= 16
-    for question in asked.questions.values():
+    assert len(file.questions) >= 16
+    for question in file.questions.values():
         assert question.stage in STAGES
         for sets in question.arms.values():
             params = json.loads(json.dumps(whole))
-            for key, value in {**asked.common, **sets}.items():
-                *way, last = key.split(".")
+            for key, value in {**file.common, **sets}.items():
+                *parents, last = key.split(".")
                 section = params
-                for part in way:
+                for part in parents:
                     section = section[int(part) if part.isdigit() else part]
                 assert last in section, key
                 section[last] = value
@@ -60,48 +61,47 @@ def test_every_arm_is_valid_params_for_its_stage():
                 module.Params(seed=1, precision="auto", **params[name])
 
 
-def test_an_unknown_question_is_answered_with_the_right_ones(monkeypatch):
+def test_an_unknown_question_is_an_error_that_lists_the_right_ones(monkeypatch):
     monkeypatch.chdir(ROOT)
     with pytest.raises(UserError, match="residual"):
         ablations.answer(["residuals"])
 
 
-def test_without_pairs_to_measure_on_it_complains_before_it_trains(tmp_path, monkeypatch):
+def test_missing_pairs_are_an_error_before_the_training(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Path("flows").mkdir()
-    ablations.QUESTIONS.write_text(ASKED.replace("stage: pretrain_critic", "stage: fit_gan"))
+    ablations.QUESTIONS.parent.mkdir(parents=True)
+    ablations.QUESTIONS.write_text(QUESTIONS.replace("stage: pretrain_critic", "stage: fit_gan"))
     monkeypatch.setattr(ablations, "run_all", lambda *_, **__: pytest.fail("it trained"))
     with pytest.raises(UserError, match="run `dvc repro crappify` first"), with_cure():
         ablations.answer([])
 
 
-def test_again_forgets_the_named_answer_and_no_other_and_runs_it_anew(tmp_path, monkeypatch):
+def test_again_removes_the_named_answer_alone_and_runs_its_experiments_anew(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Path("flows").mkdir()
-    asked = yaml.safe_load(ASKED)
-    asked["questions"]["depth"] = asked["questions"]["width"] | {"asks": "Deep?"}
-    ablations.QUESTIONS.write_text(yaml.safe_dump(asked))
+    ablations.QUESTIONS.parent.mkdir(parents=True)
+    file = yaml.safe_load(QUESTIONS)
+    file["questions"]["depth"] = file["questions"]["width"] | {"asks": "Deep?"}
+    ablations.QUESTIONS.write_text(yaml.safe_dump(file))
     old = {"experiments": "old", "seconds": {}, "values": {}}
-    ablations.RAW.parent.mkdir()
-    ablations.RAW.write_text(json.dumps({"depth": old, "width": old}))
-    forgotten, ran = [], []
+    ablations.RESULTS.parent.mkdir()
+    ablations.RESULTS.write_text(json.dumps({"depth": old, "width": old}))
+    removed, ran = [], []
 
     def run_all(experiments, side_by_side, *, anew):
-        assert json.loads(ablations.RAW.read_text()) == {
-            "depth": old
-        }  # broken off here, it goes on
+        # interrupted here, it would continue
+        assert json.loads(ablations.RESULTS.read_text()) == {"depth": old}
         ran.extend(one.name for one in experiments)
         assert anew
 
-    monkeypatch.setattr(ablations, "forget", lambda all: forgotten.extend(one.name for one in all))
+    monkeypatch.setattr(ablations, "remove", lambda all: removed.extend(one.name for one in all))
     monkeypatch.setattr(ablations, "run_all", run_all)
     monkeypatch.setattr(ablations, "measure", lambda *_: {"seconds": {}, "values": {}})
-    assert ablations.answer(["width"], again=True) == 0
-    found = json.loads(ablations.RAW.read_text())
+    ablations.answer(["width"], again=True)
+    found = json.loads(ablations.RESULTS.read_text())
     assert found["depth"] == old
-    told = [name for arm in found["width"]["experiments"].values() for name in arm]
-    assert told == ran == forgotten and len(set(told)) == 4
-    assert "flows choices width --again`" in ablations.PAGE.read_text()
+    names = [name for arm in found["width"]["experiments"].values() for name in arm]
+    assert names == ran == removed and len(set(names)) == 4
+    assert "flows ablations width --again`" in ablations.PAGE.read_text()
 
 
 @pytest.mark.slow
@@ -114,7 +114,7 @@ def test_a_question_is_answered_by_experiments_once_unless_asked_again(
     dvc_project(
         {
             "stage.py": STAGE,
-            "flows/experiments/ablations.yaml": ASKED,
+            "flows/experiments/ablations.yaml": QUESTIONS,
             "params.yaml": params,
             "dvc.yaml": yaml.safe_dump(
                 {
@@ -130,8 +130,8 @@ def test_a_question_is_answered_by_experiments_once_unless_asked_again(
         }
     )
 
-    assert ablations.answer([], side_by_side=2) == 0
-    found = json.loads(ablations.RAW.read_text())["width"]
+    ablations.answer([], side_by_side=2)
+    found = json.loads(ablations.RESULTS.read_text())["width"]
     assert found["values"]["128"]["wide"]["accuracy"] == [
         [pytest.approx(0.804)],
         [pytest.approx(0.808)],
@@ -142,10 +142,40 @@ def test_a_question_is_answered_by_experiments_once_unless_asked_again(
     assert Path("params.yaml").read_text() == params  # the workspace is left alone
 
     capsys.readouterr()
-    assert ablations.answer(["width"]) == 0
+    ablations.answer(["width"])
     assert "answered already" in capsys.readouterr().out
     assert len(tally.read_text()) == 4
 
-    assert ablations.answer(["width"], again=True) == 0
-    assert json.loads(ablations.RAW.read_text())["width"] == found
-    assert len(tally.read_text()) == 8  # not what DVC's cache remembers
+    ablations.answer(["width"], again=True)
+    assert json.loads(ablations.RESULTS.read_text())["width"] == found
+    assert len(tally.read_text()) == 8  # not taken from DVC's run cache
+
+
+@pytest.fixture
+def drawn(tmp_path, monkeypatch):
+    """Answers `width` with models whose values are given, and returns the pictures and the page."""
+    monkeypatch.chdir(tmp_path)
+    ablations.QUESTIONS.parent.mkdir(parents=True)
+    ablations.QUESTIONS.write_text(QUESTIONS)
+
+    class Grid:
+        picture = staticmethod(make_picture)
+
+    def run(wide):
+        values = {"narrow": [0.5, 0.6], "wide": wide}
+        scores = {arm: {"sharpness": photos} for arm, photos in values.items()}
+        monkeypatch.setattr(ablations, "_measure_models", lambda models, px: (scores, Grid()))
+        for name in ("run_all", "remove", "dvc"):
+            monkeypatch.setattr(ablations, name, lambda *_, **__: None)
+        monkeypatch.setattr(ablations, "seconds", lambda _: 1.0)
+        ablations.answer([], again=True)
+        files = sorted(path.name for path in ablations.PICTURES.glob("*"))
+        return files, "![Wide or narrow?](ablations/width_128.jpg)" in ablations.PAGE.read_text()
+
+    return run
+
+
+def test_only_a_significant_difference_has_a_picture(drawn):
+    assert drawn([0.4, 0.7]) == ([], False)
+    assert drawn([0.7, 0.8]) == (["width_128.jpg"], True)
+    assert drawn([0.4, 0.7]) == ([], False)

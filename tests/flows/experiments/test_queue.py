@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.experiments.queue import Experiment, dvc, finished, run_all
+from flows.dvc import dvc
+from flows.experiments.queue import Experiment, finished, run_all
 from tests.conftest import make_picture
 
 STAGES = {
@@ -20,7 +21,7 @@ STAGES = {
 
 
 @pytest.mark.slow
-def test_an_experiment_sees_the_photos_that_git_ignores(dvc_project, tmp_path):
+def test_an_experiment_reads_the_photos_that_git_ignores(dvc_project, tmp_path):
     download = {"source": "folder", "folder": "my photos", "pattern": "*", "limit": None}
     params = yaml.safe_dump({"seed": 1, "precision": "fp32", "download": download})
     dvc_project(
@@ -33,7 +34,7 @@ def test_an_experiment_sees_the_photos_that_git_ignores(dvc_project, tmp_path):
     )
     for i in range(2):
         make_picture(seed=i).save(f"my photos/{i}.png")
-    one = Experiment(stage="download", words=["download.limit=1"])
+    one = Experiment(stage="download", overrides=["download.limit=1"])
     run_all([one])
     assert finished() == {one.name}
     dvc("get", ".", "data/photos", "--rev", one.name, "-o", "found")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.experiments.queue import recipe_gallery
+from flows.experiments import recipe_gallery
 from lessonpipe.errors import UserError
 from tests.conftest import ROOT
 
@@ -43,14 +43,14 @@ def test_a_recipe_is_tried_once_and_shown_with_its_measures(dvc_project, capsys)
             "dvc.yaml": yaml.safe_dump({"stages": {"evaluate": stage}}),
         }
     )
-    assert recipe_gallery.show(["colour"]) == 0
+    recipe_gallery.show(["colour"])
     page = recipe_gallery.PAGE.read_text()
     assert "## colour\n\n`[grey]`\n\ngan at 128: +2.06 dB" in page and "## jpeg" not in page
     assert "| 128 | gan | +2.06 (+0.00…+9.00) | 2.060 | 2.06 |" in page
     assert (recipe_gallery.GRIDS / "colour.jpg").read_bytes()[:2] == b"\xff\xd8"
     assert Path("params.yaml").read_text() == PARAMS  # the workspace is left alone
 
-    assert recipe_gallery.show([]) == 0
+    recipe_gallery.show([])
     assert "1 experiments" in capsys.readouterr().out  # the other alone
     page = recipe_gallery.PAGE.read_text()
     assert "## jpeg\n\n`[jpeg]`\n\ngan at 128: +2.04 dB" in page and "## colour" in page

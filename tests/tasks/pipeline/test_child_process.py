@@ -47,11 +47,11 @@ def test_what_a_command_leaves_running_is_ended():
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_starter_that_dies_takes_the_command_along(number: signal.Signals):
     code = (
-        "import sys, time; from flows import leash; import psutil\n"
-        f"p = leash.start([sys.executable, '-c', {DEAF!r}], grace=0.2)\n"
+        "import sys, time; from tasks.pipeline import child_process; import psutil\n"
+        f"p = child_process.start([sys.executable, '-c', {DEAF!r}], grace=0.2)\n"
         "time.sleep(60)"
     )
-    root = Path(child_process.__file__).parents[1]
+    root = Path(child_process.__file__).parents[2]
     starter = subprocess.Popen(
         [sys.executable, "-c", code], cwd=root, stdout=subprocess.PIPE, text=True
     )

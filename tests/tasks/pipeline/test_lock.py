@@ -18,9 +18,9 @@ from tests.conftest import ROOT, make_picture
 
 STAGE = """
 import pathlib, time
-from tasks import guard
-guard.end_with_parent(every=0.05)
-with guard.alone("work", wait=0.1):
+from tasks.pipeline import child_process, lock
+child_process.exit_with_parent(poll_seconds=0.05)
+with lock.stage_lock("work", timeout=0.1):
     pathlib.Path("started").touch()
     time.sleep(60)
 """

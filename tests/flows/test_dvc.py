@@ -22,25 +22,25 @@ def here(desk, monkeypatch):
 
 
 def test_the_stages_and_their_order_are_those_of_dvc_yaml(here):
-    found = dvc.read()
+    found = dvc.read_stages()
     assert list(found) == ["a", "c", "b", "evaluate"]
     assert set(found["evaluate"].needs) == {"b", "c"}
-    assert [p.name for p in found["evaluate"].pictures] == ["grid.jpg"]
+    assert [p.name for p in found["evaluate"].images] == ["grid.jpg"]
     assert [p.name for p in found["evaluate"].metrics] == ["metrics.json"]
 
 
 def test_every_stage_of_this_project_comes_after_those_it_needs(monkeypatch):
     monkeypatch.chdir(ROOT)
-    found = list(dvc.read().values())
+    found = list(dvc.read_stages().values())
     assert found
     for i, stage in enumerate(found):
         assert set(stage.needs) <= {before.name for before in found[:i]}
 
 
 def test_a_chosen_stage_brings_along_what_it_depends_on(here):
-    found = dvc.read()
-    assert list(dvc.select(found, ["b"])) == ["a", "b"]
-    assert list(dvc.select(found, None)) == list(found)
+    found = dvc.read_stages()
+    assert list(dvc.select_stages(found, ["b"])) == ["a", "b"]
+    assert list(dvc.select_stages(found)) == list(found)
 
 
 def test_a_stage_of_another_file_runs_when_it_is_named_and_not_with_all(here):
@@ -52,25 +52,29 @@ def test_a_stage_of_another_file_runs_when_it_is_named_and_not_with_all(here):
         "outs": ["d.txt"],
     }
     (here.folder / "more/dvc.yaml").write_text(yaml.safe_dump({"stages": {"d": more}}))
-    found = dvc.read()
+    found = dvc.read_stages()
     assert (found["d"].target, found["d"].needs) == ("more/dvc.yaml:d", ("a",))
-    assert list(dvc.select(found, ["d"])) == ["a", "d"]
-    assert "d" not in dvc.select(found, None)
+    assert list(dvc.select_stages(found, ["d"])) == ["a", "d"]
+    assert "d" not in dvc.select_stages(found)
     lines = []
-    dvc.StageRunner().run(found["a"].target, lines.append)
-    assert dvc.StageRunner().run(found["d"].target, lines.append) is None, lines
-    assert "skipping" in dvc.StageRunner().run(found["d"].target, lines.append)
+
+    def run(name):
+        return dvc.StageRunner().run(found[name].target, lambda line, event: lines.append(line))
+
+    run("a")
+    assert run("d") is None, lines
+    assert "skipping" in run("d")
 
 
 def test_a_wrong_stage_name_lists_the_right_ones(here):
     with pytest.raises(UserError, match="no stage is called 'nope'; choose one of: a, b, c, eval"):
-        dvc.select(dvc.read(), ["a", "nope"])
+        dvc.select_stages(dvc.read_stages(), ["a", "nope"])
 
 
 def test_a_broken_dvc_yaml_is_told_plainly(here):
     (here.folder / "dvc.yaml").write_text("stages: {a: {comd: x}}")
     with pytest.raises(LessonpipeError, match="DVC cannot read the stages"):
-        dvc.read()
+        dvc.read_stages()
 
 
 ENDED = "ERROR: failed to reproduce 'a': failed to run: python stage.py a, exited with {}"
@@ -89,7 +93,7 @@ ENDED = "ERROR: failed to reproduce 'a': failed to run: python stage.py a, exite
     ],
 )
 def test_a_failure_keeps_the_last_words_and_knows_whether_to_try_again(lines, kind, words):
-    error = dvc.failure("a", lines, 1)
+    error = dvc.stage_error("a", lines, 1)
     assert type(error) is kind
     assert words in str(error)
 
@@ -102,7 +106,7 @@ def test_stopping_ends_the_stage_and_lets_no_other_start(here, monkeypatch):
 
     def work() -> None:
         try:
-            runs.run("a", lambda line: None)
+            runs.run("a", lambda *_: None)
         except dvc.StageError as error:
             errors.append(error)
 
@@ -115,7 +119,7 @@ def test_stopping_ends_the_stage_and_lets_no_other_start(here, monkeypatch):
     assert isinstance(errors[0], dvc.StoppedError)
     assert not (here.folder / "a.txt").exists()
     with pytest.raises(dvc.StoppedError):
-        runs.run("a", lambda line: None)
+        runs.run("a", lambda *_: None)
     here.slow()
     assert "Running stage 'a'" in here.dvc("repro", "a")
 
