@@ -39,7 +39,9 @@ def test_a_partial_file_of_a_killed_run_is_resumed(serve: Serve, tmp_path: Path)
     assert server.seen == ["bytes=1000-"]
 
 
-def test_a_server_that_keeps_breaking_off_is_asked_again_while_bytes_come(serve: Serve, tmp_path: Path) -> None:
+def test_a_server_that_keeps_breaking_off_is_asked_again_while_bytes_come(
+    serve: Serve, tmp_path: Path
+) -> None:
     server = serve("always breaks", BODY[:1000])
     path = fetch(archive(server, BODY[:1000]), tmp_path, tries=2, pause=0.001)
     assert path.read_bytes() == BODY[:1000]

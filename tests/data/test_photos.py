@@ -207,41 +207,42 @@ def test_paths_that_do_not_exist_are_named(tmp_path: Path) -> None:
 
 
 NAMES = [f"{room}{i}.jpg" for room in ("69", "730", "11", "12", "13", "14") for i in range(5)]
-RULE = r"(69|730|\d\d)\d*\.jpg$"
+PATTERN = r"(69|730|\d\d)\d*\.jpg$"
 
 
-def test_no_series_is_in_both_splits_and_the_share_is_right() -> None:
+def test_no_group_is_in_both_splits_and_the_share_is_right() -> None:
     for seed in range(30):
-        sides = group_split(NAMES, group_pattern=RULE, valid_share=0.4, seed=seed)
-        assert set(sides) == set(NAMES)
-        valid = {name[:-5] for name, side in sides.items() if side == "valid"}
-        train = {name[:-5] for name, side in sides.items() if side == "train"}
+        splits = group_split(NAMES, group_pattern=PATTERN, valid_share=0.4, seed=seed)
+        assert set(splits) == set(NAMES)
+        valid = {name[:-5] for name, split in splits.items() if split == "valid"}
+        train = {name[:-5] for name, split in splits.items() if split == "train"}
         assert valid and train and not valid & train
-        assert 0.2 <= sum(side == "valid" for side in sides.values()) / len(NAMES) <= 0.4
+        assert 0.2 <= sum(split == "valid" for split in splits.values()) / len(NAMES) <= 0.4
 
 
 def test_the_split_depends_on_the_seed_and_not_on_the_order() -> None:
     drawn = [
-        group_split(NAMES, group_pattern=RULE, valid_share=0.4, seed=seed) for seed in range(8)
+        group_split(NAMES, group_pattern=PATTERN, valid_share=0.4, seed=seed) for seed in range(8)
     ]
-    assert drawn[3] == group_split(NAMES[::-1], group_pattern=RULE, valid_share=0.4, seed=3)
-    assert len({tuple(sorted(sides.items())) for sides in drawn}) > 3
+    assert drawn[3] == group_split(NAMES[::-1], group_pattern=PATTERN, valid_share=0.4, seed=3)
+    assert len({tuple(sorted(splits.items())) for splits in drawn}) > 3
 
 
-def test_without_a_rule_every_photo_is_its_own_series() -> None:
-    sides = group_split(NAMES, group_pattern=None, valid_share=0.2, seed=1)
-    assert sum(side == "valid" for side in sides.values()) == 6
+def test_without_a_pattern_every_photo_is_its_own_group() -> None:
+    splits = group_split(NAMES, group_pattern=None, valid_share=0.2, seed=1)
+    assert sum(split == "valid" for split in splits.values()) == 6
 
 
-def test_one_series_always_goes_to_validation() -> None:
-    sides = group_split(["a1", "a2", "a3", "b1"], series=r"(\w)\d", valid_share=0.01, seed=0)
-    assert [name for name, side in sides.items() if side == "valid"] == ["b1"]
+def test_one_group_always_goes_to_validation() -> None:
+    names = ["a1", "a2", "a3", "b1"]
+    splits = group_split(names, group_pattern=r"(\w)\d", valid_share=0.01, seed=0)
+    assert [name for name, split in splits.items() if split == "valid"] == ["b1"]
 
 
 @pytest.mark.parametrize("names", [[], ["a1"], ["a1", "a2"]])
-def test_fewer_than_two_series_cannot_be_split(names: list[str]) -> None:
-    with pytest.raises(UserError, match=r"crappify\.series"):
-        group_split(names, series=r"(\w)\d", valid_share=0.5, seed=0)
+def test_fewer_than_two_groups_cannot_be_split(names: list[str]) -> None:
+    with pytest.raises(UserError, match="check group_pattern"):
+        group_split(names, group_pattern=r"(\w)\d", valid_share=0.5, seed=0)
 
 
 def coordinates(width: int, height: int) -> Image.Image:

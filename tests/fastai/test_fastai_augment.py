@@ -49,7 +49,8 @@ def assert_same(ours: Tensor, theirs: Tensor, within: float = 1e-4) -> None:
 def test_the_same_rotation_gives_the_same_image_as_fastais():
     x, degrees = images(), torch.tensor([-10.0, -3.0, 4.0, 10.0])
     theirs = TensorImage(x).rotate(draw=degrees.tolist(), p=1.0)
-    assert_same(view(matrices(-degrees * math.pi / 180))(x), theirs)  # v2's sign is v1's turned round
+    turn = matrices(-degrees * math.pi / 180)  # v2's sign is the opposite of v1's
+    assert_same(view(turn)(x), theirs)
 
 
 def test_the_same_zoom_at_the_same_centre_gives_the_same_image_as_fastais():

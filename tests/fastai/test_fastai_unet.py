@@ -101,7 +101,8 @@ def test_the_encoder_has_the_features_that_fastai_skips_to():
         deepest = theirs(image(64, 64))
         *skips, deep = ours(image(64, 64))
         assert peer.close(deep, deepest)
-        assert [s.shape[1:] for s in skips] == [(64, 32, 32), (64, 16, 16), (128, 8, 8), (256, 4, 4)]
+        shapes = [(64, 32, 32), (64, 16, 16), (128, 8, 8), (256, 4, 4)]
+        assert [skip.shape[1:] for skip in skips] == shapes
         for skip, stored in zip(skips, hooks.stored, strict=True):
             assert peer.close(skip, stored)
 
