@@ -110,8 +110,8 @@ class Unet(nn.Module):
             n_out = n_up + n_skip if widths is None else widths[i]
             if widths is None and i == len(skips) - 1:
                 n_out //= 2
-            attention = config.attention and i == len(skips) - 3
-            blocks.append(Block(config, n, n_skip, n_up, n_out, attention))
+            third_last = i == len(skips) - 3
+            blocks.append(Block(config, n, n_skip, n_up, n_out, config.attention and third_last))
             n = n_out if config.concat == "before" else n_out + n_skip
         self.blocks = nn.ModuleList(blocks)
         n_head = config.head or n

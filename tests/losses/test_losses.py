@@ -61,15 +61,12 @@ def test_the_loss_of_logits_by_chance_is_the_logarithm_of_two():
 
 
 def test_accuracy_is_the_share_of_logits_on_the_right_side():
-    logits, right, wrong = (
-        torch.tensor([[[[1.0, -1.0], [2.0, 3.0]]]]),
-        torch.ones(1),
-        -torch.ones(1),
-    )
-    assert float(critic_accuracy(logits, wrong)) == (0.75 + 1) / 2
-    assert float(critic_accuracy(logits, right)) == (0.75 + 0) / 2
-    assert float(critic_accuracy(right, logits)) == (1 + 0.25) / 2
-    assert float(critic_accuracy(wrong, logits)) == (0 + 0.25) / 2
+    logits = torch.tensor([[[[1.0, -1.0], [2.0, 3.0]]]])
+    real, fake = torch.ones(1), -torch.ones(1)
+    assert float(critic_accuracy(logits, fake)) == (0.75 + 1) / 2
+    assert float(critic_accuracy(logits, real)) == (0.75 + 0) / 2
+    assert float(critic_accuracy(real, logits)) == (1 + 0.25) / 2
+    assert float(critic_accuracy(fake, logits)) == (0 + 0.25) / 2
 
 
 @pytest.mark.parametrize(("layers", "convolutions"), [([2, 3, 4], 13), ([1], 4)])
