@@ -34,9 +34,8 @@ def project(tmp_path: Path) -> Path:
     Manifest(STEPS, recipe.quality, recipe.seed, made.pairs).write(out)
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     phase = {"image_px": 32, "batch": 2, "epochs": 1, "max_lr": 1e-3}
+    params["pretrain_generator"]["net"] |= {"widths": [16, 16, 8, 8], "head": 8}
     params["pretrain_generator"] |= {
-        "widths": [16, 16, 8, 8],
-        "head": 8,
         "pretrained": False,
         "phases": [phase, phase | {"frozen": True}],
     }
