@@ -14,6 +14,7 @@ from tests.conftest import ROOT
 from tests.sources import PLUMBING, sources
 
 LESSONS = yaml.safe_load((ROOT / "lessons/dvc.yaml").read_text())["stages"]
+UPPER = ("tasks", "flows", "lessons")
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"] | LESSONS
 
 
@@ -35,6 +36,19 @@ def imports(file: Path) -> Iterator[tuple[str, bool]]:
     return walk(ast.parse(file.read_text()), False)
 
 
+def strings(file: Path) -> Iterator[str]:
+    """The string literals of a file but for docstrings."""
+    tree = ast.parse(file.read_text())
+    statements = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and node not in statements
+        ):
+            yield node.value
+
+
 def imported(folder: str) -> Iterator[tuple[str, str, bool]]:
     """File, the root of what it imports, and whether within a function."""
     for file in sorted((ROOT / folder).rglob("*.py")):
@@ -45,8 +59,16 @@ def imported(folder: str) -> Iterator[tuple[str, str, bool]]:
 def test_the_core_knows_neither_engines_nor_stages() -> None:
     found = list(imported("lessonpipe"))
     assert len(found) > 100
-    wrong = [(f, m) for f, m, _ in found if m in ("prefect", "dvc", "tasks", "flows", "lessons")]
-    assert wrong == []
+    wrong = [(f, m, inside) for f, m, inside in found if m in ("prefect", "dvc", *UPPER)]
+    assert all(f.startswith("lessonpipe/app/") and m in UPPER and inside for f, m, inside in wrong)
+
+
+def test_the_core_but_for_its_commands_does_not_name_the_projects_files_and_stages() -> None:
+    names = ("dvc repro", "dvc.yaml", "params.yaml", "make run", "models/fit_feature", "tasks/")
+    for file in sorted((ROOT / "lessonpipe").rglob("*.py")):
+        if not file.is_relative_to(ROOT / "lessonpipe/app"):
+            found = [text for text in strings(file) if any(name in text for name in names)]
+            assert found == [], file
 
 
 def test_ray_is_known_in_one_room_and_only_in_its_functions() -> None:
@@ -69,7 +91,8 @@ def test_lessons_know_neither_stages_nor_engines_nor_each_other() -> None:
         for file, module in found:
             top, _, rest = module.partition(".")
             assert top not in ("prefect", "dvc", "ray", "tasks", "flows"), (file, module)
-            assert top != "lessons" or rest.partition(".")[0] in (folder, "result"), (file, module)
+            room = rest.partition(".")[0]
+            assert top != "lessons" or room in (folder, "sweep"), (file, module)
 
 
 def test_every_stage_of_dvc_is_the_door_with_its_name() -> None:

@@ -22,7 +22,8 @@ from lessonpipe.config import StrictModel
 from lessonpipe.data.manifest import Manifest
 from lessonpipe.errors import one_of
 from lessonpipe.io.atomic import atomic_write, read_json, write_json
-from lessonpipe.report.ablation import MEASURES, Values, bootstrap_difference, table
+from lessonpipe.report.ablation import METRICS, Values, ablation_table
+from lessonpipe.report.bootstrap import bootstrap_difference
 from tasks.pipeline.profiles import hydra_value
 
 QUESTIONS = Path("flows/experiments/ablations.yaml")
@@ -145,43 +146,32 @@ def measure(name: str, question: Question, arms: dict[str, list[Experiment]]) ->
     return {"seconds": times, "values": values}
 
 
-def is_significant(arms: Mapping[str, Values]) -> bool:
-    """Whether the first measure, which is the PSNR, of any arm differs from the base.
+def is_significant(arms: Mapping[str, Mapping[str, Values]]) -> bool:
+    """Whether the first metric, which is the PSNR, of any arm differs from the base.
 
-    Of several measures one would too often differ by chance.
+    Of several metrics one would too often differ by chance.
     """
     base, *others = arms.values()
-    measure = next(iter(base))
-    return any(bootstrap_difference(arm[measure], base[measure]).significant for arm in others)
+    metric = next(iter(base))
+    return any(bootstrap_difference(arm[metric], base[metric]).significant for arm in others)
 
 
 def _measure_models(
     models: dict[str, Path], image_px: int
 ) -> tuple[dict[str, dict[str, list[float]]], Any]:
-    """Each model's measures by photo, and a grid of pictures; of critics their accuracy alone."""
+    """Each model's metrics by photo, and a grid of pictures; of critics their accuracy alone."""
     if (next(iter(models.values())) / "metrics.json").is_file():  # of a critic
         accuracies = {
             a: float(read_json(m / "metrics.json")["accuracy"]) for a, m in models.items()
         }
         return {arm: {"accuracy": [accuracy]} for arm, accuracy in accuracies.items()}, None
-    from lessonpipe.device import Worker
-    from lessonpipe.metrics import PerceptualDistance
-    from lessonpipe.nets.generator import fold_weight_norm
-    from lessonpipe.nets.io import load_generator
-    from tasks import evaluate
+    from lessonpipe.report.evaluation import EvaluationParams, evaluate_folders
     from tasks.pipeline import params
 
-    p = params.load(evaluate.Params, "evaluate").model_copy(update={"grid_rows": 3})
-    worker = Worker.current(p.precision)
-    nets = {
-        arm: worker.to_device(fold_weight_norm(load_generator(folder)))
-        for arm, folder in models.items()
-    }
-    distance = worker.to_device(PerceptualDistance(p.encoder, pretrained=p.pretrained))
-    manifest = Manifest.read(PAIRS)
-    scores, grid = evaluate.measure(nets, manifest, PAIRS, image_px, p, worker, distance)
+    p = params.load(EvaluationParams, "evaluate", partly=True).model_copy(update={"grid_rows": 3})
+    scores, grid = evaluate_folders(models, PAIRS, image_px, p)
     return {
-        arm: {m: v for m in MEASURES if m != "accuracy" and (v := scores[arm].by_photo(m))}
+        arm: {m: v for m in METRICS if m != "accuracy" and (v := scores[arm].by_photo(m))}
         for arm in models
     }, grid
 
@@ -209,7 +199,7 @@ def page(file: Questions, results: dict[str, Any]) -> str:
         times = {arm: sum(s) / len(s) for arm, s in results[name]["seconds"].items()}
         parts.append(f"## {question.asks}\n\n`python -m flows ablations {name} --again`")
         for px, arms in results[name]["values"].items():
-            parts.append(f"At {px} pixels:\n\n{table(arms, times)}")
+            parts.append(f"At {px} pixels:\n\n{ablation_table(arms, times).markdown()}")
             picture = _picture(name, px)
             if picture.is_file():
                 parts.append(f"![{question.asks}]({picture.relative_to(PAGE.parent).as_posix()})")

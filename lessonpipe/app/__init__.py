@@ -1,1 +1,1 @@
-"""What a person types and calls; the one room of the package that knows the project's folders."""
+"""The command and the call from Python; the one room that knows the project's folders."""

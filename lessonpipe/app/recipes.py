@@ -1,4 +1,4 @@
-"""Find a recipe as a person names it: in the params file of this folder, or in one of its own."""
+"""Finding a recipe by its name in params.yaml, or in a YAML file."""
 
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,15 @@ PARAMS = Path("params.yaml")
 
 
 def named_recipe(name: str | None) -> Recipe:
-    """The recipe called `name` in params.yaml, or the one chosen there; or a YAML file of steps.
+    """The recipe called `name` in params.yaml, by default the one chosen there, or of a YAML file.
 
-    With the `quality` and `seed` of params.yaml, if it is there. Raises `UserError`.
+    `quality` and `seed` are those of params.yaml, if it exists. Raises `UserError` for an unknown
+    name, and for a file that is missing or holds no list of steps.
     """
-    of_file = name is not None and name.endswith((".yaml", ".yml"))
-    params = _read(PARAMS) if PARAMS.is_file() or not of_file else {}
+    is_file = name is not None and name.endswith((".yaml", ".yml"))
+    params = _read(PARAMS) if PARAMS.is_file() or not is_file else {}
     section = params.get("crappify", {})
-    chosen = _read(Path(name or "")) if of_file else name or section.get("recipe", "lesson")
+    chosen = _read(Path(name or "")) if is_file else name or section.get("recipe", "lesson")
     steps = steps_of(chosen, params.get("recipes", {}))
     if not isinstance(steps, list):
         raise UserError(f"{name}: a recipe is a list of steps, such as `- grey`")

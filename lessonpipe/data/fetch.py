@@ -1,4 +1,4 @@
-"""Fetch a file: goes on where it broke off, checked before use; archives unpacked safely."""
+"""Downloads that resume, checked by their digest before use; archives unpacked safely."""
 
 import errno
 import hashlib
@@ -81,24 +81,24 @@ def fetch(archive: Archive, folder: Path, *, tries: int = 5, pause: float = 1.0)
         if failed == tries:
             raise UserError(
                 f"cannot fetch {archive.url} ({reason}); check the network and run again: what "
-                f"has arrived is kept. Without a network, {archive.cure}"
+                f"has arrived is used. Without a network, {archive.cure}"
             )
         time.sleep(pause * 2**failed if failed else pause / 10)
 
 
 def _download(url: str, part: Path) -> str | None:
-    """Append what is missing to `part`; answers with the reason if it broke off."""
+    """Append what is missing to `part`; returns the reason if it broke off."""
     have = part.stat().st_size if part.exists() else 0
     headers = {"Range": f"bytes={have}-"} if have else {}
     try:
         request = urllib.request.Request(url, headers=headers)  # noqa: S310
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-            resumed = answer.status == 206
-            left = answer.headers.get("Content-Length")
+        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+            resumed = response.status == 206
+            left = response.headers.get("Content-Length")
             total = int(left) if left else None
             size = 0
             with open(part, "ab" if resumed else "wb") as stream:
-                chunks = iter(lambda: answer.read(1 << 20), b"")
+                chunks = iter(lambda: response.read(1 << 20), b"")
                 for chunk in progress_bar(
                     chunks, part.stem, total=total and -(-total >> 20), unit="MB"
                 ):
@@ -118,7 +118,7 @@ def _download(url: str, part: Path) -> str | None:
 
 
 def unpack_pictures(archive: Path, out: Path, *, most_bytes: int = 20_000_000_000) -> int:
-    """Unpack the picture files of a tar, flat, into `out`; answers with how many.
+    """Unpack the picture files of a tar, flat, into `out`; returns how many.
 
     Links, devices and paths that lead outside are never followed: only the file's own name and
     bytes are used. Raises `UserError` for a broken archive, or one of more than `most_bytes`.

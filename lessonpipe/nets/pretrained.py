@@ -50,7 +50,7 @@ HUB = {  # the eight digits in a file's name are the start of its sha256
     "resnet34": "resnet34-b627a593.pth",  # the lesson's encoder
     "resnet50": "resnet50-0676ba61.pth",
     "vgg16": "vgg16-397923af.pth",
-    "vgg16_bn": "vgg16_bn-6c64b313.pth",  # the lesson's eyes
+    "vgg16_bn": "vgg16_bn-6c64b313.pth",  # the lesson's feature loss
     "vgg19_bn": "vgg19_bn-c79401a0.pth",
 }
 

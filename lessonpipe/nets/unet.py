@@ -110,15 +110,15 @@ class Unet(nn.Module):
             n_out = n_up + n_skip if widths is None else widths[i]
             if widths is None and i == len(skips) - 1:
                 n_out //= 2
-            attention = config.attention and i == len(skips) - 3
-            blocks.append(Block(config, n, n_skip, n_up, n_out, attention))
+            third_last = i == len(skips) - 3
+            blocks.append(Block(config, n, n_skip, n_up, n_out, config.attention and third_last))
             n = n_out if config.concat == "before" else n_out + n_skip
         self.blocks = nn.ModuleList(blocks)
         n_head = config.head or n
         self.upsample = PixelShuffleUp(n, n_head, blur=False, norm=norm, icnr=config.icnr)
         n_cross = n_head + encoder.in_channels * last_cross
         self.last = ResBlock(n_cross, bottleneck=config.bottleneck, norm=norm)
-        # a normed last layer could not answer 0, which is where a correction starts
+        # a normalised last layer could not put out 0, which is where a correction starts
         output_norm: Norm = norm if config.output == "range" else "none"
         self.output = conv(n_cross, out_channels, 1, norm=output_norm, act=False)
         if config.output == "correction":

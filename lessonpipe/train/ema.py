@@ -1,12 +1,10 @@
 """EMA: the exponential moving average of a network's weights, often better than the last ones."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from torch import nn
 
 
 class EMA:
@@ -19,27 +17,20 @@ class EMA:
 
     def __init__(self, net: nn.Module, decay: float, *, warmup: bool = False) -> None:
         self.decay, self.warmup, self.updates = decay, warmup, 0
-        self.average: AveragedModel | None = None
+        self.average: Any = None
         if decay:
-            self.average = AveragedModel(net, multi_avg_fn=self._lerp, use_buffers=True)
-            # torch replaces the average at the first update; here it counts from the start
-            self.average.n_averaged.fill_(1)
+            from timm.utils import ModelEmaV3  # loads all of timm
 
-    @torch.no_grad()
+            # not torch's AveragedModel: its count goes to the GPU at every step, which waits for it
+            self.average = ModelEmaV3(net)
+
     def update(self, net: nn.Module) -> None:
         """Average the network's weights in, after a step."""
         if self.average is not None:
-            self.average.update_parameters(net)
+            n = self.updates
+            self.average.decay = min(self.decay, (1 + n) / (10 + n)) if self.warmup else self.decay
+            self.average.update(net)
             self.updates += 1
-
-    def _lerp(self, averages: Sequence[Tensor], values: Sequence[Tensor], _: Tensor | int) -> None:
-        n = self.updates  # torch's own count would be fetched from the device at every step
-        decay = min(self.decay, (1 + n) / (10 + n)) if self.warmup else self.decay
-        for average, value in zip(averages, values, strict=True):
-            if value.is_floating_point():
-                average.lerp_(value, 1 - decay)
-            else:
-                average.copy_(value)
 
     def copy_to(self, net: nn.Module) -> None:
         """Load the average into the network."""

@@ -57,7 +57,7 @@ def train_network(
 
 def predicts_once(net: nn.Module) -> bool:
     """Whether a network predicts one word from all of its input, or one after each."""
-    return bool(getattr(net, "answers_once", False))
+    return bool(getattr(net, "predicts_once", False))
 
 
 def streams(net: nn.Module, corpus: Corpus, worker: Worker) -> StreamData:

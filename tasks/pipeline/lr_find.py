@@ -12,9 +12,6 @@ from typing import Any
 
 from lessonpipe.errors import UserError
 from lessonpipe.io.atomic import atomic_write
-from lessonpipe.report.curves import rate_curve
-from lessonpipe.train.fit import as_csv
-from lessonpipe.train.lr_find import lr_find
 from tasks.pipeline import params
 
 OUT = Path("reports/lr_find")
@@ -30,6 +27,10 @@ def find(stage: str, phase: int = 1, params_file: Path = Path("params.yaml")) ->
         raise UserError(
             f"{stage} has no learning rate to find; those that have: {', '.join(STAGES)}"
         )
+    from lessonpipe.report.curves import rate_curve  # load torch and matplotlib: not for a stage
+    from lessonpipe.train.fit import as_csv
+    from lessonpipe.train.lr_find import lr_find
+
     module: Any = importlib.import_module(f"tasks.{stage}")
     p: Any = params.load(module.Params, getattr(module, "SECTION", stage), params_file)
     if not 1 <= phase <= len(p.phases):

@@ -318,7 +318,7 @@ def test_help_and_version_load_no_torch(
 def test_an_interrupted_run_is_exit_code_130_and_keeps_finished_pictures(
     model: Path, tmp_path: Path
 ) -> None:
-    for i in range(300):
+    for i in range(100):
         make_picture(200, 150, seed=i).save(tmp_path / f"{i}.png")
     args = ["restore", ".", "-o", "out", "--model", str(model)]
     process = subprocess.Popen(
@@ -333,7 +333,7 @@ def test_an_interrupted_run_is_exit_code_130_and_keeps_finished_pictures(
     assert process.returncode == 130 and "Traceback" not in errors
     assert "lessonpipe: interrupted" in errors
     names = files(tmp_path / "out")
-    assert 0 < len(names) < 300 and all(Image.open(tmp_path / "out" / n).size for n in names)
+    assert 0 < len(names) < 100 and all(Image.open(tmp_path / "out" / n).size for n in names)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from ray.job_submission import JobSubmissionClient
 
-from lessons.result import LessonResult
+from lessonpipe.report.result import Result
 from tests.cluster.conftest import BIN, small
 from tests.conftest import make_picture, until
 from tests.test_pipeline import clone
@@ -105,7 +105,7 @@ def test_a_lesson_trains_in_a_job_and_its_workspace_pulls_the_model(submitter):
     assert "Running stage" not in output
     words = (submitter.folder / "data/numbers/valid.txt").read_text().split()
     assert words[:4] == ["xxbos", "eight", "thousand", "one"]
-    learnt = LessonResult.read(submitter.folder / "models/numbers").figures[0]
+    learnt = Result.read(submitter.folder / "models/numbers").scores[0]
     (commonest,) = Counter(words).most_common(1)
     assert learnt.measure == "accuracy" and learnt.mean > commonest[1] / len(words) + 0.2
 

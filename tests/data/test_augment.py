@@ -1,4 +1,4 @@
-"""Random views: both pictures of a pair move together, as far as params allow and no further."""
+"""Random views: both images of a pair get the same one, within the bounds of the params."""
 
 import math
 
@@ -12,19 +12,19 @@ def rng(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def test_both_pictures_of_a_pair_get_the_same_view():
+def test_both_images_of_a_pair_get_the_same_view():
     view = Augment(rotate=10, zoom=2, warp=0.2, light=0.2).draw(8, rng())
     x = torch.rand(8, 3, 32, 32)
     assert torch.equal(view(x), view(x.clone()))
     assert not torch.allclose(view(x), x, atol=0.05)
 
 
-def test_without_anything_asked_for_nothing_moves():
+def test_without_options_a_view_is_the_identity():
     x = torch.rand(4, 3, 16, 16)
     assert torch.equal(Augment(flip=False).draw(4, rng())(x), x)
 
 
-def test_half_of_the_pictures_are_flipped_and_exactly_so():
+def test_half_of_the_images_are_flipped_exactly():
     view = Augment(flip=True).draw(2000, rng())
     assert 0.45 < view.flip.float().mean() < 0.55
     x = torch.rand(2000, 1, 2, 3)
@@ -32,7 +32,7 @@ def test_half_of_the_pictures_are_flipped_and_exactly_so():
     assert torch.equal(view(x), flipped)
 
 
-def test_zoom_shows_a_part_of_the_picture_and_never_its_outside():
+def test_zoom_crops_the_image_and_never_leaves_it():
     view = Augment(flip=False, zoom=2.0, p_affine=1.0).draw(500, rng())
     assert view.matrix is not None
     scale = view.matrix[:, 0, 0]
@@ -42,7 +42,7 @@ def test_zoom_shows_a_part_of_the_picture_and_never_its_outside():
     assert (view.matrix @ corners)[:, :2].abs().max() <= 1.0 + 1e-5
 
 
-def test_rotation_stays_within_its_degrees_and_happens_three_times_in_four():
+def test_rotation_stays_within_its_degrees_and_has_a_probability_of_three_quarters():
     view = Augment(flip=False, rotate=10).draw(4000, rng())
     assert view.matrix is not None
     angle = torch.atan2(view.matrix[:, 1, 0], view.matrix[:, 0, 0]) * 180 / math.pi
@@ -60,9 +60,9 @@ def test_light_changes_brightness_on_logits_as_fastai_does():
     assert float(contrast.max()) == pytest.approx(1 / 0.8, abs=0.01)
 
 
-def test_a_worker_sees_its_part_of_the_batch_as_one_worker_would_see_all():
+def test_views_of_the_parts_of_a_batch_are_parts_of_its_view():
     view = Augment(rotate=10, zoom=2, light=0.2).draw(8, rng())
     x = torch.rand(8, 3, 16, 16)
-    whole = view(x)
+    expected = view(x)
     parts = [view.part(slice(a, b))(x[a:b]) for a, b in ((0, 3), (3, 8))]
-    assert torch.allclose(torch.cat(parts), whole, atol=1e-6)
+    assert torch.allclose(torch.cat(parts), expected, atol=1e-6)

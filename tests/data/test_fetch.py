@@ -19,7 +19,7 @@ def archive(server: Server, body: bytes = BODY) -> Archive:
     return Archive(server.url, "sha256", hashlib.sha256(body).hexdigest())
 
 
-def test_a_download_is_whole_and_not_repeated(serve: Serve, tmp_path: Path) -> None:
+def test_a_download_is_complete_and_not_repeated(serve: Serve, tmp_path: Path) -> None:
     server = serve()
     for _ in range(2):
         assert fetch(archive(server), tmp_path).read_bytes() == BODY
@@ -32,17 +32,19 @@ def test_a_broken_download_asks_only_for_the_rest(serve: Serve, tmp_path: Path) 
     assert server.seen == [None, f"bytes={len(BODY) // 2}-"]
 
 
-def test_a_partial_file_of_a_killed_run_is_gone_on_with(serve: Serve, tmp_path: Path) -> None:
+def test_a_partial_file_of_a_killed_run_is_resumed(serve: Serve, tmp_path: Path) -> None:
     server = serve()
     (tmp_path / "images.tar.gz.part").write_bytes(BODY[:1000])
     assert fetch(archive(server), tmp_path).read_bytes() == BODY
     assert server.seen == ["bytes=1000-"]
 
 
-def test_a_server_that_keeps_breaking_off_is_outlasted(serve: Serve, tmp_path: Path) -> None:
+def test_a_server_that_keeps_breaking_off_is_asked_again_while_bytes_come(
+    serve: Serve, tmp_path: Path
+) -> None:
     server = serve("always breaks", BODY[:1000])
-    made = fetch(archive(server, BODY[:1000]), tmp_path, tries=2, pause=0.001)
-    assert made.read_bytes() == BODY[:1000]
+    path = fetch(archive(server, BODY[:1000]), tmp_path, tries=2, pause=0.001)
+    assert path.read_bytes() == BODY[:1000]
     assert len(server.seen) > 5
 
 
@@ -69,7 +71,7 @@ def test_wrong_bytes_are_refused_and_nothing_is_left(serve: Serve, tmp_path: Pat
 
 
 @pytest.mark.parametrize(("manner", "word"), [("missing", "HTTP 404"), ("garbage", "what is")])
-def test_a_server_that_cannot_help_is_told_of(
+def test_an_error_of_the_server_is_in_the_message(
     manner: str, word: str, serve: Serve, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match="source: sample") as told:
@@ -81,13 +83,13 @@ def test_a_server_that_cannot_help_is_told_of(
     "url",
     ["http://127.0.0.1:9/a.tar", "http://no-such-host.invalid/a.tar", "pets", "http://a b/c.tar"],
 )
-def test_no_server_is_told_of_with_the_cure(url: str, tmp_path: Path) -> None:
+def test_without_a_server_the_error_says_the_cure(url: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"source: sample.*source: folder") as told:
         fetch(Archive(url, "md5", "0"), tmp_path, tries=2, pause=0.001)
     assert url in str(told.value)
 
 
-def test_a_full_disk_is_not_taken_for_a_bad_network(serve: Serve, tmp_path: Path) -> None:
+def test_a_full_disk_is_no_error_of_the_network(serve: Serve, tmp_path: Path) -> None:
     (tmp_path / "images.tar.gz.part").symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left"):
         fetch(archive(serve()), tmp_path)
@@ -155,7 +157,7 @@ def test_a_tar_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "words"])
-def test_a_broken_tar_is_refused_in_words(damage: str, tmp_path: Path) -> None:
+def test_a_broken_tar_is_refused_with_a_message(damage: str, tmp_path: Path) -> None:
     path = tmp_path / "a.tar.gz"
     plain = io.BytesIO()
     with tarfile.open(fileobj=plain, mode="w") as tar:

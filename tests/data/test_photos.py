@@ -34,7 +34,7 @@ def png_that_claims(width: int, height: int) -> bytes:
 
 
 def bad_files(folder: Path) -> dict[str, str]:
-    """Write what cannot be read; answers with a word of each one's reason."""
+    """Write unreadable files; returns a word of the reason of each."""
     make_picture().save(folder / "whole.jpg")
     whole = (folder / "whole.jpg").read_bytes()
     (folder / "whole.jpg").unlink()
@@ -51,7 +51,7 @@ def bad_files(folder: Path) -> dict[str, str]:
     return {name: reason for name, (_, reason) in contents.items()}
 
 
-def test_what_cannot_be_read_is_refused_with_name_and_reason(tmp_path: Path) -> None:
+def test_unreadable_files_are_refused_with_name_and_reason(tmp_path: Path) -> None:
     for name, reason in bad_files(tmp_path).items():
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -119,7 +119,7 @@ def test_floating_point_pictures_of_0_to_1_keep_their_tones(tmp_path: Path) -> N
     assert np.array_equal(np.asarray(open_photo(tmp_path / "a.tif"))[0, :, 0], np.arange(256))
 
 
-def test_transparent_places_turn_white_and_half_of_them_mix(tmp_path: Path) -> None:
+def test_transparent_pixels_turn_white_and_half_transparent_ones_mix(tmp_path: Path) -> None:
     pixels = np.zeros((2, 3, 4), np.uint8)
     pixels[..., 0], pixels[:, 1, 3], pixels[:, 2, 3] = 200, 51, 255
     rgba = Image.fromarray(pixels)
@@ -169,13 +169,13 @@ def test_photos_are_turned_as_their_exif_says(orientation: int, tmp_path: Path) 
     assert np.array_equal(open_photo(path), upright)
 
 
-def test_of_an_animation_the_first_frame_is_taken(tmp_path: Path) -> None:
+def test_the_first_frame_of_an_animation_is_read(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue", "lime")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     assert open_photo(tmp_path / "a.gif").getpixel((0, 0)) == (255, 0, 0)
 
 
-def test_pictures_are_found_in_sub_folders_by_any_name_but_not_hidden(tmp_path: Path) -> None:
+def test_pictures_are_found_in_subfolders_unless_they_are_hidden(tmp_path: Path) -> None:
     shown = ["a.jpg", "in/b.PNG", "in/deep/100% ünï 写真 [1].jpeg", "in/c.TIFF"]
     hidden = [".a.jpg", "in/._b.jpg", ".thumbs/c.jpg", "in/.cache/d.jpg", "e.txt", "in/f"]
     for name in shown + hidden:
@@ -189,13 +189,13 @@ def test_pictures_are_found_in_sub_folders_by_any_name_but_not_hidden(tmp_path: 
     assert all(open_photo(path).size == (8, 8) for path in expected)
 
 
-def test_pictures_below_a_hidden_folder_that_is_asked_for_are_found(tmp_path: Path) -> None:
+def test_pictures_in_a_hidden_folder_that_is_named_are_found(tmp_path: Path) -> None:
     (tmp_path / ".mine").mkdir()
     make_picture(8, 8).save(tmp_path / ".mine/a.png")
     assert find_pictures([tmp_path / ".mine"]) == [tmp_path / ".mine/a.png"]
 
 
-def test_places_that_do_not_exist_are_named(tmp_path: Path) -> None:
+def test_paths_that_do_not_exist_are_named(tmp_path: Path) -> None:
     (tmp_path / "dangling.jpg").symlink_to(tmp_path / "gone.jpg")
     os.mkfifo(tmp_path / "pipe.jpg")
     for name in ("none", "none*.jpg", "dangling.jpg", "pipe.jpg"):
@@ -207,41 +207,42 @@ def test_places_that_do_not_exist_are_named(tmp_path: Path) -> None:
 
 
 NAMES = [f"{room}{i}.jpg" for room in ("69", "730", "11", "12", "13", "14") for i in range(5)]
-RULE = r"(69|730|\d\d)\d*\.jpg$"
+PATTERN = r"(69|730|\d\d)\d*\.jpg$"
 
 
-def test_no_series_is_on_both_sides_and_the_share_is_kept() -> None:
+def test_no_group_is_in_both_splits_and_the_share_is_right() -> None:
     for seed in range(30):
-        sides = group_split(NAMES, group_pattern=RULE, valid_share=0.4, seed=seed)
-        assert set(sides) == set(NAMES)
-        valid = {name[:-5] for name, side in sides.items() if side == "valid"}
-        train = {name[:-5] for name, side in sides.items() if side == "train"}
+        splits = group_split(NAMES, group_pattern=PATTERN, valid_share=0.4, seed=seed)
+        assert set(splits) == set(NAMES)
+        valid = {name[:-5] for name, split in splits.items() if split == "valid"}
+        train = {name[:-5] for name, split in splits.items() if split == "train"}
         assert valid and train and not valid & train
-        assert 0.2 <= sum(side == "valid" for side in sides.values()) / len(NAMES) <= 0.4
+        assert 0.2 <= sum(split == "valid" for split in splits.values()) / len(NAMES) <= 0.4
 
 
 def test_the_split_depends_on_the_seed_and_not_on_the_order() -> None:
     drawn = [
-        group_split(NAMES, group_pattern=RULE, valid_share=0.4, seed=seed) for seed in range(8)
+        group_split(NAMES, group_pattern=PATTERN, valid_share=0.4, seed=seed) for seed in range(8)
     ]
-    assert drawn[3] == group_split(NAMES[::-1], group_pattern=RULE, valid_share=0.4, seed=3)
-    assert len({tuple(sorted(sides.items())) for sides in drawn}) > 3
+    assert drawn[3] == group_split(NAMES[::-1], group_pattern=PATTERN, valid_share=0.4, seed=3)
+    assert len({tuple(sorted(splits.items())) for splits in drawn}) > 3
 
 
-def test_without_a_rule_every_photo_is_its_own_series() -> None:
-    sides = group_split(NAMES, group_pattern=None, valid_share=0.2, seed=1)
-    assert sum(side == "valid" for side in sides.values()) == 6
+def test_without_a_pattern_every_photo_is_its_own_group() -> None:
+    splits = group_split(NAMES, group_pattern=None, valid_share=0.2, seed=1)
+    assert sum(split == "valid" for split in splits.values()) == 6
 
 
-def test_one_series_always_goes_to_validation() -> None:
-    sides = group_split(["a1", "a2", "a3", "b1"], series=r"(\w)\d", valid_share=0.01, seed=0)
-    assert [name for name, side in sides.items() if side == "valid"] == ["b1"]
+def test_one_group_always_goes_to_validation() -> None:
+    names = ["a1", "a2", "a3", "b1"]
+    splits = group_split(names, group_pattern=r"(\w)\d", valid_share=0.01, seed=0)
+    assert [name for name, split in splits.items() if split == "valid"] == ["b1"]
 
 
 @pytest.mark.parametrize("names", [[], ["a1"], ["a1", "a2"]])
-def test_fewer_than_two_series_cannot_be_split(names: list[str]) -> None:
-    with pytest.raises(UserError, match=r"crappify\.series"):
-        group_split(names, series=r"(\w)\d", valid_share=0.5, seed=0)
+def test_fewer_than_two_groups_cannot_be_split(names: list[str]) -> None:
+    with pytest.raises(UserError, match="check group_pattern"):
+        group_split(names, group_pattern=r"(\w)\d", valid_share=0.5, seed=0)
 
 
 def coordinates(width: int, height: int) -> Image.Image:

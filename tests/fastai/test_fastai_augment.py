@@ -1,4 +1,4 @@
-"""Random views against fastai's: the same numbers move a picture alike, and are drawn alike."""
+"""Random views against fastai's: the same transforms of the same random numbers."""
 
 import math
 
@@ -23,7 +23,7 @@ from lessonpipe.data.augment import Augment, View
 COUNT = 20_000
 
 
-def pictures(count: int = 4, px: int = 33) -> Tensor:
+def images(count: int = 4, px: int = 33) -> Tensor:
     rng = torch.Generator().manual_seed(0)
     coarse = torch.rand(count, 3, 6, 6, generator=rng)
     return torch.nn.functional.interpolate(coarse, (px, px), mode="bilinear").clamp(0, 1)
@@ -42,32 +42,33 @@ def matrices(angle=0.0, zoom=1.0, centre=(0.0, 0.0), warp=(0.0,) * 4, count=4) -
     return augment._matrix(*wide)
 
 
-def same(ours: Tensor, theirs: Tensor, within: float = 1e-4) -> None:
+def assert_same(ours: Tensor, theirs: Tensor, within: float = 1e-4) -> None:
     assert (ours - torch.Tensor(theirs)).abs().max() < within
 
 
-def test_the_same_turn_gives_the_same_picture_as_fastais_rotate():
-    x, degrees = pictures(), torch.tensor([-10.0, -3.0, 4.0, 10.0])
+def test_the_same_rotation_gives_the_same_image_as_fastais():
+    x, degrees = images(), torch.tensor([-10.0, -3.0, 4.0, 10.0])
     theirs = TensorImage(x).rotate(draw=degrees.tolist(), p=1.0)
-    same(view(matrices(-degrees * math.pi / 180))(x), theirs)  # v2's sign is v1's turned round
+    turn = matrices(-degrees * math.pi / 180)  # v2's sign is the opposite of v1's
+    assert_same(view(turn)(x), theirs)
 
 
-def test_the_same_zoom_at_the_same_centre_gives_the_same_picture_as_fastais():
-    x, zoom = pictures(), torch.tensor([1.0, 1.2, 1.7, 2.0])
+def test_the_same_zoom_at_the_same_centre_gives_the_same_image_as_fastais():
+    x, zoom = images(), torch.tensor([1.0, 1.2, 1.7, 2.0])
     where = torch.tensor([[0.5, 0.5], [0.0, 1.0], [0.3, 0.9], [1.0, 0.1]])
     draws = {"draw": zoom.tolist(), "draw_x": where[:, 0].tolist(), "draw_y": where[:, 1].tolist()}
     theirs = TensorImage(x).zoom(p=1.0, max_zoom=2.0, **draws)
     centre = (1 - 1 / zoom)[:, None] * (2 * where - 1)
-    same(view(matrices(zoom=zoom, centre=centre))(x), theirs)
+    assert_same(view(matrices(zoom=zoom, centre=centre))(x), theirs)
 
 
-def test_the_same_warp_gives_the_same_picture_as_fastais():
-    x = pictures()
+def test_the_same_warp_gives_the_same_image_as_fastais():
+    x = images()
     across, down = torch.tensor([0.2, -0.2, 0.1, 0.0]), torch.tensor([0.05, 0.2, -0.15, -0.2])
     theirs = TensorImage(x).warp(draw_x=across.tolist(), draw_y=down.tolist(), p=1.0)
     # v1's four numbers, of which v2 draws two: right, left, bottom, top
     warp = torch.stack([-across, across, -down, down], 1)
-    same(view(matrices(warp=warp))(x), theirs)
+    assert_same(view(matrices(warp=warp))(x), theirs)
 
 
 def test_a_warp_of_four_sides_is_v1s_symmetric_warp():
@@ -78,13 +79,13 @@ def test_a_warp_of_four_sides_is_v1s_symmetric_warp():
     coefficients = find_coeffs(corners, torch.tensor(targets)[None])
     grid = torch.rand(1, 7, 7, 2) * 2 - 1
     theirs = apply_perspective(grid, coefficients)
-    places = torch.cat([grid.flatten(1, 2), torch.ones(1, 49, 1)], 2)
-    ours = places @ augment._perspective(m).mT
-    same((ours[..., :2] / ours[..., 2:]).view_as(grid), theirs, 1e-5)
+    points = torch.cat([grid.flatten(1, 2), torch.ones(1, 49, 1)], 2)
+    ours = points @ augment._perspective(m).mT
+    assert_same((ours[..., :2] / ours[..., 2:]).view_as(grid), theirs, 1e-5)
 
 
-def test_all_moves_together_are_v1s_turn_of_the_zoom_of_the_warp():
-    x = pictures()
+def test_all_transforms_together_are_v1s_rotation_of_the_zoom_of_the_warp():
+    x = images()
     degrees, zoom = torch.tensor([-7.0, 2.0, 5.0, 9.0]), torch.tensor([1.3, 1.8, 1.1, 1.5])
     across, down = torch.full((4,), 0.1), torch.full((4,), -0.2)
     turn = rotate_mat(x, draw=(-degrees).tolist(), p=1.0)
@@ -98,18 +99,18 @@ def test_all_moves_together_are_v1s_turn_of_the_zoom_of_the_warp():
     ours = matrices(
         degrees * math.pi / 180, zoom, centre, torch.stack([-across, across, -down, down], 1)
     )
-    same(ours, expected, 1e-5)
+    assert_same(ours, expected, 1e-5)
 
 
-def test_the_same_light_gives_the_same_picture_as_fastais():
-    x = pictures()
+def test_the_same_light_gives_the_same_image_as_fastais():
+    x = images()
     x[0, 0, :3], x[1, 0, :3] = 0.0, 1.0
     change, scale = torch.tensor([0.4, 0.5, 0.55, 0.6]), torch.tensor([0.8, 1.0, 1.1, 1.25])
     theirs = TensorImage(x.clone()).brightness(draw=change.tolist(), p=1.0)
     lit = (torch.logit(change), torch.ones(4))
-    same(view(None, lit)(x), theirs, 1e-5)
+    assert_same(view(None, lit)(x), theirs, 1e-5)
     theirs = TensorImage(x.clone()).contrast(draw=scale.tolist(), p=1.0)
-    same(view(None, (torch.zeros(4), scale))(x), theirs, 1e-5)
+    assert_same(view(None, (torch.zeros(4), scale))(x), theirs, 1e-5)
 
 
 def apart(ours: Tensor, theirs: Tensor) -> float:
@@ -135,7 +136,7 @@ def alone(**options: float) -> Tensor:
 LIMIT = 1.95 * math.sqrt(2 / COUNT)  # one in a thousand equal distributions is further apart
 
 
-def test_turns_zooms_and_centres_are_drawn_as_fastai_draws_them():
+def test_rotations_zooms_and_centres_have_fastais_distributions():
     torch.manual_seed(0)
     like = torch.empty(COUNT, 1, 1, 1)
     turn, scale = rotate_mat(like, 10, p=0.75), zoom_mat(like, 1.0, 2.0, p=0.75)
@@ -146,7 +147,7 @@ def test_turns_zooms_and_centres_are_drawn_as_fastai_draws_them():
     assert (ours[:, 0, 0] == 1).float().mean() == pytest.approx(0.25, abs=0.015)
 
 
-def test_warps_are_drawn_as_v1_draws_them():
+def test_warps_have_v1s_distribution():
     matrix = alone(warp=0.2)
     assert (matrix - torch.eye(3)).flatten(1).abs().amax(1).lt(1e-6).float().mean() == (
         pytest.approx(0.25, abs=0.015)  # v2 would leave 1/16 of the pictures as they are
@@ -159,7 +160,7 @@ def test_warps_are_drawn_as_v1_draws_them():
         assert apart(matrix[:, row, column], expected[:, row, column]) < LIMIT
 
 
-def test_light_is_drawn_as_fastai_draws_it(drawn):
+def test_light_has_fastais_distribution(drawn):
     torch.manual_seed(0)
     like = torch.empty(COUNT, 1, 1, 1)
     bright, contrast = _BrightnessLogit(0.2, 0.75), _ContrastLogit(0.2, 0.75)
@@ -171,12 +172,12 @@ def test_light_is_drawn_as_fastai_draws_it(drawn):
     assert abs(np.corrcoef(drawn.lights[0], drawn.lights[1])[0, 1]) < 0.03
 
 
-def test_half_of_the_pictures_are_flipped_as_with_fastai(drawn):
+def test_half_of_the_images_are_flipped_as_by_fastai(drawn):
     assert drawn.flip.float().mean() == pytest.approx(0.5, abs=0.015)
 
 
-def test_flips_alone_are_drawn_as_they_always_were():
-    """The trained sample models depend on this stream: these are its first batches."""
+def test_the_first_flips_of_a_seed_are_those_of_the_trained_sample_models():
+    """The sample models depend on this stream of random numbers."""
     rng = torch.Generator().manual_seed(42)
     flips = [Augment(flip=True).draw(8, rng).flip.int().tolist() for _ in range(3)]
     assert flips == FLIPS

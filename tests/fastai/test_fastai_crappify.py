@@ -50,7 +50,7 @@ def test_crappify_makes_the_lessons_fastai_pixels_from_the_same_draws(size, tmp_
         assert content == expected
 
 
-def test_a_grey_photo_comes_out_as_the_lessons_too(tmp_path):
+def test_a_grey_photo_has_the_lessons_pixels_too(tmp_path):
     path = tmp_path / "cat.jpg"
     make_picture(200, 150).convert("L").save(path)
     recipe = Recipe([{"resize": {"shorter": 96}}, {"jpeg": {"quality": 60}}])
@@ -60,7 +60,7 @@ def test_a_grey_photo_comes_out_as_the_lessons_too(tmp_path):
     assert recipe.encode(open_photo(path), "cat")[0] == out.getvalue()
 
 
-def test_the_draws_are_spread_as_the_lessons_are(tmp_path):
+def test_the_draws_have_the_lessons_distribution(tmp_path):
     recipe = Recipe(LESSON)
     qualities, lefts = [], []
     for i in range(3000):

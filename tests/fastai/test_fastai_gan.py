@@ -23,12 +23,14 @@ from fastai.vision.gan import (
 )
 from torch import nn
 
-from lessonpipe.device import Worker
+from lessonpipe.config import TrainPhase
+from lessonpipe.losses import critic_loss
 from lessonpipe.train.checkpoint import Checkpoint
-from lessonpipe.train.fit import Phase
-from lessonpipe.train.gan import GanLearner, critic_loss, fit_turns
+from lessonpipe.train.fit import fit
+from lessonpipe.train.gan import GanConfig, PairGanLearner
 from lessonpipe.train.gan_switch import AdaptiveSwitch, FixedSwitch
 from tests.fastai import peer
+from tests.small import CPU, Batches
 
 LOSSES = [0.9, 0.7, 0.6, 5.0, 0.64, 5.0, 0.65, 0.1, 5.0, 0.66, 0.649, 0.0, 0.3, 0.2, 0.9, 0.1, 0.7]
 
@@ -37,7 +39,7 @@ def our_turns(switch, losses: list[float]) -> list[str]:
     turns = []
     for loss in losses:
         turns.append(switch.turn)
-        switch.after(loss)
+        switch.after_step(loss)
     return turns
 
 
@@ -66,8 +68,8 @@ def test_the_fixed_switch_takes_the_turns_of_fastais(critic, generator):
     assert our_turns(FixedSwitch(critic, generator), LOSSES) == their_turns(theirs, LOSSES)
 
 
-class Painter(nn.Module):
-    """A small generator whose answers are in 0...1, with a batch norm that shows its mode."""
+class SmallGenerator(nn.Module):
+    """A small generator whose outputs are in 0...1, with a batch norm that shows its mode."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,7 +85,7 @@ class Painter(nn.Module):
         return torch.sigmoid(self.net(x))
 
 
-class Judge(nn.Sequential):
+class PatchCritic(nn.Sequential):
     """A small critic with a grid of logits and a batch norm that shows its mode."""
 
     def __init__(self) -> None:
@@ -100,22 +102,29 @@ def flat(critic: nn.Module) -> nn.Module:
     return nn.Sequential(critic, nn.Flatten())
 
 
-def networks() -> tuple[Painter, Judge]:
+def networks() -> tuple[SmallGenerator, PatchCritic]:
     torch.manual_seed(0)
-    return Painter(), Judge()
+    return SmallGenerator(), PatchCritic()
 
 
-def pixel(made, good, **_):
-    return F.mse_loss(made, good)
+def pixel(output, target, **_):
+    return F.mse_loss(output, target)
 
 
 def functions():
-    judge = AdaptiveLoss(BCEWithLogitsLossFlat())
-    return gan_loss_from_func(pixel, judge, weights_gen=(0.7, 50.0))
+    adversarial = AdaptiveLoss(BCEWithLogitsLossFlat())
+    return gan_loss_from_func(pixel, adversarial, weights_gen=(0.7, 50.0))
 
 
-def learner(generator: nn.Module, critic: nn.Module) -> GanLearner:
-    return GanLearner(generator, critic, lambda a, b: {"pixel": 50 * pixel(a, b)}, 0.7)
+FIXED = {"kind": "fixed", "critic": 2, "generator": 1}
+ADAPTIVE = {"kind": "adaptive", "threshold": 0.65}
+
+
+def learner(generator, critic, switch=FIXED, switch_eval=True) -> PairGanLearner:
+    optim = {"weight_decay": 1e-2, "eps": 1e-5, "beta1": 0}
+    config = GanConfig(optim=optim, critic_lr_mult=5, switch=switch, switch_eval=switch_eval)
+    loss = lambda output, y: {"pixel": 50 * pixel(output, y)}  # noqa: E731
+    return PairGanLearner(generator, critic, config, loss=loss, critic_weight=0.7)
 
 
 def test_both_losses_are_fastais_with_their_gradients():
@@ -126,7 +135,7 @@ def test_both_losses_are_fastais_with_their_gradients():
     both = [*generator.parameters(), *critic.parameters()]
 
     theirs = loss.generator(generator(x), y)
-    ours = sum(learner(generator, critic).loss_terms(x, y).values())
+    ours = sum(learner(generator, critic).generator_terms(x, y).values())
     assert ours.item() == pytest.approx(theirs.item(), rel=1e-5)
     for a, b in zip(*(torch.autograd.grad(v, both) for v in (ours, theirs)), strict=True):
         assert peer.close(a, b)
@@ -141,9 +150,9 @@ def test_both_losses_are_fastais_with_their_gradients():
 
 
 class Watch(Callback):
-    """Notes whose turn it is, the rate, and which network is in training mode.
+    """Records whose turn it is, the rate, and which network is in training mode.
 
-    And takes v2 back to v1 in two things. v1 has one optimizer a network and so have we; v2 has
+    And takes v2 back to v1 in two respects. v1 has one optimizer a network and so have we; v2 has
     a single one for both, which would go on decaying the network whose turn it is not (it steps
     over parameters without gradients). And v2 puts both into training mode when an epoch's
     training begins, so that the idle one would be in evaluation mode after the first switch only.
@@ -152,7 +161,7 @@ class Watch(Callback):
     order = 100
 
     def before_fit(self):
-        self.seen = []
+        self.steps = []
 
     def before_train(self):
         self.learn.gan_trainer.switch(self.learn.gan_trainer.gen_mode)
@@ -161,7 +170,7 @@ class Watch(Callback):
         trainer = self.learn.gan_trainer
         turn = "generator" if trainer.gen_mode else "critic"
         modes = (trainer.generator.training, trainer.critic.training)
-        self.seen.append((turn, self.opt.hypers[0]["lr"], modes))
+        self.steps.append((turn, self.opt.hypers[0]["lr"], modes))
 
     def after_batch(self):
         for parameter in self.model.parameters():
@@ -190,49 +199,21 @@ def their_run(generator, critic, batches, switcher, switch_eval) -> Watch:
     return watch
 
 
-class Batches:
-    """Batches that were made before, as the trainer wants them."""
-
-    def __init__(self, batches) -> None:
-        self.batches, self.steps = batches, len(batches)
-
-    def train_batches(self, phase):
-        return self
-
-    def epoch(self, epoch):
-        return ((x, y, 1.0) for x, y in self.batches)
-
-    def valid_batches(self, phase):
-        return iter([(*self.batches[0], 2)])
-
-
-def our_run(generator, critic, batches, switch, switch_eval, monkeypatch) -> list:
-    seen = []
+def our_run(learner: PairGanLearner, batches, monkeypatch) -> list:
+    steps = []
+    generator, critic = learner.generator, learner.critic
     original = torch.optim.AdamW.step
 
     def step(self, *args, **options):
         group = self.param_groups[0]
-        mine = {id(p) for p in generator.parameters()}
-        turn = "generator" if id(group["params"][0]) in mine else "critic"
-        seen.append((turn, group["lr"], (generator.training, critic.training)))
+        turn = "generator" if group["params"][0] is next(generator.parameters()) else "critic"
+        steps.append((turn, group["lr"], (generator.training, critic.training)))
         return original(self, *args, **options)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", step)
-    fit_turns(
-        learner(generator, critic),
-        Phase(image_px=32, batch=2, epochs=1, max_lr=1e-3),
-        Batches(batches),
-        Worker(torch.device("cpu"), torch.float32),
-        critic_times=5.0,
-        momentum=0.0,
-        weight_decay=1e-2,
-        switch=switch,
-        switch_eval=switch_eval,
-        ema=0.0,
-        seed=0,
-        checkpoint=Checkpoint(None),
-    )
-    return seen
+    phase = TrainPhase(batch=2, epochs=1, max_lr=1e-3)
+    fit(learner, [phase], Batches(batches), CPU, seed=0, checkpoint=Checkpoint(None))
+    return steps
 
 
 @pytest.mark.parametrize("switch_eval", [True, False])
@@ -241,19 +222,19 @@ def test_a_run_of_turns_ends_with_fastais_weights(kind, switch_eval, monkeypatch
     torch.manual_seed(3)
     batches = [(torch.rand(2, 3, 16, 16), torch.rand(2, 3, 16, 16)) for _ in range(12)]
     switches = {
-        "fixed": (FixedSwitch(2, 1), FixedGANSwitcher(n_crit=2, n_gen=1)),
-        "adaptive": (AdaptiveSwitch(0.65), AdaptiveGANSwitcher(critic_thresh=0.65)),
+        "fixed": (FIXED, FixedGANSwitcher(n_crit=2, n_gen=1)),
+        "adaptive": (ADAPTIVE, AdaptiveGANSwitcher(critic_thresh=0.65)),
     }
     switch, switcher = switches[kind]
     theirs, ours = networks(), networks()
     watch = their_run(*theirs, batches, switcher, switch_eval)
-    seen = our_run(*ours, batches, switch, switch_eval, monkeypatch)
-    assert [turn for turn, _, _ in seen] == [turn for turn, _, _ in watch.seen]
-    assert {turn for turn, _, _ in seen} == {"critic", "generator"}
-    assert [modes for _, _, modes in seen] == [modes for _, _, modes in watch.seen]
-    for (turn, rate, modes), (_, other, _) in zip(seen, watch.seen, strict=True):
+    steps = our_run(learner(*ours, switch, switch_eval), batches, monkeypatch)
+    assert [turn for turn, _, _ in steps] == [turn for turn, _, _ in watch.steps]
+    assert {turn for turn, _, _ in steps} == {"critic", "generator"}
+    assert [modes for _, _, modes in steps] == [modes for _, _, modes in watch.steps]
+    for (turn, rate, modes), (_, other, _) in zip(steps, watch.steps, strict=True):
         assert rate == pytest.approx(other) == (5e-3 if turn == "critic" else 1e-3)
         assert modes == ((turn == "generator", turn == "critic") if switch_eval else (True, True))
-    for mine, other in zip(ours, theirs, strict=True):
-        for our, their in zip(mine.parameters(), other.parameters(), strict=True):
+    for our_net, their_net in zip(ours, theirs, strict=True):
+        for our, their in zip(our_net.parameters(), their_net.parameters(), strict=True):
             assert peer.close(our, their)

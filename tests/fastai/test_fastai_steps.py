@@ -2,9 +2,11 @@
 
 import math
 from functools import partial
+from inspect import signature
 
 import pytest
 import torch
+import yaml
 from fastai.callback.core import Callback
 from fastai.callback.schedule import combined_cos
 from fastai.data.core import DataLoaders
@@ -16,17 +18,18 @@ from fastai.vision.all import resnet34
 from fastai.vision.learner import model_meta
 from torch import nn
 
-from lessonpipe.nets import Encoder, Unet
-from lessonpipe.train.schedule import OneCycle, adamw, layerwise_rates
+from lessonpipe.nets import Encoder, Unet, UnetConfig
+from lessonpipe.train.schedule import AdamWConfig, OneCycle, adamw, layerwise_rates
+from tests.conftest import ROOT
 from tests.fastai import peer
 
-V2 = {"warmup": 0.25, "end": 1e5}  # v2's constants; start and momenta are v1's
+V2 = {"pct_start": 0.25, "end": 1e5}  # v2's constants; start and momenta are v1's
 
 
-@pytest.mark.parametrize("warmup", [0.3, 0.8, 0.9])
-def test_rate_and_momentum_follow_fastai_v1s_formula_at_every_step(warmup):
-    steps, rise = 200, int(200 * warmup)
-    cycle = OneCycle(steps, warmup)
+@pytest.mark.parametrize("pct_start", [0.3, 0.8, 0.9])
+def test_rate_and_momentum_follow_fastai_v1s_formula_at_every_step(pct_start):
+    steps, rise = 200, int(200 * pct_start)
+    cycle = OneCycle(steps, pct_start)
     for step in range(steps):
         rate, momentum = cycle.at(step)
         if step < rise:
@@ -39,12 +42,12 @@ def test_rate_and_momentum_follow_fastai_v1s_formula_at_every_step(warmup):
             assert momentum == pytest.approx(0.85 + 0.10 * t)
 
 
-@pytest.mark.parametrize("warmup", [0.25, 0.3, 0.8, 0.9])
-def test_with_v2s_end_rate_and_momentum_are_fastais_own_at_every_step(warmup):
+@pytest.mark.parametrize("pct_start", [0.25, 0.3, 0.8, 0.9])
+def test_with_v2s_end_rate_and_momentum_are_fastais_own_at_every_step(pct_start):
     steps = 200
-    cycle = OneCycle(steps, warmup, end=V2["end"])
-    rates = combined_cos(warmup, 1 / 25, 1.0, 1 / 1e5)
-    momenta = combined_cos(warmup, 0.95, 0.85, 0.95)
+    cycle = OneCycle(steps, pct_start, end=V2["end"])
+    rates = combined_cos(pct_start, 1 / 25, 1.0, 1 / 1e5)
+    momenta = combined_cos(pct_start, 0.95, 0.85, 0.95)
     for step in range(steps):
         assert cycle.at(step) == pytest.approx(
             (rates(step / steps), momenta(step / steps)), rel=1e-4
@@ -52,13 +55,13 @@ def test_with_v2s_end_rate_and_momentum_are_fastais_own_at_every_step(warmup):
 
 
 class Hypers(Callback):
-    """Notes rate and momentum of every group at every step."""
+    """Records rate and momentum of every group at every step."""
 
     def before_fit(self):
-        self.seen = []
+        self.steps = []
 
     def before_step(self):
-        self.seen.append([(hyper["lr"], hyper["mom"]) for hyper in self.opt.hypers])
+        self.steps.append([(hyper["lr"], hyper["mom"]) for hyper in self.opt.hypers])
 
 
 def network() -> nn.Sequential:
@@ -93,16 +96,17 @@ def test_a_run_of_one_cycle_ends_with_fastais_weights(frozen):
         learn.freeze()
         for part in list(ours)[:2]:
             part.requires_grad_(False)
-        ours[0][1].requires_grad_(True)  # the batch norm goes on, as train_bn says
+        ours[0][1].requires_grad_(True)  # the batch norm trains, as train_bn says
     batches = [(x.clone(), y.clone()) for x, y in learn.dls.train]
     with learn.no_bar(), learn.no_logging():
         learn.fit_one_cycle(2, slice(1e-4, 1e-2))
-    optimizer = adamw([list(part.parameters()) for part in ours], (1e-4, 1e-2), weight_decay=0.1)
+    optim = AdamWConfig(weight_decay=0.1, eps=1e-5)
+    optimizer = adamw([list(part.parameters()) for part in ours], (1e-4, 1e-2), optim)
     cycle = OneCycle(20, **V2)
-    for step, expected in zip(range(20), hypers.seen, strict=True):
+    for step, expected in zip(range(20), hypers.steps, strict=True):
         cycle.apply(optimizer, step)
         groups = [(g["lr"], g["betas"][0]) for g in optimizer.param_groups]
-        other = [hyper for hyper, part in zip(expected, ours, strict=True) if learns(part)]
+        other = [hyper for hyper, part in zip(expected, ours, strict=True) if trains(part)]
         for group, hyper in zip(groups, other, strict=True):
             assert group == pytest.approx(hyper, rel=1e-4)
         x, y = batches[step % 10]
@@ -119,7 +123,7 @@ def test_a_run_of_one_cycle_ends_with_fastais_weights(frozen):
     assert moved == ([False, False, True, True, False, False, True, True] if frozen else [True] * 8)
 
 
-def learns(part: nn.Module) -> bool:
+def trains(part: nn.Module) -> bool:
     return any(p.requires_grad for p in part.parameters())
 
 
@@ -129,8 +133,7 @@ def test_steps_with_decoupled_weight_decay_are_fastais(eps, momentum):
     torch.manual_seed(0)
     ours = nn.Parameter(torch.randn(5, 4))
     theirs = nn.Parameter(ours.detach().clone())
-    options = {"weight_decay": 0.3, "eps": eps, "betas": (momentum, 0.99)}
-    optimizer = adamw([[ours]], 1e-2, **options)
+    optimizer = adamw([[ours]], 1e-2, AdamWConfig(weight_decay=0.3, eps=eps, beta1=momentum))
     other = Adam([theirs], lr=1e-2, wd=0.3, eps=eps, mom=momentum, sqr_mom=0.99, decouple_wd=True)
     for _ in range(12):
         ours.grad = torch.randn(5, 4) * 1e-3
@@ -140,21 +143,26 @@ def test_steps_with_decoupled_weight_decay_are_fastais(eps, momentum):
         assert peer.close(ours, theirs, 1e-6)
 
 
-def test_our_betas_and_epsilon_are_v2s_unless_told_otherwise():
-    group = adamw([[nn.Parameter(torch.ones(1))]], 1e-3, weight_decay=0).param_groups[0]
-    assert group["eps"] == 1e-5 and group["betas"] == (0.95, 0.99)
+def test_betas_are_v1s_and_in_params_epsilon_is_v2s():
+    group = adamw([[nn.Parameter(torch.ones(1))]], 1e-3, AdamWConfig()).param_groups[0]
+    assert group["eps"] == 1e-8 and group["betas"] == (0.95, 0.99)
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    sections = [section for section in params.values() if isinstance(section, dict)]
+    found = [section["optim"] for section in sections if "optim" in section]
+    assert len(found) == 6
+    for optim in (params["fit_gan"]["gan"]["optim"], *found):
+        assert optim["eps"] == signature(Adam).parameters["eps"].default == 1e-5
 
 
-def test_rates_are_spread_over_the_unets_groups_as_fastai_spreads_a_slice():
-    theirs = peer.unet()
+def test_rates_are_spaced_over_the_unets_groups_as_fastai_spaces_a_slice():
+    with torch.device("meta"):
+        theirs, unet = peer.unet(), our_unet()
     split = model_meta[resnet34]["split"](theirs)
     other = Adam(split, lr=1e-3)
     other.set_hyper("lr", slice(1e-6, 1e-3))
     expected = [hyper["lr"] for hyper in other.hypers]
     assert layerwise_rates((1e-6, 1e-3), 3) == pytest.approx(expected)
-    ours = adamw(
-        Unet(Encoder("resnet34", pretrained=False)).param_groups(), (1e-6, 1e-3), weight_decay=0
-    )
+    ours = adamw(unet.param_groups(), (1e-6, 1e-3), AdamWConfig())
     assert [g["max_lr"] for g in ours.param_groups] == pytest.approx(expected)
     assert [len(g["params"]) for g in ours.param_groups] == [len(params) for params in split]
 
@@ -168,7 +176,9 @@ def test_one_number_is_one_rate_for_all_groups_and_fastais_slice_of_one_a_tenth_
 
 
 def test_a_frozen_encoder_trains_the_batch_norms_that_fastais_does():
-    theirs, ours = peer.unet(12, norm="none"), lesson()
+    with torch.device("meta"):
+        theirs = peer.unet(12, norm="none")
+        ours = our_unet(12, norm="none", blur=False, output="plain")
     learn = Learner(
         DataLoaders([], []), theirs, loss_func=nn.MSELoss(), splitter=model_meta[resnet34]["split"]
     )
@@ -180,6 +190,6 @@ def test_a_frozen_encoder_trains_the_batch_norms_that_fastais_does():
     assert frozen == 21_267_648  # the encoder's convolutions
 
 
-def lesson() -> Unet:
+def our_unet(out_channels: int = 3, **options) -> Unet:
     encoder = Encoder("resnet34", pretrained=False)
-    return Unet(encoder, norm="none", blur=False, out_channels=12, output="plain")
+    return Unet(encoder, UnetConfig(encoder="resnet34", **options), out_channels=out_channels)

@@ -49,9 +49,9 @@ if name == "evaluate":
     black, white = Image.new("RGB", (8, 8)), Image.new("RGB", (8, 8), "white")
     black.save("lesson/film.webp", save_all=True, append_images=[white])
     Path("lesson/curve.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg' width='40'/>")
-    pictures = [{"file": name, "words": name} for name in ("film.webp", "curve.svg")]
-    shown = {"title": "A lesson", "text": "Learnt.", "figures": [], "pictures": pictures}
-    Path("lesson/shown.json").write_text(json.dumps(shown))
+    pictures = [{"file": name, "caption": name} for name in ("film.webp", "curve.svg")]
+    shown = {"title": "A lesson", "text": "Learnt.", "scores": [], "plots": pictures}
+    Path("lesson/result.json").write_text(json.dumps(shown))
     Path("metrics.json").write_text(json.dumps({"128": {"gan": {"psnr": 31.41592653}}}))
 Path(f".{name}.draft").write_text(str(time.time()))
 os.replace(f".{name}.draft", f"{name}.txt")

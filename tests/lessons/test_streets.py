@@ -16,7 +16,7 @@ from lessonpipe.data.augment import Augment
 from lessonpipe.device import Worker
 from lessonpipe.errors import MissingError
 from lessonpipe.nets.io import write_model
-from lessons.streets import learn, plots
+from lessons.streets import learn, plots, report
 from lessons.streets.classes import COLOURS, NAMES, VOID
 from lessons.streets.data import Batches, Sized, Streets, resized, save_labels
 from lessons.streets.nets import Segmenter
@@ -63,14 +63,15 @@ def test_the_lessons_network_has_the_lessons_parameters() -> None:
 def test_the_profile_asks_for_ten_epochs_at_full_size_and_its_figure_is_the_lessons() -> None:
     p = params(PROFILES["camvid"])
     assert p.phases[-1].image_px == (360, 480) and p.phases[-1].epochs == 10
-    told = streets.figure(streets.SYSTEMS["pretrained"], "accuracy", 0.9, 1.0, True, p.goal)
-    assert (told.lesson, told.goal) == (0.941, None)
-    told = streets.figure(streets.SYSTEMS["pretrained"], "accuracy", 0.9, 1.0, False, params().goal)
-    assert (told.lesson, told.goal) == (None, 0.94)
+    system = report.SYSTEMS["pretrained"]
+    camvid = report.score(system, "accuracy", 0.9, 1.0, True, p.goal)
+    assert (camvid.lesson, camvid.goal) == (0.941, None)
+    scenes = report.score(system, "accuracy", 0.9, 1.0, False, params().goal)
+    assert (scenes.lesson, scenes.goal) == (None, 0.94)
 
 
 def test_random_weights_get_as_many_steps_and_all_of_them_learn() -> None:
-    ours, theirs = (streets.schedule(params(), system) for system in streets.SYSTEMS)
+    ours, theirs = (streets.schedule(params(), system) for system in report.SYSTEMS)
     assert [(a.pictures, a.batch, a.image_px) for a in ours] == [
         (b.pictures, b.batch, b.image_px) for b in theirs
     ]
@@ -78,8 +79,8 @@ def test_random_weights_get_as_many_steps_and_all_of_them_learn() -> None:
 
 
 def test_only_a_pretrained_encoder_keeps_its_early_part_and_its_statistics() -> None:
-    for system in streets.SYSTEMS:
-        learner = streets.beginner(params(), system)
+    for system in report.SYSTEMS:
+        learner = streets.untrained(params(), system)
         learner.freeze(streets.schedule(params(), system)[-1].frozen)
         encoder = learner.net.train().unet.encoder
         learning = [p.requires_grad for p in encoder.parameters()]
@@ -270,16 +271,16 @@ def test_a_short_training_learns_more_than_the_commonest_class(tmp_path: Path) -
         }
     )
     streets.run(p, data, tmp_path / "streets")
-    shown = json.loads((tmp_path / "streets/shown.json").read_text())
-    found = {(f["system"], f["measure"]): f for f in shown["figures"]}
-    ours = found[streets.SYSTEMS["pretrained"], "accuracy"]
+    shown = json.loads((tmp_path / "streets/result.json").read_text())
+    found = {(f["system"], f["measure"]): f for f in shown["scores"]}
+    ours = found[report.SYSTEMS["pretrained"], "accuracy"]
     assert ours["values"][0] > commonest + 0.2 and ours["seconds"][0] > 0
-    assert ours["values"][0] > found[streets.SYSTEMS["random"], "accuracy"]["values"][0]
+    assert ours["values"][0] > found[report.SYSTEMS["random"], "accuracy"]["values"][0]
     rows = (tmp_path / "streets/history.csv").read_text().splitlines()
     assert len(rows) == 9 and "valid_accuracy" in rows[0]
     last = dict(zip(rows[0].split(","), rows[-1].split(","), strict=True))
     assert float(last["valid_accuracy"]) == pytest.approx(ours["values"][0], abs=2e-3)
-    mean = found[streets.SYSTEMS["pretrained"], "mean IoU"]
+    mean = found[report.SYSTEMS["pretrained"], "mean IoU"]
     assert set(mean["parts"]) <= set(NAMES[:VOID]) and not ours["parts"]
     assert np.mean(list(mean["parts"].values())) == pytest.approx(mean["values"][0])
     photo = Image.open(data / "valid/0.png")

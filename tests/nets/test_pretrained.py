@@ -1,4 +1,4 @@
-"""Pretrained weights from a hub on this machine that behaves and misbehaves like a real one."""
+"""Pretrained weights from a local server that behaves and misbehaves like the hub."""
 
 import hashlib
 import io
@@ -12,8 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from lessonpipe.errors import UserError
-from lessonpipe.losses.feature import FeatureLoss
-from lessonpipe.losses.pixel import PixelLoss
+from lessonpipe.losses import FeatureLoss, FeatureLossConfig, PixelLoss
 from lessonpipe.nets import Encoder, pretrained
 from lessonpipe.nets.pretrained import HUB, HUB_URL, fill, load_pretrained
 from tests.server import Serve
@@ -22,8 +21,8 @@ from tests.server import Serve
 class Hub:
     """The bytes of random weights in torchvision's old form, and their state."""
 
-    def __init__(self, name: str, whole: dict[str, torch.Tensor]) -> None:
-        self.state = {k: v for k, v in whole.items() if not k.endswith("num_batches_tracked")}
+    def __init__(self, name: str, state: dict[str, torch.Tensor]) -> None:
+        self.state = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
         buffer = io.BytesIO()
         torch.save(self.state, buffer, _use_new_zipfile_serialization=False)
         self.body = buffer.getvalue()
@@ -38,7 +37,7 @@ def hub() -> Hub:
 
 @pytest.fixture
 def cache(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where torch keeps what it fetched; the table asks for the hub's file."""
+    """Where torch caches downloads; the table names the hub's file."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setitem(pretrained.HUB, "resnet18", hub.file)
     monkeypatch.delenv("LESSONPIPE_WEIGHTS", raising=False)
@@ -53,10 +52,10 @@ def files(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if not path.name.endswith(".lock")}
 
 
-def holds(encoder: Encoder, state: dict[str, torch.Tensor], count: int = 100) -> bool:
-    own = encoder.net.state_dict()
+def has_weights(encoder: Encoder, state: dict[str, torch.Tensor], count: int = 100) -> bool:
+    found = encoder.net.state_dict()
     layers = [k for k in state if not k.startswith("fc.")]
-    return len(layers) == count and all(torch.equal(own[k], state[k]) for k in layers)
+    return len(layers) == count and all(torch.equal(found[k], state[k]) for k in layers)
 
 
 def test_weights_are_fetched_once_and_checked(
@@ -65,11 +64,11 @@ def test_weights_are_fetched_once_and_checked(
     server = serve(body=hub.body)
     from_server(monkeypatch, server.server_port)
     for _ in range(2):
-        assert holds(Encoder("resnet18", pretrained=True), hub.state)
+        assert has_weights(Encoder("resnet18", pretrained=True), hub.state)
     assert server.seen == [None] and files(cache) == {hub.file}
 
 
-def test_wrong_bytes_are_refused_and_none_are_left(
+def test_wrong_bytes_are_refused_and_removed(
     hub: Hub, cache: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from_server(monkeypatch, serve("wrong", hub.body).server_port)
@@ -84,43 +83,43 @@ def test_a_damaged_file_in_the_cache_is_fetched_again(
     cache.mkdir(parents=True)
     (cache / hub.file).write_bytes(hub.body[:1000])
     from_server(monkeypatch, serve(body=hub.body).server_port)
-    assert holds(Encoder("resnet18", pretrained=True), hub.state)
+    assert has_weights(Encoder("resnet18", pretrained=True), hub.state)
 
 
-def test_a_fetch_that_broke_off_half_way_is_gone_on_with(
+def test_an_interrupted_download_resumes(
     hub: Hub, cache: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = serve("breaks", hub.body)
     from_server(monkeypatch, server.server_port)
-    assert holds(Encoder("resnet18", pretrained=True), hub.state)
+    assert has_weights(Encoder("resnet18", pretrained=True), hub.state)
     assert server.seen == [None, f"bytes={(len(hub.body) + 1) // 2}-"]
     assert files(cache) == {hub.file}
 
 
-def test_without_a_network_the_cure_is_told(
+def test_without_a_network_the_error_says_the_cure(
     hub: Hub, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from_server(monkeypatch, 9)
-    with pytest.raises(UserError, match=r"cannot fetch .*resnet18.*LESSONPIPE_WEIGHTS") as told:
+    with pytest.raises(UserError, match=r"cannot fetch .*resnet18.*LESSONPIPE_WEIGHTS") as error:
         Encoder("resnet18", pretrained=True)
-    assert "resnet18.safetensors" in str(told.value) and "source:" not in str(told.value)
+    assert "resnet18.safetensors" in str(error.value) and "source:" not in str(error.value)
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_a_folder_of_weights_wins_and_nothing_is_fetched(
+def test_a_folder_of_weights_comes_first_and_nothing_is_fetched(
     suffix: str, hub: Hub, cache: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = serve(body=b"")
     from_server(monkeypatch, server.server_port)
-    mine = {k: v + 1 for k, v in hub.state.items()}
-    folder = cache.parent / "mine"
+    others = {k: v + 1 for k, v in hub.state.items()}
+    folder = cache.parent / "weights"
     folder.mkdir()
     if suffix == ".pth":
-        torch.save(mine, folder / "resnet18.pth")
+        torch.save(others, folder / "resnet18.pth")
     else:
-        save_file(mine, folder / "resnet18.safetensors")
+        save_file(others, folder / "resnet18.safetensors")
     monkeypatch.setenv("LESSONPIPE_WEIGHTS", str(folder))
-    assert holds(Encoder("resnet18", pretrained=True), mine)
+    assert has_weights(Encoder("resnet18", pretrained=True), others)
     assert server.seen == [] and not cache.exists()
 
 
@@ -129,18 +128,18 @@ def test_weights_of_another_network_are_refused(hub: Hub) -> None:
         fill(Encoder("resnet34", pretrained=False).net, hub.state, "resnet34")
 
 
-def test_the_dice_roll_the_same_from_every_source(
+def test_random_numbers_are_the_same_after_loading_from_any_source(
     hub: Hub, cache: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from_server(monkeypatch, serve(body=hub.body).server_port)
-    rolls = []
+    numbers = []
     for _ in ("fetched", "from the folder"):
         torch.manual_seed(5)
         load_pretrained(timm.create_model("resnet18", features_only=True), "resnet18")
-        rolls.append(torch.rand(3))
+        numbers.append(torch.rand(3))
         monkeypatch.setenv("LESSONPIPE_WEIGHTS", str(cache.parent))
         torch.save(hub.state, cache.parent / "resnet18.pth")
-    assert torch.equal(*rolls)
+    assert torch.equal(*numbers)
 
 
 def test_the_table_names_the_files_that_torchvision_names() -> None:
@@ -152,50 +151,48 @@ def test_the_table_names_the_files_that_torchvision_names() -> None:
         assert list(config.mean) == transform.mean and list(config.std) == transform.std
 
 
-def vgg_layers() -> tuple[nn.Sequential, dict[str, torch.Tensor]]:
-    """torchvision's VGG-16 up to its classifier, and a file's state, whose classifier is short."""
-    torch.manual_seed(0)
-    layers = torchvision.models.vgg.make_layers(torchvision.models.vgg.cfgs["D"], batch_norm=True)
-    state = {f"features.{k}": v for k, v in layers.state_dict().items()}
-    return layers.eval(), state | {"classifier.6.bias": torch.zeros(1000)}
+@pytest.fixture
+def no_init(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks start as their memory is: drawing VGG's 138 million weights takes seconds."""
+    for name in ("normal_", "kaiming_normal_", "kaiming_uniform_", "uniform_"):
+        monkeypatch.setattr(nn.init, name, lambda tensor, *args, **options: tensor)
 
 
 @pytest.mark.slow
-def test_the_lessons_encoder_and_eyes_are_fetched_checked_and_filled(
+@pytest.mark.usefixtures("no_init")
+def test_the_lessons_two_pretrained_networks_are_fetched_checked_and_loaded(
     cache: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    layers, vgg = vgg_layers()
-    hubs = {
-        "resnet34": Hub("resnet34", torchvision.models.resnet34().state_dict()),
-        "vgg16_bn": Hub("vgg16_bn", vgg),
-    }
+    torch.manual_seed(0)
+    cfg = torchvision.models.vgg.cfgs["D"]
+    layers = torchvision.models.vgg.make_layers(cfg, batch_norm=True).eval()
+    for layer in layers:
+        if isinstance(layer, nn.Conv2d):
+            layer.weight.data.normal_(0, (2 / layer.weight[0].numel()) ** 0.5)
+            layer.bias.data.zero_()
+    vgg = {f"features.{k}": v for k, v in layers.state_dict().items()}
+    vgg["classifier.6.bias"] = torch.zeros(1000)
+    resnet = torchvision.models.resnet34().state_dict()
+    for value in resnet.values():
+        value.copy_(torch.rand(value.shape))
+    hubs = {"resnet34": Hub("resnet34", resnet), "vgg16_bn": Hub("vgg16_bn", vgg)}
     for name, hub in hubs.items():
         monkeypatch.setitem(pretrained.HUB, name, hub.file)
         from_server(monkeypatch, serve("wrong", hub.body).server_port)
         with pytest.raises(UserError, match=f"{hub.file} gave bytes with sha256"):
             Encoder(name, pretrained=True)
     from_server(monkeypatch, serve(body=hubs["resnet34"].body).server_port)
-    assert holds(Encoder("resnet34", pretrained=True), hubs["resnet34"].state, 180)
+    assert has_weights(Encoder("resnet34", pretrained=True), hubs["resnet34"].state, 180)
     from_server(monkeypatch, serve(body=hubs["vgg16_bn"].body).server_port)
+
+    # torchvision's layers 22, 32 and 42, the lesson's, are timm's 2, 3 and 4
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    loss = FeatureLoss("vgg16_bn", pixel=PixelLoss("l1", std), taps=[2, 3, 4], weights=[5, 15, 2])
-    good = torch.rand(1, 3, 64, 64)
-    x = (good - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
-    theirs = [x := layer(x) for layer in layers]
-    for ours, index in zip(loss.features(good), (22, 32, 42), strict=True):
-        torch.testing.assert_close(ours, theirs[index])
+    config = FeatureLossConfig(encoder="vgg16_bn", layers=[0, 1, 2, 3, 4], weights=[1] * 5)
+    loss = FeatureLoss(config, PixelLoss("l1", std))
+    image = torch.rand(1, 3, 64, 64)
+    x = (image - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+    expected = [x := layer(x) for layer in layers]
+    for found, index in zip(loss.features(image), (5, 12, 22, 32, 42), strict=True):
+        assert found.std() > 0.1
+        torch.testing.assert_close(found, expected[index])
     assert files(cache) == {hub.file for hub in hubs.values()}
-
-
-def test_torchvisions_vgg_gives_the_lessons_taps_under_timms_names() -> None:
-    layers, state = vgg_layers()
-    eyes = Encoder("vgg16_bn", pretrained=False, depth=5)
-    fill(eyes.net, state, "vgg16_bn")
-    x = torch.rand(1, 3, 64, 64)
-    seen, expected = eyes.eval()(x), []
-    for index, layer in enumerate(layers):
-        x = layer(x)
-        if index in (5, 12, 22, 32, 42):
-            expected.append(x)
-    for ours, theirs in zip(seen, expected, strict=True):
-        torch.testing.assert_close(ours, theirs)

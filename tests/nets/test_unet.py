@@ -6,53 +6,48 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from lessonpipe.errors import UserError
-from lessonpipe.nets import Encoder, Generator, Unet
+from lessonpipe.nets import Encoder, Generator, Unet, UnetConfig
 from lessonpipe.nets.blocks import PixelShuffleUp, SelfAttention, conv
 from lessonpipe.nets.generator import fold_weight_norm
-
-
-@pytest.fixture(scope="module")
-def resnet34() -> Encoder:
-    return Encoder("resnet34", pretrained=False)
+from tests.small import generator
 
 
 def small(**options: object) -> Generator:
-    options = {"widths": [16, 16, 8, 8], "head": 8, "norm": "none"} | options
-    return Generator("tf_efficientnet_lite0", pretrained=False, **options).eval()
+    return generator(**options).eval()
 
 
 @pytest.mark.parametrize("size", [(64, 64), (65, 97), (33, 120)])
-def test_the_unet_answers_in_the_size_it_was_asked_even_an_odd_one(size):
+def test_outputs_have_the_size_of_inputs_even_an_odd_one(size):
     assert small()(torch.rand(1, 3, *size)).shape == (1, 3, *size)
 
 
-def test_an_untrained_correction_changes_nothing():
+def test_an_untrained_correction_is_the_identity():
     x = torch.rand(2, 3, 64, 64)
     assert torch.allclose(small(output="correction")(x), x, atol=1e-6)
 
 
-def test_a_range_is_never_left():
+def test_outputs_stay_in_their_range():
     net = small(output="range", y_range=(-1.0, 1.0))
     y = net.normalize(net(torch.rand(2, 3, 64, 64) * 100))
     assert y.min() >= -1.001
     assert y.max() <= 1.001
 
 
-def test_sub_pixels_start_equal_so_that_no_checkerboard_is_drawn():
+def test_sub_pixels_start_equal_so_that_there_is_no_checkerboard():
     for norm in ("none", "weight"):
         up = PixelShuffleUp(8, 4, blur=False, norm=norm)  # type: ignore[arg-type]
         y = up(torch.randn(1, 8, 5, 5))
         assert torch.allclose(y[..., ::2, ::2], y[..., 1::2, 1::2], atol=1e-5)
 
 
-def test_attention_starts_as_the_identity_and_then_looks_everywhere():
+def test_attention_starts_as_the_identity_and_then_attends_to_every_pixel():
     layer = SelfAttention(16).eval()
     x = torch.randn(1, 16, 6, 6, requires_grad=True)
     assert torch.equal(layer(x), x)
     nn.init.ones_(layer.gamma)
     layer(x)[0, 0, 0, 0].backward()
     assert x.grad is not None
-    assert (x.grad.abs().sum(1) > 0).all()  # one place depends on all places
+    assert (x.grad.abs().sum(1) > 0).all()  # one pixel depends on all pixels
 
 
 def test_a_frozen_encoder_gets_no_gradients_and_keeps_its_statistics():
@@ -69,14 +64,14 @@ def test_a_frozen_encoder_gets_no_gradients_and_keeps_its_statistics():
     assert any(p.grad is not None for p in net.encoder.parameters())
 
 
-def test_frozen_batch_norms_can_go_on_training_as_in_the_lesson():
+def test_frozen_batch_norms_can_train_as_in_the_lesson():
     net = small()
     net.encoder.freeze(train_bn=True)
     net.train()
     net(torch.rand(2, 3, 64, 64)).square().sum().backward()
-    learning = [n for n, p in net.encoder.named_parameters() if p.grad is not None]
-    assert learning
-    assert all("bn" in name for name in learning)
+    trained = [n for n, p in net.encoder.named_parameters() if p.grad is not None]
+    assert trained
+    assert all("bn" in name for name in trained)
 
 
 def test_a_free_encoder_can_keep_its_statistics():
@@ -90,7 +85,7 @@ def test_a_free_encoder_can_keep_its_statistics():
 
 
 @pytest.mark.parametrize("train_bn", [False, True])
-def test_of_an_early_frozen_encoder_only_what_is_behind_an_eighth_learns(train_bn):
+def test_of_an_early_frozen_encoder_only_what_follows_the_features_at_an_eighth_trains(train_bn):
     net = small()
     net.encoder.freeze("early", train_bn=train_bn)
     net.train()
@@ -106,8 +101,11 @@ def test_of_an_early_frozen_encoder_only_what_is_behind_an_eighth_learns(train_b
     assert all(p.requires_grad for p in net.encoder.parameters())
 
 
-def test_the_three_groups_hold_every_parameter_once(resnet34):
-    for net in (Unet(resnet34), small().unet):
+def test_the_three_groups_hold_every_parameter_once():
+    with torch.device("meta"):
+        resnet34 = Encoder("resnet34", pretrained=False)
+        lesson = Unet(resnet34, UnetConfig(encoder="resnet34"))
+    for net in (lesson, small().unet):
         groups = net.param_groups()
         ids = [id(p) for group in groups for p in group]
         assert len(groups) == 3
@@ -116,7 +114,7 @@ def test_the_three_groups_hold_every_parameter_once(resnet34):
     assert [sum(p.numel() for p in g) for g in (early, late)] == [1_347_904, 19_936_768]
 
 
-def test_folding_weight_norm_changes_no_answer():
+def test_folding_weight_norm_changes_no_output():
     net = small(norm="weight", output="range")
     x = torch.rand(1, 3, 64, 64)
     before = net(x)
@@ -128,7 +126,7 @@ def test_an_unknown_encoder_is_refused_with_names_that_exist():
         Encoder("resnet_thirtyfour", pretrained=False)
 
 
-def test_carried_weights_know_a_cat():
+def test_packaged_weights_recognise_a_cat():
     import timm
     from skimage import data
 
@@ -141,33 +139,33 @@ def test_carried_weights_know_a_cat():
     assert int(net.eval()(cat).argmax()) in range(281, 286)  # ImageNet's five domestic cats
 
 
-def test_attention_equals_its_formula_whole_or_in_parts():
+def test_attention_equals_its_formula_at_once_and_in_parts():
     torch.manual_seed(0)
     layer = SelfAttention(16).eval().requires_grad_(False)
     layer.gamma.fill_(0.7)
-    for height, width in ((5, 7), (40, 41)):  # 1640 places go in two parts
+    for height, width in ((5, 7), (40, 41)):  # 1640 pixels go in two parts
         x = torch.randn(2, 16, height, width)
         flat = x.flatten(2)
         query, key, value = layer.query(flat), layer.key(flat), layer.value(flat)
-        where = torch.bmm(query.transpose(1, 2), key).softmax(dim=1)  # over the query axis
-        expected = (0.7 * torch.bmm(value, where) + flat).view_as(x)
+        weights = torch.bmm(query.transpose(1, 2), key).softmax(dim=1)  # over the query axis
+        expected = (0.7 * torch.bmm(value, weights) + flat).view_as(x)
         torch.testing.assert_close(layer(x), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_channels_stay_last_through_the_whole_network(dtype):
-    net = Generator("resnet18", pretrained=False, attention=True)
+    net = generator(encoder="test_resnet", norm="weight", attention=True)
     net = net.to(memory_format=torch.channels_last)
     leaks: list[nn.Module] = []
 
-    def look(module: nn.Module, given: object, answer: object) -> None:
-        if isinstance(answer, torch.Tensor) and answer.dim() == 4:
-            last = answer.is_contiguous(memory_format=torch.channels_last)
+    def check(module: nn.Module, args: object, output: object) -> None:
+        if isinstance(output, torch.Tensor) and output.dim() == 4:
+            last = output.is_contiguous(memory_format=torch.channels_last)
             leaks.extend([] if last else [module])
 
     for name, module in net.named_modules():
-        if "parametrizations" not in name:  # weights, not pictures
-            module.register_forward_hook(look)
+        if "parametrizations" not in name:  # weights, not images
+            module.register_forward_hook(check)
     x = torch.rand(2, 3, 64, 64).to(memory_format=torch.channels_last)
     with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
         net(x)
@@ -182,15 +180,15 @@ def test_a_spectral_convolution_is_torchs_own(training, bias):
     slow = nn.Sequential(spectral_norm(nn.Conv2d(6, 10, 4, 2, 1, bias=bias)))
     slow.load_state_dict(fast.state_dict())
     x = torch.randn(2, 6, 12, 12)
-    answers, grads = [], []
+    outputs, grads = [], []
     for net in (fast.train(training), slow.train(training)):
         for _ in range(2):
             net.zero_grad()
             y = net(x)
             y.square().sum().backward()
-        answers.append(y.detach())
+        outputs.append(y.detach())
         grads.append([p.grad for p in net.parameters()])
-    torch.testing.assert_close(*answers)
+    torch.testing.assert_close(*outputs)
     torch.testing.assert_close(*grads, rtol=1e-4, atol=1e-4)
     for key, value in slow.state_dict().items():
         torch.testing.assert_close(fast.state_dict()[key], value)

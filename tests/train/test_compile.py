@@ -1,89 +1,75 @@
-"""Networks that torch.compile compiles learn as they do without, and are kept alike."""
+"""Networks that torch.compile compiles train as they do without, and are saved alike."""
 
 import shutil
 
 import pytest
 import torch
 
+from lessonpipe.config import Phase
 from lessonpipe.data.in_memory import TensorData
-from lessonpipe.device import Worker
 from lessonpipe.errors import UserError
 from lessonpipe.io.storage import Storage
 from lessonpipe.losses import PixelLoss
-from lessonpipe.nets import Critic, Generator
+from lessonpipe.nets import Critic, CriticConfig, Generator
 from lessonpipe.nets.io import load_generator, save_model
 from lessonpipe.train.checkpoint import Checkpoint
-from lessonpipe.train.fit import Phase, fit
-from lessonpipe.train.gan import GanLearner, fit_turns
-from lessonpipe.train.gan_switch import FixedSwitch
+from lessonpipe.train.fit import fit
+from lessonpipe.train.gan import GanConfig, PairGanLearner
 from lessonpipe.train.generator import GeneratorLearner
+from lessonpipe.train.schedule import AdamWConfig
+from tests.small import CPU, generator
 
-PLACE = Worker(torch.device("cpu"), torch.float32)
 LOSS = PixelLoss("mse", (0.5,) * 3, 50.0)
 COMPILER = pytest.mark.skipif(not shutil.which("g++"), reason="needs a C++ compiler")
 
 
 @pytest.fixture(autouse=True)
-def forget():
-    """Each test compiles anew."""
+def compile_anew():
     yield
     torch.compiler.reset()
 
 
 def small() -> Generator:
-    torch.manual_seed(0)
-    return Generator("test_resnet", pretrained=False, widths=[8, 8, 8, 8], head=8, norm="weight")
+    return generator(encoder="test_resnet", widths=[8, 8, 8, 8], norm="weight")
 
 
-def pictures(image_px: int) -> TensorData:
-    """Six pairs: a batch of four and an odd one, on either side."""
+def images(image_px: int) -> TensorData:
+    """Six pairs in each split: a batch of four and a smaller one."""
     x, y = torch.rand(2, 6, 3, image_px, image_px, generator=torch.Generator().manual_seed(1))
-    return TensorData((x, y), (x, y), 1, PLACE)
+    return TensorData((x, y), (x, y), 1, CPU)
 
 
 class Growing:
-    """Pictures of the phase's size."""
+    """Images of the phase's size."""
 
     def train_batches(self, phase):
-        return pictures(phase.image_px).train_batches(phase)
+        return images(phase.image_px).train_batches(phase)
 
     def valid_batches(self, phase):
-        return pictures(phase.image_px).valid_batches(phase)
+        return images(phase.image_px).valid_batches(phase)
 
 
 FROZEN = Phase(image_px=64, batch=4, epochs=2, max_lr=1e-3, frozen=True)
-GROWN = Phase(image_px=96, batch=4, epochs=1, max_lr=1e-3)
+LARGER = Phase(image_px=96, batch=4, epochs=1, max_lr=1e-3)
 
 
-def fitted(net: Generator, checkpoint: Checkpoint = Checkpoint(None), phases=(FROZEN, GROWN)):  # noqa: B008
-    learner = GeneratorLearner(net, LOSS)
-    return fit(
-        learner, phases, Growing(), PLACE, weight_decay=0.0, seed=1, ema=0.9, checkpoint=checkpoint
-    )
+def fitted(net: Generator, checkpoint: Checkpoint = Checkpoint(None), phases=(FROZEN, LARGER)):  # noqa: B008
+    learner = GeneratorLearner(net, AdamWConfig(weight_decay=0), ema=0.9, loss=LOSS)
+    return fit(learner, phases, Growing(), CPU, seed=1, checkpoint=checkpoint)
 
 
 def fitted_once(net: Generator):
-    """One size of pictures and of batches: g++ takes minutes for several."""
-    return fitted(net, phases=[GROWN.model_copy(update={"batch": 3})])
+    """One size of images and of batches: g++ takes minutes for several."""
+    return fitted(net, phases=[LARGER.model_copy(update={"batch": 3})])
 
 
-def taken_turns(net: Generator):
+def fitted_in_turns(net: Generator):
     torch.manual_seed(1)
-    critic = Critic("lesson", pretrained=False, width=8)
-    return fit_turns(
-        GanLearner(net, critic, LOSS),
-        FROZEN,
-        Growing(),
-        PLACE,
-        critic_times=5,
-        momentum=0.0,
-        weight_decay=0.0,
-        switch=FixedSwitch(1, 1),
-        switch_eval=True,
-        ema=0.0,
-        seed=0,
-        checkpoint=Checkpoint(None),
-    )
+    critic = Critic(CriticConfig(kind="lesson", width=8), pretrained=False)
+    switch = {"kind": "fixed", "critic": 1, "generator": 1}
+    config = GanConfig(optim={"weight_decay": 0, "beta1": 0}, switch=switch)
+    learner = PairGanLearner(net, critic, config, loss=LOSS)
+    return fit(learner, [FROZEN], Growing(), CPU, seed=0, checkpoint=Checkpoint(None))
 
 
 @pytest.mark.slow
@@ -91,7 +77,7 @@ def taken_turns(net: Generator):
     ("train", "backend"),
     [
         (fitted, "aot_eager"),
-        (taken_turns, "aot_eager"),
+        (fitted_in_turns, "aot_eager"),
         pytest.param(fitted_once, "1", marks=COMPILER),
     ],
 )
@@ -107,22 +93,22 @@ def test_a_compiled_training_has_the_losses_of_one_that_is_not(
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 1
     assert type(net) is Generator and list(net.state_dict()) == list(plain.state_dict())
     save_model(tmp_path, net, {})
-    again = load_generator(tmp_path)  # nothing of it is compiled
+    loaded = load_generator(tmp_path)  # not compiled
     x = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
-        torch.testing.assert_close(again(x), net(x), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(loaded(x), net(x), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow
-def test_a_compiled_training_goes_on_where_a_plain_one_stopped(monkeypatch, tmp_path):
+def test_a_compiled_training_resumes_where_a_plain_one_stopped(monkeypatch, tmp_path):
     expected = fitted(small())
-    kept = Checkpoint(Storage.at(tmp_path))
+    checkpoint = Checkpoint(Storage.at(tmp_path))
     monkeypatch.setattr(Checkpoint, "save", stop_after_two(Checkpoint.save))
     with pytest.raises(KeyboardInterrupt):
-        fitted(small(), kept)
+        fitted(small(), checkpoint)
     monkeypatch.undo()
     monkeypatch.setenv("LESSONPIPE_COMPILE", "aot_eager")
-    assert fitted(small(), kept)[-1] == pytest.approx(expected[-1], rel=1e-3)
+    assert fitted(small(), checkpoint)[-1] == pytest.approx(expected[-1], rel=1e-3)
 
 
 def stop_after_two(save):
@@ -134,20 +120,20 @@ def stop_after_two(save):
     return stop
 
 
-def test_a_wrong_backend_is_told_with_the_right_ones(monkeypatch):
+def test_an_unknown_backend_is_refused_with_the_right_names(monkeypatch):
     monkeypatch.setenv("LESSONPIPE_COMPILE", "warp")
     with pytest.raises(UserError, match=r"COMPILE backend is called 'warp'.*aot_eager.*inductor"):
-        PLACE.prepare(small())
+        CPU.prepare(small())
 
 
-def test_without_a_compiler_it_is_told_what_to_install(monkeypatch):
+def test_without_a_compiler_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setenv("LESSONPIPE_COMPILE", "1")
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(UserError, match=r"needs a C\+\+ compiler; install g\+\+"):
-        PLACE.prepare(small())
+        CPU.prepare(small())
 
 
 def test_nothing_is_compiled_unless_it_is_asked_for(monkeypatch):
     monkeypatch.delenv("LESSONPIPE_COMPILE", raising=False)
     net = small()
-    assert PLACE.prepare(net) is net and net._compiled_call_impl is None
+    assert CPU.prepare(net) is net and net._compiled_call_impl is None

@@ -8,25 +8,27 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lessonpipe.device import Worker
+from lessonpipe.config import TrainPhase
 from lessonpipe.errors import UserError
-from lessonpipe.train.fit import Phase
+from lessonpipe.train.learner import SupervisedLearner
 from lessonpipe.train.lr_find import Curve, lr_find, steep, valley
+from lessonpipe.train.schedule import AdamWConfig
+from tests.small import CPU, Batches
 
-CPU = Worker(torch.device("cpu"), torch.float32)
-PHASE = Phase(image_px=32, batch=4, epochs=1, max_lr=1e-3)
+PHASE = TrainPhase(batch=4, epochs=1, max_lr=1e-3)
 
 
-class Learner:
-    """Two convolutions that shall sharpen."""
+class Learner(SupervisedLearner):
+    """Two convolutions that learn to sharpen."""
 
     def __init__(self):
         torch.manual_seed(3)
-        self.net = nn.Sequential(
+        net = nn.Sequential(
             nn.Conv2d(3, 8, 3, padding=1, bias=False),
             nn.LeakyReLU(0.2),
             nn.Conv2d(8, 3, 3, padding=1, bias=False),
         )
+        super().__init__(net, AdamWConfig(weight_decay=0.01, eps=1e-5))
         self.frozen = []
 
     def loss_terms(self, x, y):
@@ -42,29 +44,17 @@ class Learner:
         self.frozen.append(frozen)
 
 
-class Data:
-    """Seven batches of noise and the same noise smoothed, always in this order."""
-
-    def __init__(self, scale=1.0):
-        rng = torch.Generator().manual_seed(1)
-        self.y = torch.rand(28, 3, 8, 8, generator=rng) * scale
-        self.x = F.avg_pool2d(self.y, 3, 1, 1)
-
-    def train_batches(self, phase):
-        return self
-
-    def epoch(self, epoch):
-        for x, y in zip(self.x.split(4), self.y.split(4), strict=True):
-            yield x, y, 1.0
+def sharpening(scale=1.0):
+    """Seven batches of smoothed noise and the noise itself."""
+    y = torch.rand(28, 3, 8, 8, generator=torch.Generator().manual_seed(1)) * scale
+    return Batches(list(zip(F.avg_pool2d(y, 3, 1, 1).split(4), y.split(4), strict=True)))
 
 
 def find(learner=None, data=None, **options):
-    return lr_find(
-        learner or Learner(), data or Data(), PHASE, CPU, weight_decay=0.01, seed=1, **options
-    )
+    return lr_find(learner or Learner(), data or sharpening(), PHASE, CPU, seed=1, **options)
 
 
-def test_rates_rise_by_the_same_factor_and_the_loss_falls_then_flies_apart():
+def test_rates_rise_by_the_same_factor_and_the_loss_falls_then_diverges():
     curve = find()
     ratios = [b / a for a, b in zip(curve.rates, curve.rates[1:], strict=False)]
     assert ratios == pytest.approx([10 ** (8 / 100)] * len(ratios))
@@ -75,28 +65,29 @@ def test_rates_rise_by_the_same_factor_and_the_loss_falls_then_flies_apart():
     assert all(loss <= 4 * min(curve.losses[: i + 1]) for i, loss in enumerate(curve.losses[:-1]))
 
 
-def test_the_network_and_the_dice_come_out_as_they_went_in():
+def test_the_network_and_the_random_state_come_out_as_they_went_in():
     learner = Learner()
     before = copy.deepcopy(learner.net.state_dict())
-    dice = torch.random.get_rng_state()
+    random_state = torch.random.get_rng_state()
     find(learner)
     after = learner.net.state_dict()
     assert all(torch.equal(before[key], after[key]) for key in before)
-    assert torch.equal(dice, torch.random.get_rng_state())
+    assert torch.equal(random_state, torch.random.get_rng_state())
     assert all(p.grad is None for p in learner.net.parameters())
     assert learner.frozen == [False]
 
 
-def test_a_loss_that_is_no_number_ends_the_search_and_is_left_out():
-    curve = find(low=1e-4, high=1e30)
+def test_a_loss_that_is_nan_ends_the_search_and_is_left_out():
+    curve = find(rates=(1e-4, 1e30))
     assert not math.isfinite(curve.losses[-1]) or curve.losses[-1] > 4 * min(curve.losses)
     bad = Curve(100, [1e-7 * 1.2**i for i in range(60)], [1.0 - i / 100 for i in range(60)])
     bad.losses[-1] = math.nan
     assert bad.suggest()["valley"] in bad.rates[10:59]
 
 
-def test_a_curve_that_ends_at_once_suggests_nothing_and_says_so():
-    with pytest.raises(UserError, match=r"flew apart after 3 of 100 steps, at a rate of 1\.0e-05"):
+def test_a_curve_that_ends_at_once_suggests_nothing_but_an_error():
+    words = r"the loss diverged after 3 of 100 steps, at a rate of 1\.0e-05"
+    with pytest.raises(UserError, match=words):
         Curve(100, [1e-7, 1e-6, 1e-5], [1.0, 2.0, 9.0]).suggest()
 
 
@@ -128,13 +119,13 @@ def test_the_curve_is_fastais_on_the_same_network_and_batches(scale, tmp_path):
     basics = pytest.importorskip("fastai.basics")
     from fastai.callback.schedule import SuggestionMethod
 
-    learner, data = Learner(), Data(scale)
-    items = list(zip(data.x, data.y, strict=True))
+    learner, data = Learner(), sharpening(scale)
+    items = [(x, y) for batch in data.batches for x, y in zip(*batch, strict=True)]
     loaders = basics.DataLoaders(basics.DataLoader(items, bs=4), basics.DataLoader(items, bs=4))
     theirs = basics.Learner(
         loaders,
         copy.deepcopy(learner.net),
-        loss_func=lambda made, y: F.mse_loss(made, y),
+        loss_func=lambda output, y: F.mse_loss(output, y),
         opt_func=basics.Adam,
         wd=0.01,
         path=tmp_path,
