@@ -91,7 +91,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         output="correction",
     )
     net = Generator(config, pretrained=False)
-    torch.nn.init.normal_(net.unet.answer[0].weight, std=0.1)
+    torch.nn.init.normal_(net.unet.output[0].weight, std=0.1)
     folder = tmp_path_factory.mktemp("model") / "small"
     save_model(folder, net, {})
     return folder

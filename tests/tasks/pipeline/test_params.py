@@ -54,7 +54,7 @@ def refused(door: Door, tmp_path: Path, stage: str, text: str | bytes, **env: st
         ("download.limit", ..., ["download.limit is missing", "mine.yaml"]),
         ("crappify.tiles.tile_px", 8, ["crappify.tiles.tile_px = 8", "32"]),
         ("crappify.tiles.px", 8, ["crappify.tiles.px is unknown", "tile_px, train, valid"]),
-        ("fit_feature.feature.gram_taps", [1, 7], ["fit_feature.feature", "gram_taps [7]"]),
+        ("fit_feature.feature.gram_layers", [1, 7], ["fit_feature.feature", "gram_layers [7]"]),
         ("crappify.valid_share", 1.5, ["crappify.valid_share = 1.5", "less than 1"]),
         ("crappify.valid_share", float("nan"), ["crappify.valid_share", "finite"]),
         ("crappify.quality", [70, 10], ["crappify.quality", "low to high"]),
@@ -164,8 +164,8 @@ def test_the_door_refuses_workers_and_missing_photos_in_a_sentence(
 @pytest.mark.parametrize(
     ("stage", "text", "words"),
     [
-        ("evaluate", edited("evaluate.at.0.models", ["gun"]), ["evaluate.at.0.models.0", "'gan'"]),
-        ("evaluate", edited("evaluate.at.0.image_px", 100), ["evaluate.at.0.image_px = 100"]),
+        ("evaluate", edited("evaluate.evaluations.0.models", ["gun"]), ["evaluate.evaluations.0.models.0", "'gan'"]),
+        ("evaluate", edited("evaluate.evaluations.0.image_px", 100), ["evaluate.evaluations.0.image_px = 100"]),
         ("save_preds", edited("precision", "fp8"), ["precision = 'fp8'", "'bf16'"]),
         ("pretrain_generator", edited("pretrain_generator.phases", [{}]), ["phases.0.image_px"]),
         ("fit_control", edited("fit_feature.pixel", "l3"), ["fit_feature.pixel = 'l3'"]),
