@@ -117,7 +117,6 @@ def last_epoch(output, text):
         ("pretrain_critic", "worker"),
         ("fit_gan", "worker"),
         ("fit_feature", "worker"),
-        ("fit_control", "worker"),
     ],
 )
 def test_training_continues_when_a_worker_or_a_node_is_killed(

@@ -15,8 +15,8 @@ from lessonpipe.data.manifest import Manifest
 from lessonpipe.errors import UserError
 from lessonpipe.nets import Generator
 from lessonpipe.nets.io import save_model
-from lessonpipe.report.promotion import PromotionParams
 from lessonpipe.report.evaluation import EvaluationParams
+from lessonpipe.report.promotion import PromotionParams
 from tasks.pipeline.params import load
 from tests.conftest import ROOT, make_picture, saved_pairs
 
@@ -71,7 +71,9 @@ def train(name):
 
 
 def promote():
-    return registry.promote(load(PromotionParams, "promote"), load(EvaluationParams, "evaluate", partly=True))
+    return registry.promote(
+        load(PromotionParams, "promote"), load(EvaluationParams, "evaluate", partly=True)
+    )
 
 
 def in_production():

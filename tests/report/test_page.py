@@ -16,7 +16,10 @@ from lessonpipe.report.render import render
 
 HISTORY = "epoch,train_loss,valid_loss,valid_psnr,valid_accuracy\n1,1,1,20,0.9\n2,1,1,21,0.9\n"
 P = PromotionParams(
-    model=Path("models/fit_feature"), image_px=64, metric="psnr_gain", tolerances={"sharpness": 0.02}
+    model=Path("models/fit_feature"),
+    image_px=64,
+    metric="psnr_gain",
+    tolerances={"sharpness": 0.02},
 )
 
 
