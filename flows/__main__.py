@@ -181,12 +181,16 @@ def promote(
     ] = False,
 ) -> None:
     """Put the new model into service if it is better; that it is not is no error."""
-    from flows import promote as registry
+    from lessonpipe.app import registry
+    from lessonpipe.report.evaluation import EvaluationParams
+    from lessonpipe.report.promotion import PromotionParams
+    from tasks.pipeline.params import load
 
     if rollback:
         registry.rollback()
-    else:
-        registry.promote()
+        return
+    evaluation = load(EvaluationParams, "evaluate", partly=True)
+    registry.promote(load(PromotionParams, "promote"), evaluation)
 
 
 @app.command()

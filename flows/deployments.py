@@ -19,7 +19,7 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import Field
 
 from flows.restorer import restorer
-from lessonpipe.app.registry import PRODUCTION
+from lessonpipe.app import registry
 from lessonpipe.errors import UserError
 from tasks.pipeline.dvc_files import with_cure
 from tasks.pipeline.lock import run_lock
@@ -38,7 +38,7 @@ def nightly(
     Args:
         stages: Which to bring up to date, with all they depend on; none named: all of the restorer.
         side_by_side: How many stages may run at the same time; 1 suits one processor or GPU.
-        promote: Judge the new model against the one in service afterwards.
+        promote: Compare the new model with the one in service afterwards, and promote a better one.
     """
     restorer(stages, side_by_side)
     if promote:
@@ -47,18 +47,18 @@ def nightly(
 
 @task(task_run_name="promote", cache_policy=NO_CACHE)
 def promote_if_better() -> None:
-    """Compare the new model with the one in service; the decision is an artifact."""
-    from flows.promote import promote
+    """Compare the new model with the one in production; the decision is an artifact."""
+    from lessonpipe.report.evaluation import EvaluationParams
+    from lessonpipe.report.promotion import PromotionParams, differences_table
+    from tasks.pipeline.params import load
 
+    p = load(PromotionParams, "promote")
     with with_cure():
-        decision = promote()
-    current = PRODUCTION.resolve().name
-    lines = [f"**{current} is in service.**"]
+        decision = registry.promote(p, load(EvaluationParams, "evaluate", partly=True))
+    lines = [f"**{registry.current_version()} is in service.**"]
     lines += [f"- {reason}" for reason in decision.reasons or ["the new model is better"]]
     if decision.differences:
-        lines += ["", "| measure | difference | 95 % |", "|---|---|---|"]
-    for name, d in decision.differences.items():
-        lines.append(f"| {name} | {d.mean:+.3f} | {d.low:+.3f}…{d.high:+.3f} |")
+        lines += ["", differences_table(decision, p.tolerances).markdown()]
     create_markdown_artifact("\n".join(lines), "promotion", "The last decision")
 
 

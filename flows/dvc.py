@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lessonpipe.errors import LessonpipeError, one_of
 from lessonpipe.io.progress import JSON_ENV, Event, parse_event
-from lessons.result import RESULT_FILE, LessonResult
+from lessonpipe.report.result import RESULT_FILE, Result
 from tasks.pipeline import child_process
 
 LOCK_MESSAGES = ("Unable to acquire lock", "is busy, it is being blocked by")  # of DVC
@@ -58,9 +58,7 @@ class Stage:
     def images(self) -> list[Path]:
         """Outputs that are images, and the images that a lesson's result names."""
         lessons = [out for out in self.outs if (out / RESULT_FILE).is_file()]
-        plots = [
-            folder / plot.file for folder in lessons for plot in LessonResult.read(folder).pictures
-        ]
+        plots = [folder / plot.file for folder in lessons for plot in Result.read(folder).plots]
         return [path for path in (*self.outs, *plots) if path.suffix.lower() in IMAGE_SUFFIXES]
 
 

@@ -1,12 +1,8 @@
-"""How good a picture is, against the photo. Pictures are `B 3 H W` in 0...1, float32.
+"""Image quality metrics against the photo, one value per picture.
 
-Nothing is cropped and colours count as they are: every measure is over RGB unless it says luma.
+Pictures are `B 3 H W` in 0...1, float32, uncropped; metrics are over RGB unless they say luma.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,25 +11,25 @@ from lessonpipe.nets.blocks import Normalize, freeze
 from lessonpipe.nets.encoder import Encoder
 
 
-def psnr(made: Tensor, good: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio in dB, one a picture: `-10 log10(mean squared error)`."""
-    error = (made.float().clamp(0, 1) - good.float()).square().flatten(1).mean(1)
+def psnr(output: Tensor, target: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio in dB: `-10 log10(mean squared error)`, at most 100."""
+    error = (output.float().clamp(0, 1) - target.float()).square().flatten(1).mean(1)
     return -10 * error.clamp(min=1e-10).log10()
 
 
-def psnr_metrics(made: Tensor, crappy: Tensor, good: Tensor) -> dict[str, Tensor]:
-    """Mean PSNR of a batch, and by how much it is above the crappy pictures', in dB."""
-    own = psnr(made, good)
-    return {"psnr": own.mean(), "psnr_gain": (own - psnr(crappy, good)).mean()}
+def psnr_metrics(output: Tensor, crappy: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """Means over a batch, in dB: PSNR, and its gain over the crappy pictures' PSNR."""
+    restored = psnr(output, target)
+    return {"psnr": restored.mean(), "psnr_gain": (restored - psnr(crappy, target)).mean()}
 
 
-def ssim(made: Tensor, good: Tensor) -> Tensor:
-    """Structural similarity, one a picture (Wang et al. 2004).
+def ssim(output: Tensor, target: Tensor) -> Tensor:
+    """Structural similarity (Wang et al. 2004).
 
-    Gaussian window of 11 with sigma 1.5, K1 = 0.01, K2 = 0.03, mean over the places where the
-    window fits and over RGB.
+    Gaussian window of 11 with sigma 1.5, K1 = 0.01, K2 = 0.03, averaged over RGB and the pixels
+    around which the window fits.
     """
-    x, y = made.float().clamp(0, 1), good.float()
+    x, y = output.float().clamp(0, 1), target.float()
     offsets = torch.arange(11, device=x.device) - 5.0
     line = torch.exp(-(offsets**2) / (2 * 1.5**2))
     line = line / line.sum()
@@ -57,24 +53,25 @@ def luma(x: Tensor) -> Tensor:
 
 
 def laplacian_energy(x: Tensor) -> Tensor:
-    """Energy of fine structure, one a picture: the mean square of the luma's Laplacian.
+    """Energy of fine detail: the mean square of the luma's Laplacian.
 
-    The usual measure of focus (Pech-Pacheco et al. 2000). A picture's sharpness is its share of
-    the photo's detail; noise counts as detail, so read it beside the perceptual distance.
+    The usual measure of focus (Pech-Pacheco et al. 2000). Sharpness is the output's energy over the
+    photo's; noise counts as detail, so read it together with the perceptual distance.
     """
     kernel = x.new_tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]], dtype=torch.float32)[None, None]
     return F.conv2d(luma(x.float().clamp(0, 1)), kernel).square().flatten(1).mean(1)
 
 
 def colourfulness(x: Tensor) -> Tensor:
-    """How colourful a picture is, one a picture; 0 for a grey one (Hasler & Suesstrunk 2003).
+    """Colourfulness of pictures, 0 for grey ones (Hasler & Suesstrunk 2003).
 
-    Their scale is of pictures in 0...255: 33 is moderately colourful, 109 extremely.
+    The scale is that of the paper, for pixels in 0...255: 33 is moderately colourful, 109
+    extremely.
     """
     red, green, blue = (255 * x.float().clamp(0, 1)).flatten(2).unbind(1)  # B S
-    off = torch.stack([red - green, (red + green) / 2 - blue])  # 2 B S
-    spread, middle = off.var(-1, correction=0).sum(0), off.mean(-1).square().sum(0)
-    return spread.sqrt() + 0.3 * middle.sqrt()
+    opponents = torch.stack([red - green, (red + green) / 2 - blue])  # 2 B S
+    variance = opponents.var(-1, correction=0).sum(0)
+    return variance.sqrt() + 0.3 * opponents.mean(-1).square().sum(0).sqrt()
 
 
 def lab(x: Tensor) -> Tensor:
@@ -95,54 +92,36 @@ def lab(x: Tensor) -> Tensor:
     return torch.stack([116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)], 1)
 
 
-def ab_error(made: Tensor, good: Tensor) -> Tensor:
-    """How far colours are off, one a picture: mean distance in Lab's a, b, lightness aside."""
-    return (lab(made) - lab(good))[:, 1:].square().sum(1).sqrt().flatten(1).mean(1)
+def ab_error(output: Tensor, target: Tensor) -> Tensor:
+    """Mean distance of colours in the a, b plane of CIE Lab, that is without lightness."""
+    return (lab(output) - lab(target))[:, 1:].square().sum(1).sqrt().flatten(1).mean(1)
 
 
-def squared_errors(made: Tensor, good: Tensor, where: Tensor) -> Tensor:
-    """Sum of squared errors over the pixels that `where`, `B 1 H W`, marks; one a picture."""
-    off = (made.float().clamp(0, 1) - good.float()).square()
-    return (off * where).flatten(1).sum(1)
+def squared_errors(output: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Sum of squared errors over the pixels where the mask `B 1 H W` is true."""
+    errors = (output.float().clamp(0, 1) - target.float()).square()
+    return (errors * mask).flatten(1).sum(1)
 
 
 class PerceptualDistance(nn.Module):
-    """Distance as a network sees it, one a picture; the lower the nearer.
+    """Perceptual distance in the features of a pretrained encoder; the lower, the nearer.
 
-    The LPIPS form (Zhang et al. 2018) without its learned weights: features of each place
-    scaled to length 1, squared differences summed over channels, meaned over places and over the
-    encoder's five scales. Use an encoder that no loss was made of.
+    LPIPS (Zhang et al. 2018) without its learned weights: features scaled to unit length per
+    pixel, squared differences summed over channels, averaged over pixels and over the encoder's
+    five scales. Use an encoder that no loss was made of.
     """
 
     def __init__(self, encoder: str, *, pretrained: bool = True) -> None:
         super().__init__()
-        eyes = Encoder(encoder, pretrained=pretrained)
-        self.normalize = Normalize(eyes.mean, eyes.std)
-        self.encoder = freeze(eyes.net)
+        backbone = Encoder(encoder, pretrained=pretrained)
+        self.normalize = Normalize(backbone.mean, backbone.std)
+        self.encoder = freeze(backbone.net)
 
     @torch.no_grad()
-    def forward(self, made: Tensor, good: Tensor) -> Tensor:
-        def look(x: Tensor) -> list[Tensor]:
-            seen = self.encoder(self.normalize(x.float().clamp(0, 1)))
-            return [F.normalize(f, dim=1) for f in seen]
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        def unit_features(x: Tensor) -> list[Tensor]:
+            features = self.encoder(self.normalize(x.float().clamp(0, 1)))
+            return [F.normalize(f, dim=1) for f in features]
 
-        pairs = zip(look(made), look(good), strict=True)
+        pairs = zip(unit_features(output), unit_features(target), strict=True)
         return torch.stack([(a - b).square().sum(1).flatten(1).mean(1) for a, b in pairs]).mean(0)
-
-
-@dataclass(frozen=True)
-class Summary:
-    """A measure over photos: mean, median, and the mean's 95 % bootstrap interval."""
-
-    mean: float
-    median: float
-    low: float
-    high: float
-
-
-def bootstrap_mean(values: Sequence[float], *, seed: int = 0, draws: int = 2000) -> Summary:
-    """Summarise one value a *photo*: its tiles are no independent witnesses."""
-    array = np.asarray(values, dtype=np.float64)
-    picks = np.random.default_rng(seed).integers(0, len(array), (draws, len(array)))
-    low, high = np.percentile(array[picks].mean(1), [2.5, 97.5])
-    return Summary(float(array.mean()), float(np.median(array)), float(low), float(high))

@@ -1,77 +1,83 @@
-"""reports/lessons.html: every system beside the lesson's figure, and what there is to look at."""
+"""reports/lessons.html: every system beside the course's score, and the plots of every lesson."""
 
-import html
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lessonpipe.io.git import commit
-from lessonpipe.report.style import STYLE, inline
-from lessons.result import LessonResult, Score
+from lessonpipe.report.render import data_uri, render
+from lessonpipe.report.result import Plot, Result, Score
+from lessonpipe.report.tables import Cell, Row, Table
 
-TYPES = {".jpg": "jpeg", ".png": "png", ".webp": "webp", ".gif": "gif"}
-HEAD = "<tr><th>system</th><th>measure</th><th>lesson</th><th>here</th><th>seconds</th></tr>"
+PIPELINE = "lessons/dvc.yaml:"  # before a lesson's name, for DVC
+MEDIA_TYPES = {
+    ".jpg": "image/jpeg",
+    ".png": "image/png",
+    ".webp": "image/webp",
+}
 
 
-def page(lessons: dict[str, tuple[LessonResult, Path]]) -> str:
-    """The whole page; every picture is inside it. Lessons are `name: (what it left, where)`."""
-    rows = [HEAD]
-    for name, (shown, _) in lessons.items():
-        command = f"dvc repro lessons/dvc.yaml:{name}"
-        rows.append(
-            f"<tr><th colspan=3>{html.escape(shown.title)}</th>"
-            f"<td colspan=2><code>{command}</code></td></tr>"
-        )
-        rows += [row(figure) for figure in shown.figures]
-    parts = [
-        "<!doctype html><html lang=en><meta charset=utf-8><title>lessonpipe: lessons</title>",
-        '<meta name=viewport content="width=device-width, initial-scale=1">',
-        f"<style>{STYLE}</style><h1>The lesson's other systems</h1>",
-        f"<p class=soft>commit {html.escape(commit())} · means over the seeds; below, the lowest "
-        "and the highest of them, or that there was one run</p>",
-        f"<div class=wide><table>{''.join(rows)}</table></div>",
+def lessons_page(results: Mapping[str, Result], folders: Mapping[str, Path]) -> str:
+    """Returns the self-contained page; `results` and the `folders` with plots are by lesson."""
+    lessons = [
+        {
+            "title": result.title,
+            "text": result.text,
+            "plots": [_plot(plot, folders[name]) for plot in result.plots],
+        }
+        for name, result in results.items()
     ]
-    for shown, folder in lessons.values():
-        parts.append(f"<h2>{html.escape(shown.title)}</h2><p>{html.escape(shown.text)}</p>")
-        for one in shown.pictures:
-            parts.append(inside(folder / one.file, one.words))
-            parts.append(f"<p class=soft>{html.escape(one.words)}</p>")
-    return "\n".join(parts) + "\n"
+    return render("lessons.html", commit=commit(), scores=score_table(results), lessons=lessons)
 
 
-def row(figure: Score) -> str:
-    """A line of the table."""
-    theirs = "–" if figure.lesson is None else f"{figure.lesson:.4g}"
-    if figure.goal is not None:
-        theirs += f"<small>goal {figure.goal:.4g}</small>"
-    spread = f"{min(figure.values):.4g}…{max(figure.values):.4g}"
-    ours = f"{figure.mean:.4g}<small>{spread if len(figure.values) > 1 else 'one run'}</small>"
-    took = figure.seconds
-    seconds = f"{sum(took) / len(took):.0f}" if took else "–"
-    cells = [html.escape(figure.system), html.escape(figure.measure), theirs, ours, seconds]
-    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+def score_table(results: Mapping[str, Result]) -> Table:
+    """A heading per lesson with the command that runs it, and a row per score."""
+    columns = ["system", "measure", "lesson", "here", "seconds"]
+    rows: list[Row] = []
+    for name, result in results.items():
+        command = f"dvc repro {PIPELINE}{name}"
+        rows.append([Cell(result.title, (command,), span=len(columns), heading=True)])
+        rows += [_row(score) for score in result.scores]
+    return Table(columns, rows)
 
 
-def inside(path: Path, words: str) -> str:
-    """A picture as a part of the page, with words for who cannot see it."""
+def _row(score: Score) -> Row:
+    lesson = "–" if score.lesson is None else f"{score.lesson:.4g}"
+    goal = () if score.goal is None else (f"goal {score.goal:.4g}",)
+    many = len(score.values) > 1
+    extent = f"{min(score.values):.4g}…{max(score.values):.4g}" if many else "one run"
+    seconds = f"{_mean(score.seconds):.0f}" if score.seconds else "–"
+    here = Cell(f"{score.mean:.4g}", (extent,))
+    return [score.system, score.measure, Cell(lesson, goal), here, seconds]
+
+
+def _plot(plot: Plot, folder: Path) -> dict[str, str]:
+    """Returns what the template shows: an SVG as it is, any other file as an address."""
+    path = folder / plot.file
     if path.suffix == ".svg":
-        return f'<div class="wide curves">{path.read_text("utf-8")}</div>'
-    return inline(path.read_bytes(), TYPES[path.suffix], words)
+        return {"caption": plot.caption, "svg": path.read_text("utf-8")}
+    uri = data_uri(path.read_bytes(), MEDIA_TYPES[path.suffix])
+    return {"caption": plot.caption, "svg": "", "uri": uri}
 
 
-def metrics(shown: LessonResult) -> dict[str, Any]:
-    """The figures as `dvc metrics show` has them."""
-    found: dict[str, Any] = {}
-    for figure in shown.figures:
-        told: dict[str, Any] = {"mean": round(figure.mean, 5)}
-        if len(figure.values) > 1:
-            told |= {"low": round(min(figure.values), 5), "high": round(max(figure.values), 5)}
-        if figure.lesson is not None:
-            told["lesson"] = figure.lesson
-        if figure.goal is not None:
-            told["goal"] = figure.goal
-        if figure.seconds:
-            told["seconds"] = round(sum(figure.seconds) / len(figure.seconds), 1)
-        if figure.parts:
-            told["parts"] = {name: round(value, 5) for name, value in figure.parts.items()}
-        found.setdefault(figure.system, {})[figure.measure] = told
-    return found
+def metrics(result: Result) -> dict[str, Any]:
+    """Returns the scores as `dvc metrics show` has them: by system and measure."""
+    by_system: dict[str, Any] = {}
+    for score in result.scores:
+        values: dict[str, Any] = {"mean": round(score.mean, 5)}
+        if len(score.values) > 1:
+            values |= {"low": round(min(score.values), 5), "high": round(max(score.values), 5)}
+        if score.lesson is not None:
+            values["lesson"] = score.lesson
+        if score.goal is not None:
+            values["goal"] = score.goal
+        if score.seconds:
+            values["seconds"] = round(_mean(score.seconds), 1)
+        if score.parts:
+            values["parts"] = {name: round(value, 5) for name, value in score.parts.items()}
+        by_system.setdefault(score.system, {})[score.measure] = values
+    return by_system
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)

@@ -1,10 +1,10 @@
-"""Spoil every photo by a recipe, in parallel on Ray: data/photos -> data/crappify.
+"""Degrade every photo by a recipe, in parallel on Ray: data/photos -> data/crappify.
 
     python -m tasks crappify
 
-Leaves `good/`, `crappy/` (the same names), `manifest.json` (what is what, and in which split) and
+Writes `good/`, `crappy/` (the same names), `manifest.json` (the pairs and their split) and
 `failed.json` (photos that could not be read, with reasons). Photos and pictures travel to the
-workers and back as bytes, a few at a time. Killed, it goes on with what is missing.
+workers and back as bytes, a few at a time. A run after a kill does the missing photos alone.
 """
 
 import os
@@ -27,7 +27,7 @@ from lessonpipe.errors import UserError
 from lessonpipe.io.atomic import write_json
 from lessonpipe.io.progress import progress_bar
 from tasks.pipeline import launch
-from tasks.pipeline.journal import Journal
+from tasks.pipeline.journal import PairsDraft
 
 CHUNK_BYTES = 4_000_000  # of photos that travel together
 
@@ -41,7 +41,7 @@ class Tiles(StrictModel):
 
 
 class Params(StrictModel):
-    """What becomes of a photo. A recipe given by its name is replaced by its steps."""
+    """How pairs are made of photos. A recipe's name is replaced by its steps."""
 
     seed: int
     recipes: dict[str, Steps] = Field({})
@@ -53,18 +53,18 @@ class Params(StrictModel):
 
     @field_validator("recipe", mode="before")
     @classmethod
-    def _named(cls, recipe: str | Steps, others: ValidationInfo) -> Steps:
+    def _steps_of_name(cls, recipe: str | Steps, others: ValidationInfo) -> Steps:
         return steps_of(recipe, others.data.get("recipes", {}))
 
     @field_validator("recipe")
     @classmethod
-    def _known(cls, steps: Steps) -> Steps:
+    def _check_steps(cls, steps: Steps) -> Steps:
         Recipe(steps)
         return steps
 
     @field_validator("group_pattern")
     @classmethod
-    def _compiles(cls, pattern: str | None) -> str | None:
+    def _check_pattern(cls, pattern: str | None) -> str | None:
         try:
             re.compile(pattern or "")
         except re.error as error:
@@ -74,7 +74,7 @@ class Params(StrictModel):
 
 @dataclass(frozen=True)
 class Job:
-    """One photo's turn; carries all that a worker needs."""
+    """One photo, with all that a worker needs."""
 
     name: str
     content: bytes
@@ -95,24 +95,24 @@ class Job:
         )
 
 
-def _do(job: Job) -> PhotoPairs:
+def _run_job(job: Job) -> PhotoPairs:
     return job()
 
 
-def chunks(jobs: Iterable[Job], most: int) -> Iterator[list[Job]]:
-    """Jobs in parts of at most `most`, fewer where photos are large."""
-    part: list[Job] = []
+def chunks(jobs: Iterable[Job], max_jobs: int) -> Iterator[list[Job]]:
+    """Yield jobs in lists of at most `max_jobs`, fewer where photos are large."""
+    chunk: list[Job] = []
     for job in jobs:
-        part.append(job)
-        if len(part) >= most or sum(len(j.content) for j in part) >= CHUNK_BYTES:
-            yield part
-            part = []
-    if part:
-        yield part
+        chunk.append(job)
+        if len(chunk) >= max_jobs or sum(len(j.content) for j in chunk) >= CHUNK_BYTES:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
 
 
 def run(p: Params, photos: Path = Path("data/photos"), out: Path = Path("data/crappify")) -> None:
-    """Make all pairs. Raises `UserError` when there is no photo that can be read."""
+    """Make all pairs. Raises `UserError` when there is no readable photo."""
     found = find_pictures([photos]) if photos.is_dir() else []
     names = [path.relative_to(photos).as_posix() for path in found]
     if not names:
@@ -120,28 +120,29 @@ def run(p: Params, photos: Path = Path("data/photos"), out: Path = Path("data/cr
     splits = group_split(
         names, group_pattern=p.group_pattern, valid_share=p.valid_share, seed=p.seed
     )
-    progress = Journal.find(out, launch.run_key("crappify", p, []))
-    done = progress.still_right(photos, splits)
+    draft = PairsDraft.find(out, launch.run_key("crappify", p, []))
+    done = draft.done(photos, splits)
     if done:
-        print(f"going on after {len(done)} photos", flush=True)
-    left = [name for name in names if name not in done]
-    seconds, made_now = 0.0, 0
+        print(f"resuming after {len(done)} photos", flush=True)
+    missing = [name for name in names if name not in done]
+    seconds, new_pairs = 0.0, 0
     with cluster.ray_session(cluster.worker_count(os.cpu_count() or 1)) as workers:
-        jobs = (Job(name, (photos / name).read_bytes(), splits[name], p) for name in left)
-        most = max(1, min(32, len(left) // (workers * 8)))
-        results = cluster.map_unordered(_do, chunks(jobs, most)) if left else iter(())
-        for made, seconds in progress_bar(results, "crappify", total=len(left), unit="photo"):  # noqa: B007
-            done[made.photo] = progress.add(made)
-            made_now += len(made.pairs)
+        jobs = (Job(name, (photos / name).read_bytes(), splits[name], p) for name in missing)
+        max_jobs = max(1, min(32, len(missing) // (workers * 8)))
+        results = cluster.map_unordered(_run_job, chunks(jobs, max_jobs)) if missing else iter(())
+        bar = progress_bar(results, "crappify", total=len(missing), unit="photo")
+        for result, seconds in bar:  # noqa: B007
+            done[result.photo] = draft.add(result)
+            new_pairs += len(result.pairs)
     pairs = sorted((pair for row in done.values() for pair in row.pairs), key=lambda x: x.name)
     failed = {name: done[name].error for name in sorted(done) if done[name].error}
     if not pairs:
-        progress.drop()
+        draft.discard()
         raise UserError(f"none of the {len(names)} photos can be read: {failed}")
-    write_json(progress.folder / "failed.json", failed)
-    Manifest(p.recipe, p.quality, p.seed, pairs).write(progress.folder)
-    progress.become(out)
+    write_json(draft.folder / "failed.json", failed)
+    Manifest(p.recipe, p.quality, p.seed, pairs).write(draft.folder)
+    draft.publish(out)
     for name, reason in failed.items():
         print(f"set aside {name}: {reason}")
-    rate = f", {made_now / seconds:.0f} a second on {workers} workers" if seconds else ""
+    rate = f", {new_pairs / seconds:.0f} a second on {workers} workers" if seconds else ""
     print(f"{len(pairs)} pairs from {len(names) - len(failed)} photos{rate}")

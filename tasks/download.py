@@ -1,8 +1,8 @@
-"""Good photos from a source into data/photos; broken ones are set aside with the reason.
+"""Copy the readable photos of a source into data/photos.
 
     python -m tasks download
 
-Leaves the photos and `download.json`: how many, and which were set aside why.
+Writes the photos and `download.json`: their number, and the rejected files with reasons.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ class Params(StrictModel):
 
 
 def run(p: Params, out: Path = Path("data/photos")) -> None:
-    """Collect, check and copy. Raises `UserError` when no photo is left."""
+    """Collect, check and copy. Raises `UserError` when there is no readable photo."""
     with atomic_folder(out) as draft:
         if p.source == "pets":
             url = environment().pets_url or PETS.url
@@ -56,22 +56,22 @@ def run(p: Params, out: Path = Path("data/photos")) -> None:
         else:
             photos = {path.name: path for path in sample_photos()}
         photos = dict(list(photos.items())[: p.limit])
-        rejected = _keep_good(photos, draft)
-        kept = len(photos) - len(rejected)
+        rejected = _copy_readable(photos, draft)
+        count = len(photos) - len(rejected)
         for name, reason in rejected.items():
             print(f"set aside {name}: {reason}")
-        if not kept:
+        if not count:
             raise UserError(
                 f"none of the {len(photos)} files found by source {p.source!r} is a picture that "
                 "can be read: " + "; ".join(list(rejected.values())[:5])
             )
-        report = {"source": p.source, "photos": kept, "rejected": rejected}
+        report = {"source": p.source, "photos": count, "rejected": rejected}
         write_json(draft / "download.json", report)
-    print(f"{kept} photos in {out}, {len(rejected)} set aside")
+    print(f"{count} photos in {out}, {len(rejected)} set aside")
 
 
-def _keep_good(photos: dict[str, Path], draft: Path) -> dict[str, str]:
-    """Copy what can be read into `draft`; answers with the reasons of the rest."""
+def _copy_readable(photos: dict[str, Path], draft: Path) -> dict[str, str]:
+    """Copy the readable photos into `draft`; returns the reasons against the others."""
 
     def check(item: tuple[str, Path]) -> tuple[str, str | None]:
         name, path = item
@@ -91,12 +91,12 @@ def _keep_good(photos: dict[str, Path], draft: Path) -> dict[str, str]:
         extra.unlink()  # beyond `limit`
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         checked = pool.map(check, photos.items())
-        done = list(progress_bar(checked, "check", total=len(photos), unit="photo"))
-    return {name: reason for name, reason in done if reason}
+        results = list(progress_bar(checked, "check", total=len(photos), unit="photo"))
+    return {name: reason for name, reason in results if reason}
 
 
 def _from_folder(folder: Path, pattern: str) -> Iterator[tuple[str, Path]]:
-    """The pictures in a folder, named as they are there, subfolders included."""
+    """Yield the pictures of a folder and its subfolders, by their relative paths."""
     if not folder.is_dir():
         raise UserError(f"download.folder = {str(folder)!r}: there is no such folder")
     if not pattern or Path(pattern).is_absolute() or ".." in Path(pattern).parts:
@@ -117,7 +117,7 @@ def _from_folder(folder: Path, pattern: str) -> Iterator[tuple[str, Path]]:
 
 
 def sample_photos() -> list[Path]:
-    """The photos that the sample package carries, after their sha256 was checked."""
+    """The photos of the sample package. Raises `UserError` if it is missing or has changed."""
     spec = importlib.util.find_spec(SAMPLE_PACKAGE)
     if spec is None or spec.origin is None:
         raise UserError(

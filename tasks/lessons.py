@@ -1,4 +1,4 @@
-"""Put the lessons' figures and pictures onto one page: -> reports/lessons.html, lessons.json.
+"""Puts the lessons' scores and plots onto one page: -> reports/lessons.html, lessons.json.
 
 python -m tasks lessons
 """
@@ -8,10 +8,10 @@ from pathlib import Path
 from lessonpipe.config import StrictModel
 from lessonpipe.errors import MissingError
 from lessonpipe.io.atomic import atomic_write, write_json
+from lessonpipe.report.result import RESULT_FILE, Result
 from lessons import page
-from lessons.result import RESULT_FILE, LessonResult
 
-METRICS = {"digits": "mnist", "streets": "camvid", "bedrooms": "bedrooms", "numbers": "numbers"}
+DATA = {"digits": "mnist", "streets": "camvid", "bedrooms": "bedrooms", "numbers": "numbers"}
 
 
 class Params(StrictModel):
@@ -21,16 +21,17 @@ class Params(StrictModel):
 
 
 def run(p: Params, models: Path = Path("models"), reports: Path = Path("reports")) -> None:
-    """Gather what the lessons left. Raises `MissingError` when one has not been run."""
-    for name in p.show:
-        if not (models / name / RESULT_FILE).is_file():
-            raise MissingError(f"{models / name} has no {RESULT_FILE}", models / name)
-    found = {name: (LessonResult.read(models / name), models / name) for name in p.show}
-    figures = {METRICS[name]: page.metrics(shown) for name, (shown, _) in found.items()}
-    write_json(reports / "lessons.json", figures)
-    atomic_write(reports / "lessons.html", page.page(found))
-    for name, (shown, _) in found.items():
-        for figure in shown.figures:
-            beside = "" if figure.lesson is None else f" (lesson {figure.lesson:.4g})"
-            print(f"{name}: {figure.system}: {figure.measure} {figure.mean:.4f}{beside}")
+    """Gather the lessons' results. Raises `MissingError` when a lesson has not been run."""
+    folders = {name: models / name for name in p.show}
+    for folder in folders.values():
+        if not (folder / RESULT_FILE).is_file():
+            raise MissingError(f"{folder} has no {RESULT_FILE}", folder)
+    results = {name: Result.read(folder) for name, folder in folders.items()}
+    metrics = {DATA[name]: page.metrics(result) for name, result in results.items()}
+    write_json(reports / "lessons.json", metrics)
+    atomic_write(reports / "lessons.html", page.lessons_page(results, folders))
+    for name, result in results.items():
+        for score in result.scores:
+            lesson = "" if score.lesson is None else f" (lesson {score.lesson:.4g})"
+            print(f"{name}: {score.system}: {score.measure} {score.mean:.4f}{lesson}")
     print(f"look at {reports / 'lessons.html'}")

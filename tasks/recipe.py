@@ -1,9 +1,9 @@
-"""Look up which steps the recipe has: params -> data/recipe.json.
+"""Look up the steps of the chosen recipe: params -> data/recipe.json.
 
     python -m tasks recipe
 
-Crappify depends on these steps and not on every recipe, so that an edit of another one is none
-of its business.
+Crappify depends on this file and not on every recipe, so that an edit of another recipe does not
+run it again.
 """
 
 from pathlib import Path

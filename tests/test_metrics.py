@@ -1,4 +1,4 @@
-"""Measures against scikit-image, formulas and cases worked out by hand."""
+"""Metrics against scikit-image, formulas and cases worked out by hand."""
 
 import math
 
@@ -15,7 +15,6 @@ from lessonpipe.data.pictures import to_picture, to_tensor
 from lessonpipe.metrics import (
     PerceptualDistance,
     ab_error,
-    bootstrap_mean,
     colourfulness,
     lab,
     laplacian_energy,
@@ -32,33 +31,33 @@ def batch(*pictures: Image.Image) -> Tensor:
 
 
 GOOD = [make_picture(80, 60, seed=i) for i in range(3)]
-MADE = [
+OUTPUT = [
     GOOD[0].filter(ImageFilter.GaussianBlur(2)),
     GOOD[1].point(lambda value: value // 2),
     make_picture(80, 60, seed=9),
 ]
 
 
-def test_psnr_is_scikit_images() -> None:
-    theirs = [
+def test_psnr_equals_scikit_images() -> None:
+    expected = [
         peak_signal_noise_ratio(np.asarray(g), np.asarray(m))
-        for g, m in zip(GOOD, MADE, strict=True)
+        for g, m in zip(GOOD, OUTPUT, strict=True)
     ]
-    assert psnr(batch(*MADE), batch(*GOOD)).tolist() == pytest.approx(theirs, abs=1e-3)
+    assert psnr(batch(*OUTPUT), batch(*GOOD)).tolist() == pytest.approx(expected, abs=1e-3)
 
 
-def test_psnr_of_an_even_error_is_its_logarithm() -> None:
+def test_psnr_of_a_constant_error_is_its_logarithm() -> None:
     good = torch.full((1, 3, 8, 8), 0.5)
     assert psnr(good + 0.1, good).item() == pytest.approx(20, abs=1e-3)
     assert psnr(good, good).item() == pytest.approx(100)
     assert psnr(good + 9, good).item() == pytest.approx(-20 * math.log10(0.5), abs=1e-3)  # clamped
 
 
-def test_ssim_is_scikit_images() -> None:
+def test_ssim_equals_scikit_images() -> None:
     options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
-    theirs = []
-    for g, m in zip(GOOD, MADE, strict=True):
-        where = structural_similarity(
+    expected = []
+    for g, m in zip(GOOD, OUTPUT, strict=True):
+        score_map = structural_similarity(
             np.asarray(g) / 255,
             np.asarray(m) / 255,
             data_range=1,
@@ -66,25 +65,25 @@ def test_ssim_is_scikit_images() -> None:
             full=True,
             **options,
         )[1]
-        theirs.append(where[5:-5, 5:-5].mean())  # where the window of 11 fits
-    assert ssim(batch(*MADE), batch(*GOOD)).tolist() == pytest.approx(theirs, abs=2e-4)
+        expected.append(score_map[5:-5, 5:-5].mean())  # where the window of 11 fits
+    assert ssim(batch(*OUTPUT), batch(*GOOD)).tolist() == pytest.approx(expected, abs=2e-4)
 
 
 def test_ssim_of_a_picture_with_itself_is_one() -> None:
     assert ssim(batch(*GOOD), batch(*GOOD)).tolist() == pytest.approx([1, 1, 1])
 
 
-def test_luma_is_pillows() -> None:
-    theirs = np.asarray(GOOD[0].convert("L")).astype(float)
-    assert np.abs(luma(batch(GOOD[0]))[0, 0].numpy() * 255 - theirs).max() <= 1
+def test_luma_equals_pillows() -> None:
+    expected = np.asarray(GOOD[0].convert("L")).astype(float)
+    assert np.abs(luma(batch(GOOD[0]))[0, 0].numpy() * 255 - expected).max() <= 1
 
 
-def test_detail_is_the_energy_of_the_laplacian() -> None:
+def test_laplacian_energy_is_quadratic_in_contrast_and_falls_with_blur() -> None:
     good = batch(GOOD[0])
     assert laplacian_energy(good / 2 + 0.25).item() == pytest.approx(
         laplacian_energy(good).item() / 4, rel=1e-3
     )
-    assert laplacian_energy(batch(MADE[0])).item() < 0.1 * laplacian_energy(good).item()
+    assert laplacian_energy(batch(OUTPUT[0])).item() < 0.1 * laplacian_energy(good).item()
     assert laplacian_energy(torch.full((1, 3, 8, 8), 0.7)).item() == pytest.approx(0, abs=1e-9)
 
 
@@ -92,17 +91,17 @@ PHOTOS = [Image.fromarray(data.astronaut()[100:300, 100:300]), Image.fromarray(d
 
 
 @pytest.mark.parametrize("photo", [*PHOTOS, *GOOD], ids=str)
-def test_lab_is_scikit_images(photo: Image.Image) -> None:
-    theirs = rgb2lab(np.asarray(photo))
-    assert np.abs(lab(batch(photo))[0].permute(1, 2, 0).numpy() - theirs).max() < 0.02
+def test_lab_equals_scikit_images(photo: Image.Image) -> None:
+    expected = rgb2lab(np.asarray(photo))
+    assert np.abs(lab(batch(photo))[0].permute(1, 2, 0).numpy() - expected).max() < 0.02
 
 
-def test_ab_error_is_the_mean_distance_of_colours_lightness_aside() -> None:
+def test_ab_error_is_the_mean_distance_of_colours_without_lightness() -> None:
     for photo in PHOTOS:
         grey = photo.convert("L").convert("RGB")
         off = (rgb2lab(np.asarray(photo)) - rgb2lab(np.asarray(grey)))[..., 1:]
-        theirs = np.hypot(off[..., 0], off[..., 1]).mean()
-        assert ab_error(batch(grey), batch(photo)).item() == pytest.approx(theirs, rel=1e-3)
+        expected = np.hypot(off[..., 0], off[..., 1]).mean()
+        assert ab_error(batch(grey), batch(photo)).item() == pytest.approx(expected, rel=1e-3)
         assert ab_error(batch(photo), batch(photo)).item() == 0
     a, b = (torch.full((1, 3, 4, 4), value) for value in (0.2, 0.8))
     assert ab_error(a, b).item() == pytest.approx(0, abs=0.01)
@@ -112,60 +111,32 @@ def test_colourfulness_is_the_formula_of_hasler_and_suesstrunk() -> None:
     for photo in [*PHOTOS, *GOOD]:
         red, green, blue = np.asarray(photo).astype(float).transpose(2, 0, 1)
         rg, yb = red - green, 0.5 * (red + green) - blue
-        theirs = np.hypot(rg.std(), yb.std()) + 0.3 * np.hypot(rg.mean(), yb.mean())
-        assert colourfulness(batch(photo)).item() == pytest.approx(theirs, rel=1e-4)
+        expected = np.hypot(rg.std(), yb.std()) + 0.3 * np.hypot(rg.mean(), yb.mean())
+        assert colourfulness(batch(photo)).item() == pytest.approx(expected, rel=1e-4)
         assert colourfulness(batch(photo.convert("L").convert("RGB"))).item() < 1e-3
 
 
-def test_squared_errors_count_only_where_marked() -> None:
-    good, made = torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4)
-    made[0, :, 0, 0], made[0, 1, 3, 3], made[1, 2, 0, 0] = 0.5, 1.0, 0.1
-    where = torch.zeros(2, 1, 4, 4, dtype=torch.bool)
-    where[:, 0, 0, :] = True
-    assert squared_errors(made, good, where).tolist() == pytest.approx([0.75, 0.01])
+def test_squared_errors_count_only_masked_pixels() -> None:
+    good, output = torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4)
+    output[0, :, 0, 0], output[0, 1, 3, 3], output[1, 2, 0, 0] = 0.5, 1.0, 0.1
+    mask = torch.zeros(2, 1, 4, 4, dtype=torch.bool)
+    mask[:, 0, 0, :] = True
+    assert squared_errors(output, good, mask).tolist() == pytest.approx([0.75, 0.01])
 
 
 def test_perceptual_distance_grows_with_damage_and_is_symmetric() -> None:
     torch.manual_seed(0)
-    eyes = PerceptualDistance("resnet18", pretrained=False)
+    distance = PerceptualDistance("resnet18", pretrained=False)
     good = batch(make_picture(64, 64))
     noise = torch.randn(good.shape, generator=torch.Generator().manual_seed(1))
-    off = [eyes((good + s * noise).clamp(0, 1), good).item() for s in (0, 0.05, 0.2)]
-    assert off[0] == pytest.approx(0, abs=1e-9) and off[0] < off[1] < off[2]
+    distances = [distance((good + s * noise).clamp(0, 1), good).item() for s in (0, 0.05, 0.2)]
+    assert distances[0] == pytest.approx(0, abs=1e-9)
+    assert distances[0] < distances[1] < distances[2]
     a, b = batch(GOOD[0]), batch(GOOD[1])
-    assert eyes(a, b).item() == pytest.approx(eyes(b, a).item())
+    assert distance(a, b).item() == pytest.approx(distance(b, a).item())
 
 
-def test_a_summary_has_the_mean_and_the_median() -> None:
-    summary = bootstrap_mean([1, 2, 3, 10])
-    assert (summary.mean, summary.median) == (4, 2.5)
-    assert summary.low < 4 < summary.high
-    assert bootstrap_mean([1, 2, 3, 10], seed=1) == bootstrap_mean([1, 2, 3, 10], seed=1)
-
-
-def test_the_bootstrap_interval_is_that_of_the_normal_law() -> None:
-    values = np.random.default_rng(0).normal(5, 2, 400)
-    summary = bootstrap_mean(values.tolist())
-    half = 1.96 * values.std() / math.sqrt(len(values))
-    assert summary.low == pytest.approx(values.mean() - half, abs=0.15 * half)
-    assert summary.high == pytest.approx(values.mean() + half, abs=0.15 * half)
-
-
-def test_the_bootstrap_interval_covers_the_truth_about_as_often_as_it_says() -> None:
-    rng = np.random.default_rng(1)
-    hits = 0
-    for i in range(200):
-        summary = bootstrap_mean(rng.normal(0, 1, 30).tolist(), seed=i, draws=400)
-        hits += summary.low <= 0 <= summary.high
-    assert 0.87 <= hits / 200 <= 0.99
-
-
-def test_one_photo_has_an_interval_of_no_width() -> None:
-    summary = bootstrap_mean([3.0])
-    assert (summary.low, summary.high) == (3, 3)
-
-
-def test_pictures_become_tensors_and_come_back_the_same() -> None:
+def test_pictures_survive_the_round_trip_through_tensors() -> None:
     assert np.array_equal(to_picture(batch(GOOD[0])[0]), GOOD[0])
-    odd = torch.tensor([-1.0, 0.5, 2.0]).view(3, 1, 1)
-    assert to_picture(odd).getpixel((0, 0)) == (0, 128, 255)
+    out_of_range = torch.tensor([-1.0, 0.5, 2.0]).view(3, 1, 1)
+    assert to_picture(out_of_range).getpixel((0, 0)) == (0, 128, 255)

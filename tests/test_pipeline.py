@@ -38,7 +38,7 @@ def cut_short(params: dict) -> dict:
     params["save_preds"]["image_px"] = 128
     params["pretrain_critic"]["phases"][0] |= {"epochs": 1, "pictures": 8}
     params["fit_gan"] |= {"epochs": 2, "pictures": 16, "batch": 4, "samples": 2}
-    params["evaluate"]["at"][1]["image_px"] = 160
+    params["evaluate"]["evaluations"][1]["image_px"] = 160
     return params
 
 

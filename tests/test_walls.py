@@ -94,29 +94,3 @@ def test_what_stages_share_loads_no_torch_when_it_is_imported() -> None:
     for file in files("tasks/pipeline"):
         top = {module for module, inside in imports(file) if not inside}
         assert not any(is_within(m, room) for m in top for room in torch), file
-
-
-def test_the_core_names_no_floor_above_it() -> None:
-    words = (
-        "dvc repro",
-        "params.yaml",
-        "models/fit_",
-        "models/in-service",
-        "make run",
-        "python -m tasks",
-        "flows",
-    )
-    for file in files("lessonpipe"):
-        if file.relative_to(ROOT).parts[1] == "app":
-            continue  # the one room that knows the project's folders
-        tree = ast.parse(file.read_text())
-        documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
-        docs = {
-            id(node.body[0].value)
-            for node in ast.walk(tree)
-            if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
-        }
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                said = id(node) not in docs and any(word in node.value for word in words)
-                assert not said, (file, node.value)

@@ -3,8 +3,8 @@
     python -m flows ablations [QUESTION ...] [--again] [--side-by-side 2]
 
 Reads `ablations.yaml`; runs the experiments that are missing, measures their models, and writes
-`docs/ablations.json`, `docs/ablations.md` and pictures where an arm differs significantly. After an
-interruption it continues (without `--again`, which drops answers and experiments first).
+`docs/ablations.json`, `docs/ablations.md` and pictures where an arm's PSNR differs significantly.
+After an interruption it continues (without `--again`, which drops answers and experiments first).
 The pipeline itself must have run (`dvc repro`): its data are what is measured on.
 """
 
@@ -22,7 +22,8 @@ from lessonpipe.config import StrictModel
 from lessonpipe.data.manifest import Manifest
 from lessonpipe.errors import one_of
 from lessonpipe.io.atomic import atomic_write, read_json, write_json
-from lessonpipe.report.ablation import MEASURES, Values, bootstrap_difference, table
+from lessonpipe.report.ablation import METRICS, Values, ablation_table
+from lessonpipe.report.bootstrap import bootstrap_difference
 from tasks.pipeline.profiles import hydra_value
 
 QUESTIONS = Path("flows/experiments/ablations.yaml")
@@ -34,10 +35,10 @@ INTRODUCTION = """# Ablations
 
 Each question was put to the sample pipeline, cut short, with {seeds} seeds an arm. Figures are
 means over seeds and the validation photos. In brackets the 95 % interval of the difference from
-the first row, paired, by a bootstrap over photos and seeds; **bold** where it leaves out zero.
-Where nothing is bold, no difference was to be seen, and there is no picture. Seconds are those of
-the training stage; where experiments ran side by side or beside other work they compare only
-roughly.
+the first row, paired, by a bootstrap over photos and seeds; **bold** where it leaves out zero, and
+where nothing is bold, no difference was to be seen. There are pictures where the PSNR differs.
+Seconds are those of the training stage; where experiments ran side by side or beside other work
+they compare only roughly.
 
 So short a training is a lottery: the same first arm of the generator's questions, with the same
 three seeds, reached 1.39 dB when some of these were answered and 1.02 dB when others were, on
@@ -145,43 +146,32 @@ def measure(name: str, question: Question, arms: dict[str, list[Experiment]]) ->
     return {"seconds": times, "values": values}
 
 
-def is_significant(arms: Mapping[str, Values]) -> bool:
-    """Whether any measure of any arm differs significantly from the first arm's."""
+def is_significant(arms: Mapping[str, Mapping[str, Values]]) -> bool:
+    """Whether the first metric, which is the PSNR, of any arm differs from the base.
+
+    Of several metrics one would too often differ by chance.
+    """
     base, *others = arms.values()
-    return any(
-        bootstrap_difference(values[measure], base[measure]).significant
-        for values in others
-        for measure in values
-    )
+    metric = next(iter(base))
+    return any(bootstrap_difference(arm[metric], base[metric]).significant for arm in others)
 
 
 def _measure_models(
     models: dict[str, Path], image_px: int
 ) -> tuple[dict[str, dict[str, list[float]]], Any]:
-    """Each model's measures by photo, and a grid of pictures; of critics their accuracy alone."""
+    """Each model's metrics by photo, and a grid of pictures; of critics their accuracy alone."""
     if (next(iter(models.values())) / "metrics.json").is_file():  # of a critic
         accuracies = {
             a: float(read_json(m / "metrics.json")["accuracy"]) for a, m in models.items()
         }
         return {arm: {"accuracy": [accuracy]} for arm, accuracy in accuracies.items()}, None
-    from lessonpipe.device import Worker
-    from lessonpipe.metrics import PerceptualDistance
-    from lessonpipe.nets.generator import fold_weight_norm
-    from lessonpipe.nets.io import load_generator
-    from tasks import evaluate
+    from lessonpipe.report.evaluation import EvaluationParams, evaluate_folders
     from tasks.pipeline import params
 
-    p = params.load(evaluate.Params, "evaluate").model_copy(update={"grid_rows": 3})
-    worker = Worker.current(p.precision)
-    nets = {
-        arm: worker.to_device(fold_weight_norm(load_generator(folder)))
-        for arm, folder in models.items()
-    }
-    distance = worker.to_device(PerceptualDistance(p.encoder, pretrained=p.pretrained))
-    manifest = Manifest.read(PAIRS)
-    scores, grid = evaluate.measure(nets, manifest, PAIRS, image_px, p, worker, distance)
+    p = params.load(EvaluationParams, "evaluate", partly=True).model_copy(update={"grid_rows": 3})
+    scores, grid = evaluate_folders(models, PAIRS, image_px, p)
     return {
-        arm: {m: v for m in MEASURES if m != "accuracy" and (v := scores[arm].by_photo(m))}
+        arm: {m: v for m in METRICS if m != "accuracy" and (v := scores[arm].by_photo(m))}
         for arm in models
     }, grid
 
@@ -209,7 +199,7 @@ def page(file: Questions, results: dict[str, Any]) -> str:
         times = {arm: sum(s) / len(s) for arm, s in results[name]["seconds"].items()}
         parts.append(f"## {question.asks}\n\n`python -m flows ablations {name} --again`")
         for px, arms in results[name]["values"].items():
-            parts.append(f"At {px} pixels:\n\n{table(arms, times)}")
+            parts.append(f"At {px} pixels:\n\n{ablation_table(arms, times).markdown()}")
             picture = _picture(name, px)
             if picture.is_file():
                 parts.append(f"![{question.asks}]({picture.relative_to(PAGE.parent).as_posix()})")

@@ -19,8 +19,7 @@ from flows.experiments.queue import Experiment, finished, run_all
 from lessonpipe.errors import one_of
 from lessonpipe.io.atomic import atomic_write, read_json
 from lessonpipe.io.storage import to_bytes
-from lessonpipe.report.markdown import figures
-from lessonpipe.report.scores import headline
+from lessonpipe.report.summary import headline, summary_table
 from tasks.pipeline import params, profiles
 
 PAGE = Path("docs/recipes.md")
@@ -76,7 +75,7 @@ def section(name: str, steps: list[Any], run: Experiment) -> str:
         atomic_write(GRIDS / f"{name}.jpg", small_jpeg(Path(folder) / "grid.jpg"))
     text = yaml.safe_dump(steps, sort_keys=False, default_flow_style=True).strip()
     return (
-        f"## {name}\n\n`{text}`\n\n{headline(metrics)}\n\n{figures(metrics)}\n\n"
+        f"## {name}\n\n`{text}`\n\n{headline(metrics)}\n\n{summary_table(metrics).markdown()}\n\n"
         f"![{name}: crappy, restored, photo]({GRIDS.name}/{name}.jpg)"
     )
 

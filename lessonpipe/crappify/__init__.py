@@ -1,4 +1,4 @@
-"""Pictures to worse pictures: a recipe is a list of steps, and a step is one file."""
+"""Synthetic degradation of pictures: a recipe is a list of steps, and a step is one file."""
 
 from lessonpipe.crappify.recipe import Recipe
 from lessonpipe.crappify.step import Random, Step

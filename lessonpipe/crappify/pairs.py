@@ -1,4 +1,4 @@
-"""From one photo's bytes to its pairs' bytes, so that no disk is shared. Runs in parallel."""
+"""From the bytes of a photo to those of its pairs: workers run this, and share no disk."""
 
 import hashlib
 import io
@@ -15,7 +15,7 @@ from lessonpipe.errors import PictureError
 
 @dataclass(frozen=True)
 class PhotoPairs:
-    """What came of one photo: its pairs and their files by name, or why there are none."""
+    """The pairs of one photo and the content of their files by name, or why there are none."""
 
     photo: str
     sha256: str
@@ -34,21 +34,23 @@ def make_pairs(
     count: int,
     recipe: Recipe,
 ) -> PhotoPairs:
-    """Cut and spoil the photo called `name`, whose file is `content`: `good/...`, `crappy/...`.
+    """Cut and degrade the photo called `name`, whose file is `content`: `good/...`, `crappy/...`.
 
-    With a `tile_px`, `count` square tiles of that size are cut; without, the photo stays whole.
-    A photo that cannot be read or spoilt becomes a `Made` with an error, never an exception.
+    With a `tile_px`, `count` square tiles of that size are cut; without, the photo stays as it is.
+    For a photo that cannot be read or degraded the result has an error, and nothing is raised.
     """
     source = hashlib.sha256(content).hexdigest()
     try:
         picture = decode_photo(content, name)
         pairs: list[Pair] = []
         files: dict[str, bytes] = {}
-        for title, good, kept, shown in _goods(picture, content, name, tile_px, count, recipe):
-            spoilt, suffix = recipe.encode(shown, title)
+        for title, good, good_file, pixels in _good_pictures(
+            picture, content, name, tile_px, count, recipe.seed
+        ):
+            crappy_file, suffix = recipe.encode(pixels, title)
             crappy = "crappy/" + (title if title.endswith(suffix) else title + suffix)
-            files |= {good: kept, crappy: spoilt}
-            digest = hashlib.sha256(kept + spoilt).hexdigest()
+            files |= {good: good_file, crappy: crappy_file}
+            digest = hashlib.sha256(good_file + crappy_file).hexdigest()
             group = group_of(name, group_pattern)
             pairs.append(Pair(title, name, group, split, good, crappy, digest))
         return PhotoPairs(name, source, pairs, files)
@@ -56,16 +58,16 @@ def make_pairs(
         return PhotoPairs(name, source, [], {}, str(error))
 
 
-def _goods(
-    picture: Image.Image, content: bytes, name: str, tile_px: int | None, count: int, recipe: Recipe
+def _good_pictures(
+    picture: Image.Image, content: bytes, name: str, tile_px: int | None, count: int, seed: int
 ) -> Iterator[tuple[str, str, bytes, Image.Image]]:
-    """The good pictures of a photo: title, place, the file's bytes, and what it shows."""
+    """Yield the good pictures of a photo: name of the pair, path, the file's bytes, its pixels."""
     if tile_px is None:
         yield name, f"good/{name}", content, picture
         return
-    tiles = cut_tiles(picture, name, count=count, tile_px=tile_px, seed=recipe.seed)
+    tiles = cut_tiles(picture, name, count=count, tile_px=tile_px, seed=seed)
     for number, tile in enumerate(tiles):
         buffer = io.BytesIO()
-        tile.save(buffer, "JPEG", quality=95, subsampling=0)  # hides nothing
-        shown = Image.open(buffer).convert("RGB")
-        yield f"{name}/{number:03d}", f"good/{name}/{number:03d}.jpg", buffer.getvalue(), shown
+        tile.save(buffer, "JPEG", quality=95, subsampling=0)  # no visible loss
+        pixels = Image.open(buffer).convert("RGB")  # as training will read them
+        yield f"{name}/{number:03d}", f"good/{name}/{number:03d}.jpg", buffer.getvalue(), pixels

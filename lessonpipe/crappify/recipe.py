@@ -1,6 +1,6 @@
-"""A recipe: steps in order, read from params, its random choices made from seed and name alone.
+"""A recipe: steps in order, whose random choices depend on the seed and the picture's name alone.
 
-The same name and seed give the same picture on any machine and any number of workers.
+The same name and seed give the same picture on any machine and with any number of workers.
 """
 
 import importlib
@@ -22,7 +22,7 @@ Steps = list[str | dict[str, dict[str, Any] | None]]
 
 
 def steps_of(recipe: str | Steps, recipes: Mapping[str, Steps]) -> Steps:
-    """The steps of a recipe, given by its name in `recipes` or as they are.
+    """The steps of a recipe that is a name in `recipes` or the steps themselves.
 
     Raises `UserError`, listing the right names, for a wrong one.
     """
@@ -37,8 +37,8 @@ class Recipe:
     """Steps that degrade a picture, one after the other.
 
     `steps` is a list like `[{"resize": {"shorter": 96}}, "grey", {"my_module.my_step": {}}]`: a
-    name of ours, or the dotted path of anyone's `Step` class or function `(picture, rng,
-    **settings) -> picture`. `quality` is the range of the number drawn once a picture.
+    name in `STEPS`, or the dotted path of a `Step` class or of a function `(picture, rng,
+    **settings) -> picture`. `quality` is the range of the JPEG quality, drawn once a picture.
     Raises `UserError` for unknown steps and settings.
     """
 
@@ -56,11 +56,11 @@ class Recipe:
 
     @property
     def local_steps(self) -> list[str]:
-        """The steps that damage some places and leave the rest, by their names in the recipe."""
+        """The names of the steps that damage parts of a picture and leave the rest unchanged."""
         return [title for title, step in self.steps if getattr(step, "is_local", False)]
 
     def rng(self, name: str, without: Iterable[str] = ()) -> Random:
-        """The generator of the picture called `name`; steps in `without` draw but leave no mark."""
+        """The random generator of the picture called `name`; steps in `without` have no effect."""
         rng = Random(f"{self.seed}/{name}")
         rng.quality, rng.skip = rng.randint(*self.quality), frozenset(without)
         return rng
@@ -77,9 +77,9 @@ class Recipe:
         return picture
 
     def encode(self, picture: Image.Image, name: str) -> tuple[bytes, str]:
-        """The crappy version as the bytes of a file, and its suffix.
+        """The crappy version as the content of a file, and its suffix.
 
-        JPEG bytes when the recipe ends in `jpeg`, so that nothing is lost twice; else PNG.
+        A JPEG when the recipe ends in `jpeg`, so that it is compressed once alone; else a PNG.
         """
         rng = self.rng(name)
         *first, (_, last) = self.steps

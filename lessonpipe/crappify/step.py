@@ -1,4 +1,4 @@
-"""What every step of a recipe is: typed settings, and a call that degrades one picture."""
+"""The base class of steps: typed settings, and a call that degrades one picture."""
 
 import random
 from typing import Annotated, Any, ClassVar
@@ -10,10 +10,10 @@ from lessonpipe.config import StrictModel
 
 
 class Random(random.Random):
-    """The random choices of one picture: Python's generator, seeded by seed and the picture's name.
+    """The random generator of one picture, seeded by the recipe's seed and the picture's name.
 
     `quality` is drawn once a picture and shared by its steps (the number that `text` writes, JPEG's
-    quality). Steps named in `skip` draw as always but leave no mark, so that a picture can be
+    quality). Steps named in `skip` draw their numbers and have no effect, so that a picture can be
     degraded with and without one step and be the same elsewhere.
     """
 
@@ -21,11 +21,11 @@ class Random(random.Random):
     skip: frozenset[str] = frozenset()
 
     def uniform_range(self, span: tuple[float, float]) -> float:
-        """A number drawn evenly from `span`."""
+        """A number drawn uniformly from `span`."""
         return self.uniform(*span)
 
     def randint_range(self, span: tuple[int, int]) -> int:
-        """A whole number drawn evenly from `span`, both ends included."""
+        """An integer drawn uniformly from `span`, both ends included."""
         return self.randint(*span)
 
     def point(self, width: float, height: float) -> tuple[float, float]:
@@ -34,17 +34,17 @@ class Random(random.Random):
 
 
 class Step(StrictModel):
-    """One kind of damage. Settings are its fields; unknown ones are refused.
+    """One kind of damage, with its settings as fields.
 
-    `is_local` says that it damages some places and leaves the rest as they are: of such a step the
-    report says how much of its damage is removed.
+    `is_local` is true where it damages parts of a picture and leaves the rest unchanged: of such a
+    step the report says how much of its damage is removed.
     """
 
     is_local: ClassVar[bool] = False
 
     def __call__(self, picture: Image.Image, rng: Random) -> Image.Image:
-        """Degrade an RGB picture; the given one is left as it is."""
-        raise NotImplementedError(f"{type(self).__name__} does not say what it does")
+        """Return a degraded copy of an RGB picture."""
+        raise NotImplementedError(f"{type(self).__name__} has no __call__")
 
 
 def _within(low: float, high: float) -> AfterValidator:
@@ -60,7 +60,7 @@ def _within(low: float, high: float) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _twice(value: Any) -> Any:
+def _as_range(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else (value, value)
 
 
@@ -68,5 +68,5 @@ Range = Annotated[tuple[float, float], _within(0, 10_000)]
 Share = Annotated[tuple[float, float], _within(0, 1)]
 Angle = Annotated[tuple[float, float], _within(-360, 360)]
 WholeRange = Annotated[tuple[int, int], _within(0, 10_000)]
-Sides = Annotated[tuple[int, int], _within(8, 4096), BeforeValidator(_twice)]  # pixels
+Sides = Annotated[tuple[int, int], _within(8, 4096), BeforeValidator(_as_range)]  # pixels
 Quality = Annotated[tuple[int, int], _within(1, 95)]  # JPEG's

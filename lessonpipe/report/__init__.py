@@ -1,1 +1,1 @@
-"""What people look at: scores, curves, grids, and the page that holds them."""
+"""Evaluation: scores, bootstrap intervals, tables, curves, and the pages that show them."""

@@ -1,29 +1,28 @@
-"""Say in one line what the last evaluation found: `python -m lessonpipe.report`.
+"""Prints in one line what the last evaluation found: `python -m lessonpipe.report`.
 
-With `--markdown`, as the table that the README has.
+With `--markdown`, prints the README's table.
 """
 
 import sys
 from pathlib import Path
 
 from lessonpipe.io.atomic import read_json
-from lessonpipe.report.markdown import figures
-from lessonpipe.report.scores import headline
+from lessonpipe.report.summary import headline, summary_table
 
-FIGURES = Path("reports/metrics.json")
+METRICS = Path("reports/metrics.json")
 
 
 def main(argv: list[str]) -> int:
-    """Print the measures and where the page is."""
-    if not FIGURES.is_file():
-        print(f"{FIGURES} is not there; evaluate a model first", file=sys.stderr)
+    """Print the metrics, and where the page is; returns the exit code."""
+    if not METRICS.is_file():
+        print(f"{METRICS} is not there; evaluate a model first", file=sys.stderr)
         return 2
-    metrics = read_json(FIGURES)
+    metrics = read_json(METRICS)
     if "--markdown" in argv:
-        print(figures(metrics))
+        print(summary_table(metrics).markdown())
         return 0
     print(headline(metrics))
-    print(f"look at {FIGURES.with_name('index.html')}")
+    print(f"look at {METRICS.with_name('index.html')}")
     return 0
 
 

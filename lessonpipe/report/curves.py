@@ -1,4 +1,4 @@
-"""Training curves as pictures."""
+"""Training curves, as SVG."""
 
 import csv
 import io
@@ -16,10 +16,14 @@ TITLES = {
 
 
 def curves(histories: dict[str, Path]) -> str:
-    """An SVG with a panel a stage: losses on the left axis, PSNR or accuracy on the right."""
+    """Returns an SVG, a panel per stage: losses on the left axis, PSNR or accuracy on the right.
+
+    `histories` are `history.csv` files by stage.
+    """
     plt = pyplot()
-    figure, panels = plt.subplots(1, len(histories), figsize=(3.1 * len(histories), 2.7))
-    for panel, (stage, path) in zip(panels, histories.items(), strict=True):
+    size = (3.1 * len(histories), 2.7)
+    figure, panels = plt.subplots(1, len(histories), figsize=size, squeeze=False)
+    for panel, (stage, path) in zip(panels[0], histories.items(), strict=True):
         rows = list(csv.DictReader(io.StringIO(path.read_text())))
         epochs = [int(row["epoch"]) for row in rows]
         panel.set_title(TITLES.get(stage, stage), fontsize=10)
@@ -30,9 +34,9 @@ def curves(histories: dict[str, Path]) -> str:
                 values = [float(row[key]) for row in rows]
                 panel.plot(epochs, values, marker=".", label=key.replace("_", " "))
         right = panel.twinx()
-        measure = "valid_accuracy" if stage == "pretrain_critic" else "valid_psnr"
-        right.plot(epochs, [float(row[measure]) for row in rows], "k--", alpha=0.5)
-        right.set_ylabel("accuracy" if measure == "valid_accuracy" else "PSNR, dB", fontsize=8)
+        metric = "valid_accuracy" if stage == "pretrain_critic" else "valid_psnr"
+        right.plot(epochs, [float(row[metric]) for row in rows], "k--", alpha=0.5)
+        right.set_ylabel("accuracy" if metric == "valid_accuracy" else "PSNR, dB", fontsize=8)
         panel.legend(fontsize=7, frameon=False)
         panel.spines["top"].set_visible(False)
         right.spines["top"].set_visible(False)
@@ -42,14 +46,14 @@ def curves(histories: dict[str, Path]) -> str:
 def rate_curve(
     stage: str, rates: Sequence[float], losses: Sequence[float], suggested: Mapping[str, float]
 ) -> str:
-    """An SVG of the smoothed loss over the rates that were tried, each suggestion a dot."""
+    """Returns an SVG of the smoothed loss over the learning rates, each suggestion a dot."""
     plt = pyplot()
     figure, panel = plt.subplots(figsize=(5, 3.2))
     panel.set_title(f"Learning rates: {TITLES.get(stage, stage)}", fontsize=10)
     panel.semilogx(rates, losses)
     for name, rate in suggested.items():
-        at = min(range(len(rates)), key=lambda i: abs(rates[i] - rate))
-        panel.plot(rate, losses[at], "o", label=f"{name} {rate:.1e}")
+        nearest = min(range(len(rates)), key=lambda i: abs(rates[i] - rate))
+        panel.plot(rate, losses[nearest], "o", label=f"{name} {rate:.1e}")
     panel.set_xlabel("learning rate")
     panel.set_ylabel("loss, smoothed")
     panel.spines[["top", "right"]].set_visible(False)
@@ -58,7 +62,10 @@ def rate_curve(
 
 
 def pyplot() -> Any:
-    """matplotlib, drawing to files, the same each time."""
+    """Returns matplotlib's pyplot, which draws to files without a display.
+
+    Element ids come from a fixed salt, so that equal figures are equal files.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -69,7 +76,7 @@ def pyplot() -> Any:
 
 
 def as_svg(figure: Any) -> str:
-    """The figure as the text of an SVG element, always the same for the same figure."""
+    """Returns the figure as an SVG element, and closes it."""
     figure.tight_layout()
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})

@@ -1,7 +1,7 @@
 """The lesson's last figure: a picture of 256 pixels restored at 1280x1600, and a detail of it.
 
-The size was never seen in training; the network is convolutional throughout. Restored by the
-very command that a person would type, so that its seconds and memory are those a person meets.
+No training picture has that size; the network is fully convolutional. It is restored by the
+command that a person would type, so that seconds and memory are those that a person meets.
 """
 
 import subprocess
@@ -21,14 +21,15 @@ from lessonpipe.data.pictures import grid, stacked, to_tensor
 from lessonpipe.errors import LessonpipeError
 from lessonpipe.metrics import laplacian_energy
 
-SIZE = (1280, 1600)
+SIZE = (1280, 1600)  # width, height
 STEPS = [{"resize": {"shorter": 256}}, {"jpeg": {"quality": 60}}]  # the lesson's older variant
-ZOOM_PX = 160
+DETAIL_PX = 160
+THUMBNAIL = (320, 400)
 
 
 @dataclass(frozen=True)
 class HighResolution:
-    """The figure, and what the command took: its seconds, start to end, and its memory."""
+    """The figure, the command's seconds from start to end, and its peak memory."""
 
     picture: Image.Image
     seconds: float
@@ -36,42 +37,49 @@ class HighResolution:
 
 
 def restore_high_resolution(photo: Path, model: Path) -> HighResolution:
-    """Spoil `photo`, cut to 4:5, as the lesson did, restore it with `model`, show both.
+    """Degrades `photo`, cropped to 4:5, as the lesson did, and restores it with `model`.
 
     Raises `LessonpipeError` when the command fails.
     """
-    good = _cut(open_photo(photo))
+    good = _crop(open_photo(photo))
     small = Recipe(STEPS).degrade(good, photo.name)
-    with tempfile.TemporaryDirectory() as folder:
-        small.save(Path(folder) / "small.png")
-        seconds, memory_gb = _command(Path(folder), model)
-        made = open_photo(Path(folder) / "out" / "small.png")
-    columns = [small.resize(SIZE, Image.Resampling.BICUBIC), made, good]
-    titles = ["256 pixels, enlarged", "restored", "photo"]
-    left, top = busiest(good, ZOOM_PX)
-    box = (left, top, left + ZOOM_PX, top + ZOOM_PX)
-    whole = grid([[p.resize((320, 400), Image.Resampling.LANCZOS) for p in columns]], titles)
-    near = [p.crop(box).resize((320, 320), Image.Resampling.NEAREST) for p in columns]
-    return HighResolution(
-        stacked([whole, grid([near], ["a detail, twice its size", "", ""])]), seconds, memory_gb
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        small.save(folder / "small.png")
+        seconds, memory_gb = _run_command(folder, model)
+        restored = open_photo(folder / "out" / "small.png")
+    columns = [small.resize(SIZE, Image.Resampling.BICUBIC), restored, good]
+    left, top = most_detailed(good, DETAIL_PX)
+    box = (left, top, left + DETAIL_PX, top + DETAIL_PX)
+    thumbnails = [p.resize(THUMBNAIL, Image.Resampling.LANCZOS) for p in columns]
+    details = [
+        p.crop(box).resize((2 * DETAIL_PX, 2 * DETAIL_PX), Image.Resampling.NEAREST)
+        for p in columns
+    ]
+    picture = stacked(
+        [
+            grid([thumbnails], ["256 pixels, enlarged", "restored", "photo"]),
+            grid([details], ["a detail, twice its size", "", ""]),
+        ]
     )
+    return HighResolution(picture, seconds, memory_gb)
 
 
-def busiest(picture: Image.Image, side: int) -> tuple[int, int]:
-    """Left and top of the square with the most fine detail, away from the borders."""
+def most_detailed(picture: Image.Image, side: int) -> tuple[int, int]:
+    """Returns left and top of the square with the most fine detail, away from the borders."""
     width, height = picture.size
-    places = [
+    corners = [
         (x, y)
         for y in range(side, height - 2 * side, side // 2)
         for x in range(side, width - 2 * side, side // 2)
     ]
     pixels = to_tensor(picture).float() / 255
-    squares = torch.stack([pixels[:, y : y + side, x : x + side] for x, y in places])
-    return places[int(laplacian_energy(squares).argmax())]
+    squares = torch.stack([pixels[:, y : y + side, x : x + side] for x, y in corners])
+    return corners[int(laplacian_energy(squares).argmax())]
 
 
-def _cut(photo: Image.Image) -> Image.Image:
-    """The middle 4:5 of a photo, at 1280x1600; a smaller photo is enlarged."""
+def _crop(photo: Image.Image) -> Image.Image:
+    """Returns the middle 4:5 of a photo at 1280x1600; a smaller photo is enlarged."""
     width, height = SIZE
     scale = min(photo.width / width, photo.height / height)
     w, h = width * scale, height * scale
@@ -79,13 +87,14 @@ def _cut(photo: Image.Image) -> Image.Image:
     return photo.resize(SIZE, Image.Resampling.LANCZOS, box=(left, top, left + w, top + h))
 
 
-def _command(folder: Path, model: Path) -> tuple[float, float]:
-    words = ["restore", str(folder / "small.png"), "-o", str(folder / "out")]
-    words += ["--model", str(model), "--size", f"{SIZE[0]}x{SIZE[1]}"]
+def _run_command(folder: Path, model: Path) -> tuple[float, float]:
+    """Restores `small.png` into `out`; returns seconds and gigabytes."""
+    args = ["restore", str(folder / "small.png"), "-o", str(folder / "out")]
+    args += ["--model", str(model), "--size", f"{SIZE[0]}x{SIZE[1]}"]
     start = time.perf_counter()
-    with (folder / "told").open("w+") as told:
+    with (folder / "log").open("w+") as log:
         child = subprocess.Popen(
-            [sys.executable, "-m", "lessonpipe.app.cli", *words], stdout=told, stderr=told
+            [sys.executable, "-m", "lessonpipe.app.cli", *args], stdout=log, stderr=log
         )
         peak = 0
         while child.poll() is None:
@@ -93,20 +102,21 @@ def _command(folder: Path, model: Path) -> tuple[float, float]:
             time.sleep(0.02)
         seconds = time.perf_counter() - start
         if child.returncode:
-            told.seek(0)
-            raise LessonpipeError(f"restoring at {SIZE} failed: {told.read().strip()}")
+            log.seek(0)
+            raise LessonpipeError(f"restoring at {SIZE} failed: {log.read().strip()}")
     return seconds, peak / 1e9
 
 
-def peak_bytes(process: int) -> int:
-    """The most memory that a process has held so far; 0 when it is gone.
+def peak_bytes(pid: int) -> int:
+    """Returns the most memory that a process has held so far; 0 when it is gone.
 
-    Not `ru_maxrss`, which on Linux starts with that of whoever started the process.
+    Where there is no /proc, it is what the process holds now. `ru_maxrss` would not do: on Linux
+    it starts with that of the parent.
     """
-    status = Path(f"/proc/{process}/status")
     try:
         if Path("/proc/self").exists():
-            return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024
-        return int(psutil.Process(process).memory_info().rss)
+            status = Path(f"/proc/{pid}/status").read_text()
+            return int(status.split("VmHWM:")[1].split()[0]) * 1024
+        return int(psutil.Process(pid).memory_info().rss)
     except (OSError, IndexError, psutil.Error):
         return 0

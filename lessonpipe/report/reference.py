@@ -1,7 +1,6 @@
-"""The figures that another run is known to have reached, beside ours."""
+"""Figures that another training run is known to have reached, beside this run's."""
 
 import csv
-import html
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,48 +9,44 @@ from pydantic import Field
 
 from lessonpipe.config import StrictModel
 from lessonpipe.errors import one_of
+from lessonpipe.report.tables import Table
 
 
 class ReferenceFigure(StrictModel):
-    """A figure of another run: whose stage, which column of `history.csv`, at which size."""
+    """A figure of another run: of which stage, column of `history.csv` and size."""
 
     stage: str
-    what: str
+    column: str
     image_px: int = Field(ge=1)
-    reached: float
+    value: float
 
 
 def compare_to_reference(
     figures: Sequence[ReferenceFigure], histories: Mapping[str, Path]
 ) -> dict[str, dict[str, float]]:
-    """Each figure and ours, which is the stage's best epoch at that size.
+    """Returns each figure beside the best epoch of this run's stage at that size.
 
-    The best is the lowest loss, and the highest of anything else. Raises `UserError`, listing the
-    right names, for a stage, a column or a size that the histories do not have.
+    The best is the lowest of a loss and the highest of any other column. Raises `UserError`,
+    listing the known names, for a stage, a column or a size that the histories lack.
     """
-    found = {}
+    compared = {}
     for figure in figures:
         if figure.stage not in histories:
             raise one_of("stage with a history", figure.stage, histories)
         rows = list(csv.DictReader(io.StringIO(histories[figure.stage].read_text("utf-8"))))
-        if figure.what not in rows[0]:
-            raise one_of(f"column of {figure.stage}", figure.what, rows[0])
+        if figure.column not in rows[0]:
+            raise one_of(f"column of {figure.stage}", figure.column, rows[0])
         sizes = {row["px"] for row in rows}
         if str(figure.image_px) not in sizes:
             raise one_of(f"size of {figure.stage}", str(figure.image_px), sizes)
-        ours = [float(row[figure.what]) for row in rows if row["px"] == str(figure.image_px)]
-        best = min(ours) if figure.what.endswith("loss") else max(ours)
-        name = f"{figure.stage} {figure.what} at {figure.image_px}"
-        found[name] = {"ours": best, "reached": figure.reached}
-    return found
+        values = [float(row[figure.column]) for row in rows if row["px"] == str(figure.image_px)]
+        best = min(values) if figure.column.endswith("loss") else max(values)
+        name = f"{figure.stage} {figure.column} at {figure.image_px}"
+        compared[name] = {"ours": best, "reached": figure.value}
+    return compared
 
 
-def table(figures: Mapping[str, Mapping[str, float]]) -> str:
-    """A row a figure."""
-    rows = "".join(
-        f"<tr><td>{html.escape(name)}</td><td>{v['ours']:.4f}</td><td>{v['reached']:.4f}</td></tr>"
-        for name, v in figures.items()
-    )
-    return (
-        f"<div class=wide><table><tr><th></th><th>here</th><th>there</th></tr>{rows}</table></div>"
-    )
+def reference_table(compared: Mapping[str, Mapping[str, float]]) -> Table:
+    """A row per figure that `compare_to_reference` returned."""
+    rows = [[name, f"{v['ours']:.4f}", f"{v['reached']:.4f}"] for name, v in compared.items()]
+    return Table(["", "here", "there"], rows)

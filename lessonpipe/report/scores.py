@@ -1,4 +1,4 @@
-"""Measures gathered picture by picture, summed up photo by photo."""
+"""Metrics of a model's pictures, gathered per tile and summarised over photos."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,28 +11,29 @@ from torch import Tensor
 from lessonpipe.data.manifest import Pair
 from lessonpipe.metrics import (
     ab_error,
-    bootstrap_mean,
     colourfulness,
     laplacian_energy,
     psnr,
     squared_errors,
     ssim,
 )
+from lessonpipe.report.bootstrap import bootstrap_mean, bootstrap_ratio
 
-MEASURES = ("psnr", "psnr_gain", "ssim", "perceptual", "ab_error")
+MEANS = ("psnr", "psnr_gain", "ssim", "perceptual", "ab_error")
 RATIOS = ("sharpness", "colourfulness")
 REMOVED = ("text_removed", "text_ceiling", "damage_removed", "damage_ceiling")
+COMPARED = ("sharpness", "perceptual", "ssim")
 
 
 @dataclass
 class Scores:
-    """The measures of one model at one size.
+    """The metrics of one model at one size.
 
-    A tile is no independent witness: its photo is. So tiles are meaned within their photo, and
-    mean, median and the 95 % bootstrap interval are taken over photos. `sharpness` is the output's
-    detail over the photo's, both summed over its tiles, and `colourfulness` likewise. Those of
-    `REMOVED` are 1 - the output's squared error over the crappy picture's, both summed over the
-    pixels of a photo that were written on (`text`) or spotted otherwise (`damage`).
+    Tiles of a photo are not independent, photos are: tiles are averaged per photo, and mean,
+    median and the 95 % bootstrap interval are over photos. Those of `RATIOS` are the output's value
+    over the photo's, both summed over the photo's tiles. Those of `REMOVED` are 1 - the output's
+    squared error over the crappy picture's, both summed over the pixels of a photo that local
+    damage changed: writing (`text`) or any other (`damage`).
     """
 
     tiles: dict[str, list[dict[str, float]]] = field(default_factory=lambda: defaultdict(list))
@@ -41,89 +42,76 @@ class Scores:
     )
 
     def add(
-        self, pairs: Sequence[Pair], made: Tensor, crappy: Tensor, good: Tensor, perceptual: Tensor
+        self,
+        pairs: Sequence[Pair],
+        output: Tensor,
+        crappy: Tensor,
+        photo: Tensor,
+        perceptual: Tensor,
     ) -> None:
-        """Take in a batch, `B 3 H W` in 0...1."""
+        """Adds a batch: pictures `B 3 H W` in 0...1, perceptual distances `B`."""
         values = [
-            psnr(made, good),
-            psnr(made, good) - psnr(crappy, good),
-            ssim(made, good),
+            psnr(output, photo),
+            psnr(output, photo) - psnr(crappy, photo),
+            ssim(output, photo),
             perceptual,
-            ab_error(made, good),
+            ab_error(output, photo),
         ]
         rows = zip(*(v.tolist() for v in values), strict=True)
         for pair, row in zip(pairs, rows, strict=True):
-            self.tiles[pair.photo].append(dict(zip(MEASURES, row, strict=True)))
-        self._add_sums("sharpness", pairs, laplacian_energy(made), laplacian_energy(good))
-        self._add_sums("colourfulness", pairs, colourfulness(made), colourfulness(good))
+            self.tiles[pair.photo].append(dict(zip(MEANS, row, strict=True)))
+        self._add_sums("sharpness", pairs, laplacian_energy(output), laplacian_energy(photo))
+        self._add_sums("colourfulness", pairs, colourfulness(output), colourfulness(photo))
 
     def add_removed(
         self,
-        measure: str,
+        metric: str,
         pairs: Sequence[Pair],
-        made: Tensor,
+        output: Tensor,
         crappy: Tensor,
-        good: Tensor,
-        touched: Tensor,
+        photo: Tensor,
+        damaged: Tensor,
     ) -> None:
-        """Take in a batch for one of `REMOVED`; `touched` is `B 1 H W`, true where the damage is.
+        """Adds a batch for one of `REMOVED`; `damaged` is `B 1 H W`, true where the damage is.
 
-        For a ceiling, `made` is of the pictures without that damage: the best the model can do.
+        For a ceiling, `output` is restored from pictures without that damage: the best that the
+        model could do.
         """
-        own, before = (squared_errors(x, good, touched) for x in (made, crappy))
-        self._add_sums(measure, pairs, own, before)
+        errors = (squared_errors(x, photo, damaged) for x in (output, crappy))
+        self._add_sums(metric, pairs, *errors)
 
-    def _add_sums(self, measure: str, pairs: Sequence[Pair], own: Tensor, other: Tensor) -> None:
-        for pair, a, b in zip(pairs, own.tolist(), other.tolist(), strict=True):
-            self.sums[measure, pair.photo].append((a, b))
+    def _add_sums(
+        self, metric: str, pairs: Sequence[Pair], output: Tensor, reference: Tensor
+    ) -> None:
+        for pair, a, b in zip(pairs, output.tolist(), reference.tolist(), strict=True):
+            self.sums[metric, pair.photo].append((a, b))
 
-    def by_photo(self, measure: str) -> list[float]:
-        """One value a photo, photos in order of their names; none where there is nothing to tell.
+    def by_photo(self, metric: str) -> list[float]:
+        """Returns one value per photo, in order of their names, without photos that have none.
 
-        A photo has no ratio of colour when it is grey, and nothing removed where nothing was.
+        A grey photo has no ratio of colourfulness, an undamaged one no removed damage.
         """
         photos = sorted(self.tiles)
-        if measure in MEASURES:
-            return [float(np.mean([t[measure] for t in self.tiles[p]])) for p in photos]
-        sums = [np.sum(self.sums[measure, p], axis=0) for p in photos if self.sums[measure, p]]
-        if measure == "sharpness":
-            return [float(own / max(good, 1e-12)) for own, good in sums]
-        if measure == "colourfulness":
-            return [float(own / good) for own, good in sums if good > 1]
-        return [float(1 - own / crappy) for own, crappy in sums if crappy > 0]
+        if metric in MEANS:
+            return [float(np.mean([t[metric] for t in self.tiles[p]])) for p in photos]
+        sums = [np.sum(self.sums[metric, p], axis=0) for p in photos if self.sums[metric, p]]
+        if metric == "sharpness":
+            return [float(output / max(photo, 1e-12)) for output, photo in sums]
+        if metric == "colourfulness":
+            return [float(output / photo) for output, photo in sums if photo > 1]
+        return [float(1 - output / crappy) for output, crappy in sums if crappy > 0]
 
     def summary(self, seed: int) -> dict[str, dict[str, float]]:
-        """Every measure's mean, median, low and high; text only where the recipe writes any."""
-        values = {name: self.by_photo(name) for name in (*MEASURES, *RATIOS, *REMOVED)}
+        """Returns mean, median, low and high of every metric that any photo has."""
+        values = {name: self.by_photo(name) for name in (*MEANS, *RATIOS, *REMOVED)}
         return {name: asdict(bootstrap_mean(v, seed=seed)) for name, v in values.items() if v}
 
 
-def bootstrap_ratio(new: Scores, old: Scores, seed: int, draws: int = 2000) -> dict[str, Any]:
-    """How many times `old`'s value `new` reaches, paired: ratio of the means over photos.
-
-    With the 95 % interval of a bootstrap that draws the same photos for both.
-    """
-    result = {}
-    for measure in ("sharpness", "perceptual", "ssim"):
-        a, b = np.array(new.by_photo(measure)), np.array(old.by_photo(measure))
-        picks = np.random.default_rng(seed).integers(0, len(a), (draws, len(a)))
-        low, high = np.percentile(a[picks].mean(1) / b[picks].mean(1), [2.5, 97.5])
-        ratio = float(a.mean() / b.mean())
-        result[measure] = {"times": ratio, "low": float(low), "high": float(high)}
+def compare_scores(new: Scores, old: Scores, seed: int) -> dict[str, Any]:
+    """Returns ratios of the means of `COMPARED` and the difference in PSNR, paired by photo."""
+    result = {
+        metric: asdict(bootstrap_ratio(new.by_photo(metric), old.by_photo(metric), seed=seed))
+        for metric in COMPARED
+    }
     lost = np.array(old.by_photo("psnr")) - np.array(new.by_photo("psnr"))
-    result["psnr_lost"] = asdict(bootstrap_mean(lost.tolist(), seed=seed))
-    return result
-
-
-def headline(metrics: dict[str, Any]) -> str:
-    """One line of measures."""
-    parts = []
-    for px, models in metrics.items():
-        for name, measures in models.items():
-            if isinstance(measures, dict) and "psnr_gain" in measures and name != "crappy":
-                told = f"{name} at {px}: {measures['psnr_gain']['median']:+.2f} dB"
-                for what in ("text", "damage"):
-                    if removed := measures.get(f"{what}_removed"):
-                        told += f", {what} removed {removed['mean']:.2f}"
-                parts.append(told)
-    return "; ".join(parts)
+    return {**result, "psnr_lost": asdict(bootstrap_mean(lost, seed=seed))}

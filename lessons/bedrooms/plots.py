@@ -1,4 +1,4 @@
-"""What there is to see of bedrooms: sheets of samples, how they came to be, the critic's word."""
+"""Plots of bedrooms: sheets of samples, the film of their training, the critic's estimate."""
 
 import io
 from collections.abc import Sequence
@@ -13,49 +13,48 @@ from lessonpipe.train.fit import History
 
 
 def sheet(pictures: Tensor, columns: int = 8) -> Image.Image:
-    """Pictures `N 3 H W`, bytes, edge to edge in rows."""
+    """Returns pictures `N 3 H W`, bytes, edge to edge in full rows."""
     rows = [torch.cat(list(row), 2) for row in pictures.split(columns) if len(row) == columns]
     return to_picture(torch.cat(rows, 1) / 255)
 
 
-def beside(made: Image.Image, photos: Image.Image) -> Image.Image:
-    """Two sheets of one size."""
-    return grid([[made, photos]], ["made of noise", "photos"])
+def side_by_side(generated: Image.Image, photos: Image.Image) -> Image.Image:
+    """Returns two sheets of one size as one titled picture."""
+    return grid([[generated, photos]], ["made of noise", "photos"])
 
 
 def film(
-    frames: Sequence[Image.Image], *, most: int = 33, each: int = 250, last: int = 3000
+    frames: Sequence[Image.Image], *, most: int = 33, frame_ms: int = 250, last_ms: int = 3000
 ) -> bytes:
-    """An animated WebP of the frames' upper halves that runs for ever.
+    """Returns an animated WebP of the frames' upper halves that loops for ever.
 
-    Of more than `most` frames so many are shown, first and last among them; `each` frame's
-    milliseconds, and the `last` one's.
+    Of more than `most` frames it has `most`, evenly spaced, the first and the last among them.
     """
     count = min(most, len(frames))
-    shown = [frames[i * (len(frames) - 1) // max(1, count - 1)] for i in range(count)]
-    halves = [frame.crop((0, 0, frame.width, frame.height // 2)) for frame in shown]
+    chosen = [frames[i * (len(frames) - 1) // max(1, count - 1)] for i in range(count)]
+    halves = [frame.crop((0, 0, frame.width, frame.height // 2)) for frame in chosen]
     buffer = io.BytesIO()
     halves[0].save(
         buffer,
         "WEBP",
         save_all=True,
         append_images=halves[1:],
-        duration=[each] * (count - 1) + [last],
+        duration=[frame_ms] * (count - 1) + [last_ms],
         loop=0,
         quality=60,
     )
     return buffer.getvalue()
 
 
-def course(history: History) -> str:
-    """In words, what becomes of the critic's estimate on the photos it learns from."""
+def trend(history: History) -> str:
+    """Returns a phrase: whether the critic's estimate on training photos shrinks, and its ends."""
     first, last = (-row["train_critic_loss"] for row in (history[0], history[-1]))
-    way = "shrinks" if last < first else "does not shrink"
-    return f"it {way}: {first:.3g} in the first epoch, {last:.3g} in the last"
+    verb = "shrinks" if last < first else "does not shrink"
+    return f"it {verb}: {first:.3g} in the first epoch, {last:.3g} in the last"
 
 
 def estimates(history: History) -> str:
-    """An SVG of what the critic makes of the distance between photos and fakes, by epoch."""
+    """Returns an SVG of the critic's estimate of the distance from samples to photos, by epoch."""
     figure, panel = pyplot().subplots(figsize=(5, 3))
     epochs = [row["epoch"] for row in history]
     for name, values in {

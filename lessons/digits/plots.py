@@ -1,4 +1,4 @@
-"""What there is to see of digits: mistakes, confusion, the loss as a landscape."""
+"""Plots of digits: the confusion matrix, the worst mistakes, loss surfaces."""
 
 from collections.abc import Mapping
 
@@ -11,21 +11,21 @@ from lessonpipe.data.pictures import grid
 from lessonpipe.report.curves import as_svg, pyplot
 
 
-def confusion(told: Tensor, meant: Tensor) -> Tensor:
-    """How often each digit was taken for which: `10 10`, a row what was meant."""
-    return torch.bincount(meant * 10 + told, minlength=100).view(10, 10)
+def confusion(predicted: Tensor, labels: Tensor) -> Tensor:
+    """Returns the confusion matrix, `10 10`: rows are labels, columns predictions."""
+    return torch.bincount(labels * 10 + predicted, minlength=100).view(10, 10)
 
 
 def confusion_picture(counts: Tensor) -> str:
-    """An SVG of the matrix; what is right is left white, so that mistakes can be seen."""
+    """Returns an SVG of a confusion matrix; its diagonal is white, so that mistakes stand out."""
     figure, panel = pyplot().subplots(figsize=(4.2, 4))
     wrong = counts.clone().fill_diagonal_(0)
     panel.imshow(wrong, cmap="Reds")
-    for meant in range(10):
-        for told in range(10):
-            if count := int(counts[meant, told]):
-                ink = "white" if wrong[meant, told] > wrong.max() / 2 else "black"
-                panel.text(told, meant, count, ha="center", va="center", fontsize=7, color=ink)
+    for label in range(10):
+        for predicted in range(10):
+            if count := int(counts[label, predicted]):
+                ink = "white" if wrong[label, predicted] > wrong.max() / 2 else "black"
+                panel.text(predicted, label, count, ha="center", va="center", fontsize=7, color=ink)
     panel.set_xticks(range(10))
     panel.set_yticks(range(10))
     panel.set_xlabel("taken for")
@@ -33,18 +33,21 @@ def confusion_picture(counts: Tensor) -> str:
     return as_svg(figure)
 
 
-def worst(x: Tensor, told: Tensor, meant: Tensor, count: int = 12) -> Image.Image:
-    """The mistakes that the network was surest of: digits `N 28 28`, probabilities `N 10`."""
-    wrong = (told.argmax(1) != meant).nonzero().flatten()
-    sure = told.max(1).values[wrong]
-    chosen = wrong[sure.argsort(descending=True)[:count]].tolist()
-    titles = [f"{meant[i]} as {told[i].argmax()} ({told[i].max():.0%})" for i in chosen]
+def worst(x: Tensor, probabilities: Tensor, labels: Tensor, count: int = 12) -> Image.Image:
+    """Returns the mistakes with the highest probability: `N 28 28`, `N 10`, `N`."""
+    top, predicted = probabilities.max(1)
+    wrong = (predicted != labels).nonzero().flatten()
+    chosen = wrong[top[wrong].argsort(descending=True)[:count]].tolist()
+    titles = [f"{labels[i]} as {predicted[i]} ({top[i]:.0%})" for i in chosen]
     pictures = [Image.fromarray(x[i].numpy()).resize((112, 112)).convert("RGB") for i in chosen]
     return grid([pictures], titles) if chosen else Image.new("RGB", (112, 112), "white")
 
 
 def landscapes(surfaces: Mapping[str, Tensor], reach: float) -> str:
-    """An SVG: each surface in relief, on one scale, its logarithm so that both can be seen."""
+    """Returns an SVG of loss surfaces `P P` in 3d; `reach` is half their side, in filter lengths.
+
+    All have one logarithmic scale: the losses differ by orders of magnitude.
+    """
     plt = pyplot()
     figure = plt.figure(figsize=(4.2 * len(surfaces), 3.6))
     top = max(float(s.max()) for s in surfaces.values())

@@ -1,4 +1,4 @@
-"""What there is to see of counting: accuracies, and which words are wrong."""
+"""Plots of numbers: accuracies of all networks, by kind of word and by position."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,7 +9,10 @@ from lessonpipe.report.curves import as_svg, pyplot
 
 
 def accuracies(systems: Sequence[tuple[str, Sequence[float], float | None]]) -> str:
-    """An SVG: a bar for each system's mean, a dot for each seed, a line where the lesson was."""
+    """Returns an SVG: a bar for each mean, a dot for each seed, a line at the course's accuracy.
+
+    `systems` are (title, accuracy per seed, the course's).
+    """
     figure, panel = pyplot().subplots(figsize=(6.4, 0.36 * len(systems) + 0.9))
     for row, (_, values, lesson) in enumerate(systems):
         panel.barh(row, sum(values) / len(values), color="#9db8d9", height=0.7)
@@ -28,7 +31,7 @@ def accuracies(systems: Sequence[tuple[str, Sequence[float], float | None]]) -> 
 
 
 def kinds(systems: Mapping[str, Mapping[str, float]]) -> str:
-    """An SVG of accuracy by kind of word, a row each system that predicts every word."""
+    """Returns an SVG of accuracy by kind of word, a row per system."""
     columns = list(dict.fromkeys(kind for by in systems.values() for kind in by))
     figure, panel = pyplot().subplots(figsize=(7.2, 0.4 * len(systems) + 1.4))
     table = np.array([[by[kind] for kind in columns] for by in systems.values()])
@@ -40,11 +43,12 @@ def kinds(systems: Mapping[str, Mapping[str, float]]) -> str:
     return as_svg(figure)
 
 
-def places(systems: Mapping[str, Tensor], first: int = 40) -> str:
-    """An SVG of accuracy over the first words of a stream, a line each system."""
+def positions(systems: Mapping[str, Tensor], first: int = 40) -> str:
+    """Returns an SVG of accuracy, `T`, over the `first` words of a stream, a line per system."""
     figure, panel = pyplot().subplots(figsize=(6.4, 3.2))
-    for name, by_place in systems.items():
-        panel.plot(range(1, len(by_place[:first]) + 1), by_place[:first], label=name, linewidth=1.2)
+    for name, accuracy in systems.items():
+        shown = accuracy[:first]
+        panel.plot(range(1, len(shown) + 1), shown, label=name, linewidth=1.2)
     panel.set_ylim(0, 1.02)
     panel.set_xlabel("word of the stream")
     panel.set_ylabel("accuracy")

@@ -1,4 +1,4 @@
-"""Which photos crappify has done, on the disk: a killed run goes on with the others."""
+"""The draft of crappify's output folder, with a journal of the photos that are done."""
 
 import os
 import shutil
@@ -9,14 +9,12 @@ from pathlib import Path
 from lessonpipe.crappify.pairs import PhotoPairs
 from lessonpipe.data.manifest import Pair, Split
 from lessonpipe.io.hashing import sha256_file
-from lessonpipe.io.journal import Journal as JsonLines
-
-JOURNAL = "done.jsonl"
+from lessonpipe.io.journal import Journal
 
 
 @dataclass(frozen=True)
 class DonePhoto:
-    """One photo's line in the journal: what it was made of, and what was made of it."""
+    """A row of the journal: a photo, its digest, and its pairs or why it has none."""
 
     photo: str
     sha256: str
@@ -25,14 +23,14 @@ class DonePhoto:
 
 
 @dataclass(frozen=True)
-class Journal:
-    """A draft of the output folder, with a journal. A photo is in it when its files are whole."""
+class PairsDraft:
+    """The draft of the output folder; a photo is in its journal when its files are complete."""
 
     folder: Path
 
     @classmethod
-    def find(cls, out: Path, key: str) -> "Journal":
-        """The draft of a run of this `key`; drafts of others are removed."""
+    def find(cls, out: Path, key: str) -> "PairsDraft":
+        """The draft of the run with this `key`, new or existing; drafts of others are removed."""
         out.parent.mkdir(parents=True, exist_ok=True)
         folder = out.with_name(f".{out.name}-{key}.draft")
         for other in out.parent.glob(f".{out.name}*.draft"):
@@ -41,40 +39,49 @@ class Journal:
         folder.mkdir(exist_ok=True)
         return cls(folder)
 
-    def still_right(self, photos: Path, splits: Mapping[str, Split]) -> dict[str, DonePhoto]:
-        """What was done before and holds: the photo is the same and in the same split.
+    @property
+    def journal(self) -> Journal:
+        """The rows of `DonePhoto`."""
+        return Journal(self.folder / "done.jsonl")
 
-        The files of what does not hold are removed.
+    def done(self, photos: Path, splits: Mapping[str, Split]) -> dict[str, DonePhoto]:
+        """The photos that are done and have changed neither content nor split, by name.
+
+        Removes the files of the others.
         """
-        right: dict[str, DonePhoto] = {}
-        for row in JsonLines(self.folder / JOURNAL).read():
+        valid: dict[str, DonePhoto] = {}
+        for row in self.journal.read():
             done = DonePhoto(**{**row, "pairs": [Pair(**pair) for pair in row["pairs"]]})
-            same = all(pair.split == splits.get(done.photo) for pair in done.pairs)
-            if done.photo in splits and same and done.sha256 == sha256_file(photos / done.photo):
-                right[done.photo] = done
+            same_split = all(pair.split == splits.get(done.photo) for pair in done.pairs)
+            if (
+                done.photo in splits
+                and same_split
+                and done.sha256 == sha256_file(photos / done.photo)
+            ):
+                valid[done.photo] = done
             else:
                 for pair in done.pairs:
                     (self.folder / pair.good).unlink(missing_ok=True)
                     (self.folder / pair.crappy).unlink(missing_ok=True)
-        return right
+        return valid
 
-    def add(self, made: PhotoPairs) -> DonePhoto:
-        """Write a photo's files, and then its line."""
-        for name, content in made.files.items():
+    def add(self, result: PhotoPairs) -> DonePhoto:
+        """Write a photo's files, and then its row."""
+        for name, content in result.files.items():
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        done = DonePhoto(made.photo, made.sha256, made.pairs, made.error)
-        JsonLines(self.folder / JOURNAL).append(asdict(done))
+        done = DonePhoto(result.photo, result.sha256, result.pairs, result.error)
+        self.journal.append(asdict(done))
         return done
 
-    def become(self, out: Path) -> None:
-        """The draft is whole: it takes the place of `out`."""
-        (self.folder / JOURNAL).unlink(missing_ok=True)
+    def publish(self, out: Path) -> None:
+        """Replace the folder `out` by the draft, without its journal."""
+        self.journal.path.unlink(missing_ok=True)
         if out.exists():
             shutil.rmtree(out)
         os.replace(self.folder, out)
 
-    def drop(self) -> None:
-        """Nothing is left of it."""
+    def discard(self) -> None:
+        """Remove the draft."""
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -11,6 +11,7 @@ from tasks.pipeline.renamed import renamed_keys
 
 P = TypeVar("P", bound=BaseModel)
 COMMON = ("seed", "precision", "recipes")  # at the top of the file, for stages that declare them
+ALL = "all_params"  # a field that holds the whole file, for a stage that reports on it
 
 
 def read(path: Path = Path("params.yaml")) -> dict[str, Any]:
@@ -29,11 +30,11 @@ def read(path: Path = Path("params.yaml")) -> dict[str, Any]:
     return whole if isinstance(whole, dict) else {}
 
 
-def load(kind: type[P], stage: str, path: Path = Path("params.yaml")) -> P:
-    """The section `stage` of the params file as `kind`.
+def load(kind: type[P], stage: str, path: Path = Path("params.yaml"), *, partly: bool = False) -> P:
+    """The section `stage` of the params file as `kind`; `partly` leaves out what is not of it.
 
-    The `COMMON` ones that `kind` declares are handed in. Raises `UserError` naming the key, what
-    is wrong with it, and what would be right.
+    The `COMMON` ones that `kind` declares are handed in, and the whole file as `ALL`. Raises
+    `UserError` naming the key, what is wrong with it, and what would be right.
     """
     whole = read(path)
     section = whole.get(stage)
@@ -41,9 +42,12 @@ def load(kind: type[P], stage: str, path: Path = Path("params.yaml")) -> P:
         raise UserError(f"{path} has no section {stage!r}")
     if old := sorted(renamed_keys(stage, section)):
         raise UserError(f"{path}: " + "; ".join(old))
+    if partly:
+        section = {k: v for k, v in section.items() if k in kind.model_fields}
     common = {k: whole[k] for k in COMMON if k in whole and k in kind.model_fields}
+    document = {ALL: whole} if ALL in kind.model_fields else {}
     try:
-        return kind(**{**common, **section})
+        return kind(**{**common, **section, **document})
     except ValidationError as error:
         raise UserError(_in_words(error, kind, stage, path)) from error
 
@@ -74,4 +78,4 @@ def _known(kind: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:
         if not inner:
             break
         kind = inner[0]
-    return sorted(kind.model_fields)
+    return sorted(set(kind.model_fields) - {ALL})

@@ -34,7 +34,7 @@ from lessonpipe.data.manifest import Manifest
 from lessonpipe.io import transfer
 from tasks.crappify import Job
 from tests.bench.crappify import PARAMS, do, make_photos
-from tests.cluster.conftest import Desk, environment
+from tests.cluster.conftest import Workspace, environment
 from tests.tasks.test_many import PARAMS as SPOIL
 
 SIDE_PX = 128
@@ -187,11 +187,11 @@ def rates() -> None:
 def crappify_rate(workers: int, make: Callable[[Path], object]) -> int:
     """Pictures a second, by the stage itself; Ray's start is not counted."""
     with tempfile.TemporaryDirectory() as here:
-        desk = Desk(Path(here), environment(OMP_NUM_THREADS="1"))
-        (desk.folder / "data/photos").mkdir(parents=True)
-        make(desk.folder / "data/photos")
-        (desk.folder / "params.yaml").write_text(yaml.safe_dump(SPOIL))
-        said = desk.run("crappify", LESSONPIPE_WORKERS=str(workers))
+        workspace = Workspace(Path(here), environment(OMP_NUM_THREADS="1"))
+        (workspace.folder / "data/photos").mkdir(parents=True)
+        make(workspace.folder / "data/photos")
+        (workspace.folder / "params.yaml").write_text(yaml.safe_dump(SPOIL))
+        said = workspace.run("crappify", LESSONPIPE_WORKERS=str(workers))
     return int(re.search(r", (\d+) a second on", said)[1])  # type: ignore[index]
 
 

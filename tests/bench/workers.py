@@ -16,7 +16,7 @@ import yaml
 
 from lessonpipe.io.atomic import atomic_write
 from lessonpipe.report.curves import TITLES, as_svg, pyplot
-from tests.cluster.conftest import ROOT, Desk, environment, small
+from tests.cluster.conftest import ROOT, Workspace, environment, small
 
 CURVES = {
     "pretrain_generator": ("train_loss", "valid_loss"),
@@ -36,16 +36,16 @@ def train(folder: Path, workers: list[int], epochs: int) -> dict[str, dict[str, 
     params["fit_gan"]["epochs"] = epochs
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     shutil.copy(ROOT / "dvc.yaml", folder)
-    desk = Desk(folder, environment(OMP_NUM_THREADS="1"))
-    desk.run("download", "recipe", "crappify")
+    workspace = Workspace(folder, environment(OMP_NUM_THREADS="1"))
+    workspace.run("download", "recipe", "crappify")
     found: dict[str, dict[str, Rows]] = {}
     for stage in CURVES:
         for name, facts in who.items():
-            desk.run(stage, **facts)
-            found.setdefault(stage, {})[name] = desk.history(stage)
+            workspace.run(stage, **facts)
+            found.setdefault(stage, {})[name] = workspace.history(stage)
             print(f"{stage}: {name}", flush=True)
         if stage == "pretrain_generator":
-            desk.run("save_preds", "pretrain_critic")
+            workspace.run("save_preds", "pretrain_critic")
     return found
 
 

@@ -1,7 +1,7 @@
-"""A real cluster: a desk that does no work, and nodes that cannot see the desk's files.
+"""A real Ray cluster: a head that does no work, and nodes that cannot see its files.
 
-Each node lives in a mount namespace of its own with an empty /tmp, where the desk's project, Ray's
-sockets and the parcels would be; what it knows has come over the network.
+Each node lives in a mount namespace of its own with an empty /tmp, where the project, Ray's sockets
+and the unpacked uploads would be; what it has came over the network.
 """
 
 import contextlib
@@ -32,11 +32,11 @@ SPACE = ["unshare", "--mount"] if os.getuid() == 0 else ["unshare", "--map-root-
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Of the desk and of the nodes: nothing of the tests' own, no telemetry."""
-    own = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "LESSONPIPE_"))}
-    own.pop("PYTHONPATH", None)  # the code must travel
+    """The variables of workspaces and nodes: none of the tests', no telemetry."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "LESSONPIPE_"))}
+    inherited.pop("PYTHONPATH", None)  # the code must travel
     return {
-        **own,
+        **inherited,
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         "RAY_AUTH_MODE": "disabled",
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -48,14 +48,14 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """A port nobody has."""
+    """A port that is not in use."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def agent() -> str:
-    """Ray's word for where a node takes jobs: by default all nodes of a machine share one port."""
+    """Ray's option for the port of a node's agent; by default all nodes of a machine share one."""
     return f"--dashboard-agent-listen-port={free_port()}"
 
 
@@ -85,7 +85,7 @@ class Node:
 
 
 def with_suppressed(call: Callable[..., Any], *args: Any) -> Any:
-    """The answer, or None of a process that is gone."""
+    """What the call returns, or None of a process that is gone."""
     try:
         return call(*args)
     except psutil.Error:
@@ -94,14 +94,14 @@ def with_suppressed(call: Callable[..., Any], *args: Any) -> Any:
 
 @dataclass
 class Cluster:
-    """A desk (the head, without CPUs) and nodes."""
+    """A head without CPUs, and nodes."""
 
     address: str
     env: dict[str, str]
     nodes: list[Node] = field(default_factory=list)
 
     def add(self, nodes: int = 1) -> None:
-        """Start nodes of one CPU that share no /tmp with the desk; returns when they are in."""
+        """Start nodes of one CPU that share no /tmp with the head, and wait until they joined."""
         for _ in range(nodes):
             command = f"mount -t tmpfs none /tmp && exec ray start --address={self.address} "
             command += "--node-ip-address=127.0.0.1 --num-cpus=1 --block "
@@ -118,7 +118,7 @@ class Cluster:
         until(self.is_whole)
 
     def is_whole(self) -> bool:
-        """Whether the head knows of all nodes that live, itself among them, and of no dead one."""
+        """Whether the head lists itself and all living nodes, and no dead one."""
         with contextlib.suppress(RequestException, RayStateApiException):
             states = [node.state for node in list_nodes(self.env["DASHBOARD"])]
             return states.count("ALIVE") == 1 + len(self.nodes)
@@ -166,7 +166,7 @@ def credentials() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def cluster(s3: str) -> Iterator[Cluster]:
-    """A desk and two nodes of one CPU."""
+    """A head and two nodes of one CPU."""
     if not shutil.which("unshare") or subprocess.run([*SPACE, "true"], check=False).returncode:
         pytest.skip("nodes with their own /tmp need Linux namespaces")
     env = environment(
@@ -200,14 +200,14 @@ def cluster(s3: str) -> Iterator[Cluster]:
 
 
 @dataclass
-class Desk:
-    """A project whose stages run by the door."""
+class Workspace:
+    """A folder of the project, in which stages run by `python -m tasks`."""
 
     folder: Path
     env: dict[str, str]
 
     def start(self, stage: str, **env: str) -> "subprocess.Popen[str]":
-        """Run a stage."""
+        """Start a stage."""
         return subprocess.Popen(
             [sys.executable, "-m", "tasks", stage],
             cwd=self.folder,
@@ -219,27 +219,27 @@ class Desk:
         )
 
     def run(self, *stages: str, **env: str) -> str:
-        """Run stages to their end; what they said."""
-        said = ""
+        """Run stages to their end; returns their output."""
+        output = ""
         for stage in stages:
             process = self.start(stage, **env)
             out, _ = process.communicate(timeout=900)
-            said += out
+            output += out
             assert process.returncode == 0, f"{stage}: {out[-3000:]}"
-        return said
+        return output
 
     def history(self, stage: str) -> list[dict[str, float]]:
-        """The curve of a training stage."""
+        """The history of a training stage, a row an epoch."""
         lines = (self.folder / "models" / stage / "history.csv").read_text().splitlines()
         names = lines[0].split(",")
         return [dict(zip(names, map(float, x.split(",")), strict=True)) for x in lines[1:]]
 
-    def files(self, *places: str) -> dict[str, bytes]:
-        """All files below some places."""
+    def files(self, *folders: str) -> dict[str, bytes]:
+        """The content of all files in some folders."""
         return {
             path.relative_to(self.folder).as_posix(): path.read_bytes()
-            for place in places
-            for path in sorted((self.folder / place).rglob("*"))
+            for folder in folders
+            for path in sorted((self.folder / folder).rglob("*"))
             if path.is_file()
         }
 
@@ -250,45 +250,43 @@ def small(params: dict[str, Any]) -> dict[str, Any]:
     params["precision"] = "fp32"
     params["download"]["limit"] = 6
     params["crappify"] |= {"group_pattern": None, "tiles": {"tile_px": 64, "train": 6, "valid": 2}}
-    params["pretrain_generator"] |= {
-        "widths": [16, 16, 8, 8],
-        "head": 8,
-        "phases": [phase | {"epochs": 3, "frozen": True}],
-    }
+    params["pretrain_generator"]["net"] |= {"widths": [16, 16, 8, 8], "head": 8}
+    params["pretrain_generator"]["phases"] = [phase | {"epochs": 3, "frozen": True}]
     params["save_preds"]["image_px"] = 64
     params["pretrain_critic"]["phases"] = [phase | {"epochs": 6}]
-    params["fit_gan"] |= {"image_px": 64, "batch": 4, "epochs": 3, "samples": 1}
+    gan_phase = params["fit_gan"]["phases"][0] | {"image_px": 64, "batch": 4, "epochs": 3}
+    params["fit_gan"] |= {"samples": 1, "phases": [gan_phase]}
     params["fit_feature"]["phases"] = [phase | {"epochs": 2}, phase | {"image_px": 96, "epochs": 1}]
-    params["evaluate"]["at"] = [{"image_px": 64, "models": ["generator"]}]
+    params["evaluate"]["evaluations"] = [{"image_px": 64, "models": ["generator"]}]
     params["numbers"] |= {"seeds": [1], "runs": [params["numbers"]["runs"][-1] | {"epochs": 3}]}
     return json.loads(json.dumps(params))
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    """A project in which every stage but the last was run on one machine, by one worker."""
-    folder = tmp_path_factory.mktemp("alone")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace in which every stage but the last was run on one machine, by one worker."""
+    folder = tmp_path_factory.mktemp("local")
     params = small(yaml.safe_load((ROOT / "params.yaml").read_text()))
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     shutil.copy(ROOT / "dvc.yaml", folder)
-    desk = Desk(folder, environment(OMP_NUM_THREADS="1"))
-    desk.run("download", "recipe", "crappify", "pretrain_generator", "save_preds")
-    desk.run("pretrain_critic", "fit_gan", "fit_feature", "fit_control")
-    return desk
+    workspace = Workspace(folder, environment(OMP_NUM_THREADS="1"))
+    workspace.run("download", "recipe", "crappify", "pretrain_generator", "save_preds")
+    workspace.run("pretrain_critic", "fit_gan", "fit_feature", "fit_control")
+    return workspace
 
 
 @pytest.fixture
-def desk(alone: Desk, cluster: Cluster, tmp_path: Path) -> Desk:
-    """The same project and photos, nothing made yet, at the desk of a cluster."""
-    folder = tmp_path / "desk"
+def workspace(local: Workspace, cluster: Cluster, tmp_path: Path) -> Workspace:
+    """The same project and photos, without outputs, connected to the cluster."""
+    folder = tmp_path / "workspace"
     folder.mkdir()
     for name in ("params.yaml", "dvc.yaml"):
-        shutil.copy(alone.folder / name, folder)
+        shutil.copy(local.folder / name, folder)
     for name in ("data/photos", "data/recipe.json"):
-        place = alone.folder / name
-        copy = shutil.copytree if place.is_dir() else shutil.copy
+        path = local.folder / name
+        copy = shutil.copytree if path.is_dir() else shutil.copy
         (folder / name).parent.mkdir(exist_ok=True)
-        copy(place, folder / name)
+        copy(path, folder / name)
     storage = f"s3://lessonpipe/{tmp_path.name}"
     facts = {"RAY_ADDRESS": cluster.address, "LESSONPIPE_STORAGE": storage}
-    return Desk(folder, {**cluster.env, **facts})
+    return Workspace(folder, {**cluster.env, **facts})

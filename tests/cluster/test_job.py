@@ -1,4 +1,4 @@
-"""A submitted job pulls, runs on the nodes, and pushes; a desk gets what it made by a pull."""
+"""A submitted job pulls, runs on the nodes, and pushes; a workspace pulls its outputs."""
 
 import contextlib
 import json
@@ -14,7 +14,7 @@ import pytest
 import yaml
 from ray.job_submission import JobSubmissionClient
 
-from lessons.result import LessonResult
+from lessonpipe.report.result import Result
 from tests.cluster.conftest import BIN, small
 from tests.conftest import make_picture, until
 from tests.test_pipeline import clone
@@ -38,31 +38,31 @@ def test_the_upload_is_small_and_holds_no_data(tmp_path):
 
 
 @dataclass
-class Office:
+class Submitter:
     """A project with a remote, whose jobs run on a cluster."""
 
     folder: Path
     env: dict[str, str]
 
-    def command(self, *words: str, ends: int = 0) -> str:
-        """What a command says there; `ends` is its exit code."""
-        done = subprocess.run(
-            [BIN / words[0], *words[1:]],
+    def command(self, *args: str, code: int = 0) -> str:
+        """The output of a command, which has to end with this exit code."""
+        result = subprocess.run(
+            [BIN / args[0], *args[1:]],
             cwd=self.folder,
             env=self.env,
             capture_output=True,
             text=True,
             timeout=400,
         )
-        assert done.returncode == ends, done.stdout[-3000:] + done.stderr[-3000:]
-        return done.stdout
+        assert result.returncode == code, result.stdout[-3000:] + result.stderr[-3000:]
+        return result.stdout
 
-    def job(self, stage: str, ends: int = 0) -> str:
-        """What a job says that brings a stage up to date."""
-        facts = {"env_vars": {"LESSONPIPE_STORAGE": self.env["LESSONPIPE_STORAGE"]}}
+    def job(self, stage: str, code: int = 0) -> str:
+        """The output of a job that brings a stage up to date."""
+        runtime_env = {"env_vars": {"LESSONPIPE_STORAGE": self.env["LESSONPIPE_STORAGE"]}}
         submit = ["ray", "job", "submit", "--address", self.env["DASHBOARD"], "--working-dir", "."]
-        submit += ["--runtime-env-json", json.dumps(facts)]
-        return self.command(*submit, "--", "python", "-m", "flows", "job", stage, ends=ends)
+        submit += ["--runtime-env-json", json.dumps(runtime_env)]
+        return self.command(*submit, "--", "python", "-m", "flows", "job", stage, code=code)
 
 
 def takes_jobs(address):
@@ -72,57 +72,57 @@ def takes_jobs(address):
 
 
 @pytest.fixture
-def office(cluster, tmp_path):
+def submitter(cluster, tmp_path):
     until(lambda: takes_jobs(cluster.env["DASHBOARD"]))
     env = {**cluster.env, "LESSONPIPE_STORAGE": f"s3://lessonpipe/{tmp_path.name}"}
-    made = Office(clone(tmp_path / "project", small), env)
+    made = Submitter(clone(tmp_path / "project", small), env)
     remote = f"s3://lessonpipe/dvc-{tmp_path.name}"
     made.command("dvc", "remote", "add", "--default", "store", remote)
     return made
 
 
-def test_a_job_runs_what_is_missing_and_a_desk_pulls_what_it_made(office):
-    said = office.job("pretrain_generator")
-    assert "pretrain_generator: pushed" in said and "epoch 3" in said
-    assert not (office.folder / "models").exists()
+def test_a_job_runs_what_is_missing_and_its_workspace_pulls_the_outputs(submitter):
+    output = submitter.job("pretrain_generator")
+    assert "pretrain_generator: pushed" in output and "epoch 3" in output
+    assert not (submitter.folder / "models").exists()
 
-    office.command("dvc", "repro", "--pull", "pretrain_generator")
-    history = (office.folder / "models/pretrain_generator/history.csv").read_text().splitlines()
+    submitter.command("dvc", "repro", "--pull", "pretrain_generator")
+    history = (submitter.folder / "models/pretrain_generator/history.csv").read_text().splitlines()
     assert len(history) == 4
-    lock = yaml.safe_load((office.folder / "dvc.lock").read_text())
+    lock = yaml.safe_load((submitter.folder / "dvc.lock").read_text())
     assert lock["stages"]["pretrain_generator"]
 
-    said = office.job("pretrain_generator")  # a second job finds all of it done
-    assert "epoch" not in said
+    output = submitter.job("pretrain_generator")  # a second job finds all of it done
+    assert "epoch" not in output
 
 
-def test_a_lesson_trains_in_a_job_and_a_desk_pulls_what_it_learnt(office):
-    said = office.job("numbers")
-    assert "numbers_data: pushed" in said and "numbers: pushed" in said
-    assert not (office.folder / "models").exists()
+def test_a_lesson_trains_in_a_job_and_its_workspace_pulls_the_model(submitter):
+    output = submitter.job("numbers")
+    assert "numbers_data: pushed" in output and "numbers: pushed" in output
+    assert not (submitter.folder / "models").exists()
 
-    said = office.command("dvc", "repro", "--pull", "lessons/dvc.yaml:numbers")
-    assert "Running stage" not in said
-    words = (office.folder / "data/numbers/valid.txt").read_text().split()
+    output = submitter.command("dvc", "repro", "--pull", "lessons/dvc.yaml:numbers")
+    assert "Running stage" not in output
+    words = (submitter.folder / "data/numbers/valid.txt").read_text().split()
     assert words[:4] == ["xxbos", "eight", "thousand", "one"]
-    learnt = LessonResult.read(office.folder / "models/numbers").figures[0]
+    learnt = Result.read(submitter.folder / "models/numbers").scores[0]
     (commonest,) = Counter(words).most_common(1)
     assert learnt.measure == "accuracy" and learnt.mean > commonest[1] / len(words) + 0.2
 
 
-def test_photos_of_ones_own_stay_at_the_desk_and_what_download_made_of_them_is_pulled(office):
-    params = yaml.safe_load((office.folder / "params.yaml").read_text())
+def test_the_users_photos_are_not_uploaded_and_what_download_made_of_them_is_pulled(submitter):
+    params = yaml.safe_load((submitter.folder / "params.yaml").read_text())
     params["download"] |= {"source": "folder", "folder": "my_photos"}
-    (office.folder / "params.yaml").write_text(yaml.safe_dump(params))
+    (submitter.folder / "params.yaml").write_text(yaml.safe_dump(params))
     for i in range(6):
-        make_picture(96, 96, seed=i).save(office.folder / f"my_photos/{chr(97 + i)}0.png")
-    said = office.job("crappify", ends=1)
-    assert "`dvc repro download` and `dvc push download`, then submit again" in said
-    assert "Traceback" not in said
+        make_picture(96, 96, seed=i).save(submitter.folder / f"my_photos/{chr(97 + i)}0.png")
+    output = submitter.job("crappify", code=1)
+    assert "`dvc repro download` and `dvc push download`, then submit again" in output
+    assert "Traceback" not in output
 
-    office.command("dvc", "repro", "download")
-    office.command("dvc", "push", "download")
-    said = office.job("crappify")
-    assert "download: pulled" in said and "crappify: pushed" in said
-    assert "Running stage" not in office.command("dvc", "repro", "--pull", "crappify")
-    assert list((office.folder / "data/crappify").rglob("*a0*"))
+    submitter.command("dvc", "repro", "download")
+    submitter.command("dvc", "push", "download")
+    output = submitter.job("crappify")
+    assert "download: pulled" in output and "crappify: pushed" in output
+    assert "Running stage" not in submitter.command("dvc", "repro", "--pull", "crappify")
+    assert list((submitter.folder / "data/crappify").rglob("*a0*"))

@@ -1,4 +1,4 @@
-"""Recipes: the lesson's pictures exactly, the same draws everywhere, wrong words named."""
+"""Recipes: the lesson's pictures exactly, the same draws everywhere, errors that name the cure."""
 
 import io
 import random
@@ -46,7 +46,7 @@ def test_the_default_recipe_is_the_lessons(size: tuple[int, int], tmp_path: Path
         assert (made, suffix) == (theirs, ".jpg")
 
 
-def test_spoiling_and_encoding_give_the_same_pixels(picture: Image.Image) -> None:
+def test_degrading_and_encoding_give_the_same_pixels(picture: Image.Image) -> None:
     for steps in (LESSON, ["blur", "noise"], [{"jpeg": {"quality": 20}}, "crease"]):
         recipe = Recipe(steps)
         encoded, _ = recipe.encode(picture, "a.jpg")
@@ -62,7 +62,7 @@ def test_a_recipe_is_a_name_or_its_steps() -> None:
 
 
 @pytest.mark.parametrize("name", PARAMS["recipes"])
-def test_every_recipe_that_comes_ready_spoils_each_picture_anew(name: str) -> None:
+def test_every_built_in_recipe_degrades_each_picture_differently(name: str) -> None:
     recipe = Recipe(PARAMS["recipes"][name])
     given = make_picture(450, 300)
     made = [recipe.degrade(given, str(i)) for i in range(6)]
@@ -73,10 +73,10 @@ def test_every_recipe_that_comes_ready_spoils_each_picture_anew(name: str) -> No
     assert made[0].size == sizes.get(name, given.size)
 
 
-def test_the_steps_that_leave_spots_are_known() -> None:
+def test_the_local_steps_of_every_recipe_are_known() -> None:
     recipes = PARAMS["recipes"]
-    spots = {name: Recipe(steps).spots for name, steps in recipes.items()}
-    assert spots == {
+    local = {name: Recipe(steps).local_steps for name, steps in recipes.items()}
+    assert local == {
         "lesson": ["text"],
         "colour": [],
         "old-photo": ["crease", "ink"],
@@ -86,7 +86,7 @@ def test_the_steps_that_leave_spots_are_known() -> None:
         "superres": [],
         "superres-256": [],
     }
-    assert Recipe(["tests.crappify.test_recipe.Lighter"]).spots == []
+    assert Recipe(["tests.crappify.test_recipe.Lighter"]).local_steps == []
 
 
 def test_a_recipe_that_does_not_end_in_jpeg_loses_nothing(picture: Image.Image) -> None:
@@ -101,7 +101,7 @@ def test_draws_come_from_seed_and_name_alone(picture: Image.Image) -> None:
     assert len({degrade(1, "a"), degrade(2, "a"), degrade(1, "b")}) == 3
 
 
-def test_leaving_text_out_keeps_every_other_draw(picture: Image.Image) -> None:
+def test_without_text_every_other_draw_is_the_same(picture: Image.Image) -> None:
     recipe = Recipe([{"resize": {"shorter": 48}}, "text", "hole", "noise"])
     written, plain = (
         np.asarray(recipe.degrade(picture, "a", without=names)).astype(int)
@@ -119,7 +119,7 @@ def test_quality_is_drawn_from_the_whole_range() -> None:
 
 
 @pytest.mark.parametrize(
-    ("step", "words"),
+    ("step", "parts"),
     [
         ("gray", ["gray", "blur, crease, fade, grey, hole, ink, jpeg", "watermark"]),
         ({"resize": {"shortest": 96}}, ["resize", "shortest", "shorter"]),
@@ -142,11 +142,13 @@ def test_quality_is_drawn_from_the_whole_range() -> None:
         ({"tests.crappify.test_recipe.ROOT": {}}, ["ROOT", "not a callable"]),
     ],
 )
-def test_what_is_wrong_with_a_step_is_named(step: object, words: list[str]) -> None:
-    with pytest.raises(UserError) as told:
+def test_a_wrong_step_is_an_error_that_names_it_and_the_right_ones(
+    step: object, parts: list[str]
+) -> None:
+    with pytest.raises(UserError) as error:
         Recipe([step])  # type: ignore[list-item]
-    for word in words:
-        assert word in str(told.value)
+    for part in parts:
+        assert part in str(error.value)
 
 
 def test_a_recipe_needs_a_step() -> None:
@@ -165,12 +167,12 @@ class Lighter(Step):
         return picture.point(lambda value: min(255, value + self.by))
 
 
-def test_anyones_function_is_a_step(picture: Image.Image) -> None:
+def test_a_function_by_its_dotted_path_is_a_step(picture: Image.Image) -> None:
     made = Recipe([{"tests.crappify.test_recipe.darker": {"by": 2}}]).degrade(picture, "a")
     assert np.array_equal(made, np.asarray(picture) // 2)
 
 
-def test_anyones_step_class_is_a_step(picture: Image.Image) -> None:
+def test_a_step_class_by_its_dotted_path_is_a_step(picture: Image.Image) -> None:
     made = Recipe([{"tests.crappify.test_recipe.Lighter": {"by": 30}}]).degrade(picture, "a")
     assert np.array_equal(made, np.minimum(255, np.asarray(picture).astype(int) + 30))
     with pytest.raises(UserError, match="by"):

@@ -1,4 +1,4 @@
-"""Every step does what it says, to any picture, the same each time."""
+"""Every step does what its name says, to any picture, the same each time."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,9 @@ def flat(value: int, width: int = 200, height: int = 160) -> Image.Image:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", sorted(STEPS))
-def test_a_step_keeps_mode_and_size_and_the_given_picture(name: str, size: tuple[int, int]) -> None:
+def test_a_step_changes_neither_mode_nor_size_nor_the_given_picture(
+    name: str, size: tuple[int, int]
+) -> None:
     given = make_picture(*size)
     before = given.tobytes()
     made = Recipe([name]).degrade(given, "a")
@@ -37,7 +39,7 @@ def test_a_step_keeps_mode_and_size_and_the_given_picture(name: str, size: tuple
 
 
 @pytest.mark.parametrize("name", sorted(set(STEPS) - {"grey", "resize"}))
-def test_a_step_draws_anew_for_another_picture(name: str) -> None:
+def test_a_step_draws_other_numbers_for_another_picture(name: str) -> None:
     given = make_picture(200, 160)
     assert len({degrade(name, given, str(i)).tobytes() for i in range(4)}) > 1
 
@@ -86,7 +88,7 @@ def test_text_writes_the_drawn_quality_in_the_upper_left() -> None:
     assert len(qualities) > 1
 
 
-def test_text_says_what_it_is_told_as_tall_as_told() -> None:
+def test_text_has_the_given_content_and_height() -> None:
     small, large = (
         degrade({"text": {"says": "HH", "letters": tall}}, flat(0, 400, 400)) for tall in (10, 40)
     )

@@ -1,7 +1,8 @@
-"""A real server for the session, real little DVC projects, and the flow as its own process."""
+"""A real Prefect server for the session, small DVC projects, and the flow as its own process."""
 
 import contextlib
 import http.server
+import json
 import os
 import re
 import shutil
@@ -25,21 +26,21 @@ from tests.conftest import PATIENCE, until
 ROOT = Path(__file__).parents[2]
 
 STAGE = '''
-"""python stage.py NAME SECONDS: says three lines, writes NAME.txt at its end."""
+"""python stage.py NAME: prints three lines, writes NAME.txt at its end."""
 import json, os, sys, time
 from pathlib import Path
 
-name, seconds = sys.argv[1], float(sys.argv[2])
-start = time.time()
+name = sys.argv[1]
 for i in (1, 2, 3):
     print(f"{name}: step {i}", end="\\r")
-    time.sleep(seconds / 3)
-trouble = Path(f"{name}.trouble")  # how it shall fail: an exit code and last words
-if trouble.exists():
-    code, words, once = json.loads(trouble.read_text())
+while Path(f"{name}.hold").exists():  # until the test removes it
+    time.sleep(0.05)
+failure = Path(f"{name}.failure")
+if failure.exists():
+    code, message, once = json.loads(failure.read_text())
     if once:
-        trouble.unlink()
-    print(words, file=sys.stderr)
+        failure.unlink()
+    print(message, file=sys.stderr)
     sys.exit(code)
 if name == "evaluate":
     from PIL import Image
@@ -48,56 +49,61 @@ if name == "evaluate":
     black, white = Image.new("RGB", (8, 8)), Image.new("RGB", (8, 8), "white")
     black.save("lesson/film.webp", save_all=True, append_images=[white])
     Path("lesson/curve.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg' width='40'/>")
-    pictures = [{"file": name, "words": name} for name in ("film.webp", "curve.svg")]
-    shown = {"title": "A lesson", "text": "Learnt.", "figures": [], "pictures": pictures}
-    Path("lesson/shown.json").write_text(json.dumps(shown))
+    pictures = [{"file": name, "caption": name} for name in ("film.webp", "curve.svg")]
+    shown = {"title": "A lesson", "text": "Learnt.", "scores": [], "plots": pictures}
+    Path("lesson/result.json").write_text(json.dumps(shown))
     Path("metrics.json").write_text(json.dumps({"128": {"gan": {"psnr": 31.41592653}}}))
-Path(f".{name}.draft").write_text(f"{start} {time.time()}")
+Path(f".{name}.draft").write_text(str(time.time()))
 os.replace(f".{name}.draft", f"{name}.txt")
 '''
 
-# Written out of order: b and c need a, evaluate needs all.
+# Out of order: b and c need a, evaluate needs all.
 DVC_YAML = """
 stages:
   evaluate:
-    cmd: python stage.py evaluate 0
+    cmd: python stage.py evaluate
     deps: [b.txt, c.txt, stage.py]
     outs: [evaluate.txt, grid.jpg, lesson]
     metrics: [metrics.json: {cache: false}]
   c:
-    cmd: python stage.py c ${seconds.c}
+    cmd: python stage.py c
     deps: [a.txt, stage.py]
+    params: [version.c]
     outs: [c.txt]
   a:
-    cmd: python stage.py a ${seconds.a}
+    cmd: python stage.py a
     deps: [stage.py]
+    params: [version.a]
     outs: [a.txt]
   b:
-    cmd: python stage.py b ${seconds.b}
+    cmd: python stage.py b
     deps: [a.txt, stage.py]
+    params: [version.b]
     outs: [b.txt]
 """
 
 
 def environment() -> dict[str, str]:
-    """A subprocess's: no telemetry, no server of the person's own."""
-    own = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+    """A subprocess's variables: no telemetry, no Prefect server of the person's."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
     paths = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    return own | paths | {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1"}
+    return (
+        inherited | paths | {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1"}
+    )
 
 
 @dataclass
 class Run:
-    """A run that has ended: its exit code, what it said, and what the server knows of it."""
+    """A run that has ended: its exit code, its output, and what the server knows of it."""
 
     code: int
-    said: str
+    output: str
     api: Callable[..., Any]
 
     @property
     def id(self) -> str:
         """Prefect's id."""
-        return re.findall(r"flow-run/([0-9a-f-]{36})", self.said)[0]
+        return re.findall(r"flow-run/([0-9a-f-]{36})", self.output)[0]
 
     def state(self) -> dict[str, Any]:
         """The flow run's last state."""
@@ -105,8 +111,8 @@ class Run:
 
     def tasks(self) -> dict[str, dict[str, Any]]:
         """The task runs by the name of their stage."""
-        asked = {"flow_runs": {"id": {"any_": [self.id]}}}
-        return {t["name"]: t for t in self.api("POST", "task_runs/filter", asked)}
+        query = {"flow_runs": {"id": {"any_": [self.id]}}}
+        return {t["name"]: t for t in self.api("POST", "task_runs/filter", query)}
 
 
 @dataclass
@@ -117,16 +123,30 @@ class Project:
     url: str = ""
     ui: "subprocess.Popen[str] | None" = None
 
-    def slow(self, **seconds: float) -> None:
-        """Let stages take their time."""
-        whole = {"a": 0, "b": 0, "c": 0} | seconds
-        (self.folder / "params.yaml").write_text(f"seconds: {whole}")
+    def change(self, **versions: float) -> None:
+        """Make the parameters of stages others, so that DVC finds them changed."""
+        all_versions = {"a": 0, "b": 0, "c": 0} | versions
+        (self.folder / "params.yaml").write_text(f"version: {all_versions}")
 
-    def command(self, *words: str, **options: Any) -> "subprocess.Popen[str]":
-        """Start `python ...` here, as a shell would."""
+    def hold(self, *stages: str) -> None:
+        """Let these stages not end before `release`."""
+        for stage in stages:
+            (self.folder / f"{stage}.hold").touch()
+
+    def release(self, *stages: str) -> None:
+        """Let held stages end."""
+        for stage in stages:
+            (self.folder / f"{stage}.hold").unlink()
+
+    def fail(self, stage: str, code: int, message: str, *, once: bool = False) -> None:
+        """Let a stage fail with an exit code and a last line; with `once`, the first time alone."""
+        (self.folder / f"{stage}.failure").write_text(json.dumps([code, message, once]))
+
+    def command(self, *args: str, **options: Any) -> "subprocess.Popen[str]":
+        """Start `python ARGS` here, as a shell would."""
         server = {"PREFECT_API_URL": f"{self.url}/api"} if self.url else {}
         return subprocess.Popen(
-            [sys.executable, *words],
+            [sys.executable, *args],
             cwd=self.folder,
             env=environment() | {"PWD": str(self.folder)} | server,
             stdout=subprocess.PIPE,
@@ -135,36 +155,39 @@ class Project:
             **options,
         )
 
-    def run(self, *words: str) -> Run:
+    def run(self, *args: str) -> Run:
         """One flow run, to its end."""
-        process = self.command("-m", "flows", "run", *words)
-        said, _ = process.communicate(timeout=PATIENCE)
-        return Run(process.returncode, said, self.api)
+        return self.finish(self.command("-m", "flows", "run", *args))
 
-    def dvc(self, *words: str) -> str:
-        """What DVC says at a desk."""
-        process = self.command("-m", "dvc", *words)
-        said, _ = process.communicate(timeout=PATIENCE)
-        assert process.returncode == 0, said
-        return said
+    def finish(self, process: "subprocess.Popen[str]") -> Run:
+        """The end of a flow run that was started as a command."""
+        output, _ = process.communicate(timeout=PATIENCE)
+        return Run(process.returncode, output, self.api)
 
-    def open(self, *words: str) -> None:
-        """Open the page, `python -m flows ui WORDS`, and wait until it takes runs."""
+    def dvc(self, *args: str) -> str:
+        """The output of a DVC command that a person types."""
+        process = self.command("-m", "dvc", *args)
+        output, _ = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, output
+        return output
+
+    def open(self, *args: str) -> None:
+        """Open the page, `python -m flows ui ARGS`, and wait until it takes runs."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        self.ui = self.command("-m", "flows", "ui", "--port", str(port), *words)
+        self.ui = self.command("-m", "flows", "ui", "--port", str(port), *args)
         self.url = f"http://127.0.0.1:{port}"
         self.until(lambda: self.deployment("restore-folder").get("status") == "READY")
 
     def deployment(self, name: str) -> dict[str, Any]:
-        """What the page serves by this name; nothing while it does not."""
+        """The deployment that the page serves by this name; empty while it does not."""
         with contextlib.suppress(httpx.HTTPError):
             return self.api("GET", f"deployments/name/{name}/{name}-here")
         return {}
 
     def start(self, name: str, **parameters: Any) -> str:
-        """Ask the page for a run, as its button does; answers with Prefect's id."""
+        """Start a run, as the page's button does; returns Prefect's id."""
         body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
         path = f"deployments/{self.deployment(name)['id']}/create_flow_run"
         return self.api("POST", path, body)["id"]
@@ -174,21 +197,27 @@ class Project:
         state = self.api("GET", f"flow_runs/{run}")["state"]["type"]
         return state if state in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") else None
 
-    def told(self, run: str) -> str:
-        """What a run told, for a failing test."""
-        asked = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"}
-        return "\n".join(log["message"] for log in self.api("POST", "logs/filter", asked))
+    def log(self, run: str) -> str:
+        """The log of a run."""
+        query = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"}
+        return "\n".join(log["message"] for log in self.api("POST", "logs/filter", query))
+
+    def cancel(self, run: str) -> None:
+        """Cancel a run, as the page's button does, and wait for its end."""
+        state = {"state": {"type": "CANCELLING"}}
+        self.api("POST", f"flow_runs/{run}/set_state", state)
+        assert self.until(lambda: self.ended(run), 60) == "CANCELLED"
 
     def artifacts(self, key: str) -> list[dict[str, Any]]:
         """The artifacts of this name, the oldest first."""
-        asked = {"artifacts": {"key": {"any_": [key]}}, "sort": "CREATED_DESC"}
-        return self.api("POST", "artifacts/filter", asked)[::-1]
+        query = {"artifacts": {"key": {"any_": [key]}}, "sort": "CREATED_DESC"}
+        return self.api("POST", "artifacts/filter", query)[::-1]
 
     def api(self, method: str, path: str, body: Any = None) -> Any:
-        """Ask the server."""
-        answer = httpx.request(method, f"{self.url}/api/{path}", json=body, timeout=20)
-        answer.raise_for_status()
-        return answer.json() if answer.content else None
+        """The server's response."""
+        response = httpx.request(method, f"{self.url}/api/{path}", json=body, timeout=20)
+        response.raise_for_status()
+        return response.json() if response.content else None
 
     def processes(self) -> list[psutil.Process]:
         """Every other process that works in this folder."""
@@ -201,7 +230,7 @@ class Project:
         return found
 
     def stage_runs(self, stage: str) -> bool:
-        """Whether the command of a stage is at work."""
+        """Whether the command of a stage is running."""
         with contextlib.suppress(psutil.Error):
             return any(f"stage.py {stage}" in " ".join(p.cmdline()) for p in self.processes())
         return False
@@ -227,7 +256,7 @@ def url(first_server: tuple[str, Path]) -> str:
 
 @pytest.fixture(scope="session")
 def seed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project to copy."""
+    """A prepared project, which every test gets a copy of."""
     folder = tmp_path_factory.mktemp("seed") / "project"
     folder.mkdir()
     subprocess.run(["git", "init", "-q", "."], cwd=folder, check=True)
@@ -236,26 +265,40 @@ def seed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "stage.py").write_text(STAGE)
     (folder / "dvc.yaml").write_text(DVC_YAML)
     shutil.copy(ROOT / ".gitignore", folder)  # a server's database is no part of an experiment
-    project.slow()
+    project.change()
     return folder
 
 
-@pytest.fixture
-def desk(seed: Path, tmp_path: Path) -> Iterator[Project]:
-    """A project without a server; nothing that the test started lives on."""
-    project = Project(shutil.copytree(seed, tmp_path / "project"))
-    yield project
-    for process in project.processes():
-        process.kill()
+@contextlib.contextmanager
+def copied(seed: Path, folder: Path) -> Iterator[Project]:
+    """A copy of the project; no process that was started in it lives on."""
+    project = Project(shutil.copytree(seed, folder))
+    try:
+        yield project
+    finally:
+        for process in project.processes():
+            process.kill()
 
 
 @pytest.fixture
-def settled(desk: Project, empty_database: Path) -> Project:
-    """A project with a database, which takes a server's first start five seconds to make."""
-    home = desk.folder / server.HOME
+def local_project(seed: Path, tmp_path: Path) -> Iterator[Project]:
+    """A project without a server."""
+    with copied(seed, tmp_path / "project") as project:
+        yield project
+
+
+@pytest.fixture
+def project_with_database(local_project: Project, empty_database: Path) -> Project:
+    """A project whose own server finds its database made, which takes it five seconds."""
+    return with_database(local_project, empty_database)
+
+
+def with_database(project: Project, database: Path) -> Project:
+    """The project, with this database for a server of its own."""
+    home = project.folder / server.HOME
     home.mkdir(parents=True)
-    shutil.copy(empty_database, home)
-    return desk
+    shutil.copy(database, home)
+    return project
 
 
 @pytest.fixture(scope="session")
@@ -272,10 +315,18 @@ def empty_database(
 
 
 @pytest.fixture
-def project(desk: Project, url: str) -> Project:
+def project(local_project: Project, url: str) -> Project:
     """A project, with the session's server."""
-    desk.url = url
-    return desk
+    local_project.url = url
+    return local_project
+
+
+@pytest.fixture(scope="module")
+def shared_project(seed: Path, url: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A project for all tests of a file, with the session's server."""
+    with copied(seed, tmp_path_factory.mktemp("shared") / "project") as project:
+        project.url = url
+        yield project
 
 
 @pytest.fixture(scope="session")
@@ -295,20 +346,20 @@ def dvc_project(tmp_path, monkeypatch):
             Path(name).parent.mkdir(parents=True, exist_ok=True)
             Path(name).write_text(text)
         who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-        for words in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
-            subprocess.run(words, check=True)
+        for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
+            subprocess.run(command, check=True)
         subprocess.run(["git", "add", "-A"], check=True)
         subprocess.run(["git", *who, "commit", "-qm", "start"], check=True)
 
     return make
 
 
-@pytest.fixture
-def listener():
-    """A server that keeps what is posted to it."""
+@pytest.fixture(scope="module")
+def webhook():
+    """A server that records what is posted to it."""
     posted = []
 
-    class Keep(http.server.BaseHTTPRequestHandler):
+    class Record(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
             posted.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
             self.send_response(200)
@@ -316,7 +367,7 @@ def listener():
 
         def log_message(self, *_): ...
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Keep)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Record)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     server.posted = posted
     yield server

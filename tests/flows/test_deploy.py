@@ -1,4 +1,4 @@
-"""What is handed to Docker, Kubernetes, SLURM and Prefect fits the project."""
+"""The files for Docker, Kubernetes, SLURM and Prefect fit the project."""
 
 import inspect
 import os
@@ -26,9 +26,9 @@ def test_the_slurm_script_is_a_script() -> None:
 
 
 def installed(text: str) -> list[set[str]]:
-    """What each `pip install` of a file asks for, beside how."""
-    how = {"--quiet", "--no-cache-dir", "-e", "\\"}
-    return [set(words.split()) - how for words in re.findall(r"pip install (.+)", text)]
+    """What each `pip install` of a file installs, without options."""
+    options = {"--quiet", "--no-cache-dir", "-e", "\\"}
+    return [set(args.split()) - options for args in re.findall(r"pip install (.+)", text)]
 
 
 def test_the_image_installs_what_the_makefile_installs() -> None:
@@ -48,9 +48,9 @@ def test_the_ray_job_runs_the_pinned_ray_by_a_command_that_is_there() -> None:
         assert container["image"] == "lessonpipe" and container["resources"]["limits"]
     facts = yaml.safe_load(job["spec"]["runtimeEnvYAML"])["env_vars"]
     assert all(name.startswith("LESSONPIPE_") for name in facts)
-    words = job["spec"]["entrypoint"].split()
-    assert words == ["python", "-m", "flows", "job"]
-    command = [sys.executable, *words[1:], "--help"]
+    args = job["spec"]["entrypoint"].split()
+    assert args == ["python", "-m", "flows", "job"]
+    command = [sys.executable, *args[1:], "--help"]
     assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == 0
 
 
@@ -61,8 +61,8 @@ def test_the_ray_job_has_the_fields_and_types_that_kuberay_knows() -> None:
     assert not [error.message for error in check.iter_errors(job)]
     job["spec"]["rayClusterSpec"]["headGroupSpec"]["rayStartParams"]["num-cpus"] = 0
     job["spec"]["shutdownAfterJobFinished"] = True
-    said = " ".join(error.message for error in check.iter_errors(job))
-    assert "0 is not of type 'string'" in said and "'shutdownAfterJobFinished'" in said
+    errors = " ".join(error.message for error in check.iter_errors(job))
+    assert "0 is not of type 'string'" in errors and "'shutdownAfterJobFinished'" in errors
 
 
 def test_every_deployment_is_a_flow_with_those_parameters() -> None:
@@ -75,26 +75,26 @@ def test_every_deployment_is_a_flow_with_those_parameters() -> None:
 
 
 @pytest.mark.slow
-def test_prefect_takes_the_deployments_and_a_worker_their_runs(project, model, listener):  # type: ignore[no-untyped-def]
+def test_prefect_takes_the_deployments_and_a_worker_their_runs(project, model, webhook):  # type: ignore[no-untyped-def]
     for name in ("prefect.yaml", "flows", "lessonpipe", "tasks"):
         (project.folder / name).symlink_to(ROOT / name)
-    for words in (["work-pool", "create", "lessonpipe", "--type", "process"], ["deploy", "--all"]):
-        process = project.command("-m", "prefect", "--no-prompt", *words)
-        said, _ = process.communicate(timeout=PATIENCE)
-        assert process.returncode == 0, said
+    for args in (["work-pool", "create", "lessonpipe", "--type", "process"], ["deploy", "--all"]):
+        process = project.command("-m", "prefect", "--no-prompt", *args)
+        output, _ = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, output
     nightly = project.api("GET", "deployments/name/nightly/nightly")
     assert nightly["schedules"][0]["schedule"]["cron"] == "0 3 * * *"
     assert nightly["work_pool_name"] == "lessonpipe"
-    assert "Judge the new model" in str(nightly["parameter_openapi_schema"])
+    assert "Compare the new model" in str(nightly["parameter_openapi_schema"])
     folder = project.api("GET", "deployments/name/restore-folder/restore-folder")
     assert folder["schedules"][0]["schedule"]["interval"] == 60
 
     (project.folder / "inbox").mkdir()
     make_picture().save(project.folder / "inbox/a.png")
     os.utime(project.folder / "inbox/a.png", (1, 1))  # not just being written
-    hook = f"http://127.0.0.1:{listener.server_port}/hook"
-    said, _ = project.command("-m", "flows", "notify", hook).communicate(timeout=PATIENCE)
-    assert said == f"{project.url}/api posts to {hook} when a run fails\n"
+    hook = f"http://127.0.0.1:{webhook.server_port}/hook"
+    output, _ = project.command("-m", "flows", "notify", hook).communicate(timeout=PATIENCE)
+    assert output == f"{project.url}/api posts to {hook} when a run fails\n"
     project.command("-m", "prefect", "worker", "start", "--pool", "lessonpipe")
 
     def start(**parameters: str) -> str:
@@ -105,4 +105,4 @@ def test_prefect_takes_the_deployments_and_a_worker_their_runs(project, model, l
     assert project.until(lambda: project.ended(done)) == "COMPLETED"
     assert (project.folder / "restored/a.png").is_file()
     assert project.until(lambda: project.ended(failed)) == "FAILED"
-    assert "nowhere is no folder" in project.until(lambda: "".join(listener.posted))
+    assert "nowhere is no folder" in project.until(lambda: "".join(webhook.posted))

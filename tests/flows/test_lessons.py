@@ -1,4 +1,4 @@
-"""A lesson's stages go the way of the restorer's: through the flow, by name."""
+"""A lesson's stages run as the restorer's do: through the flow, by name."""
 
 import pytest
 
@@ -8,13 +8,13 @@ from tests.test_pipeline import clone
 pytestmark = pytest.mark.slow
 
 
-def test_a_lesson_trains_through_the_flow_and_shows_what_it_learnt(
+def test_a_lesson_trains_through_the_flow_and_its_plots_are_artifacts(
     url, tmp_path, project_class, monkeypatch
 ):
     monkeypatch.setenv("LESSONPIPE_WORKERS", "1")
     project = project_class(clone(tmp_path / "project", small), url)
     run = project.run("numbers")
-    assert run.code == 0, run.said
+    assert run.code == 0, run.output
     states = {name: task["state_name"] for name, task in run.tasks().items()}
     assert states == {"numbers_data": "Completed", "numbers": "Completed"}
     (kinds,) = project.artifacts("numbers-kinds")

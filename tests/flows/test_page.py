@@ -29,8 +29,8 @@ def page(tmp_path) -> Iterator["Page"]:
     """A browser without a window."""
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
-    for word in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "window-size=1400,1200"):
-        options.add_argument(f"--{word}")
+    for flag in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "window-size=1400,1200"):
+        options.add_argument(f"--{flag}")
     options.add_argument(f"--user-data-dir={tmp_path / 'browser'}")
     browser = webdriver.Chrome(options, Service(DRIVER))
     yield Page(browser)
@@ -38,34 +38,35 @@ def page(tmp_path) -> Iterator["Page"]:
 
 
 class Page:
-    """What can be seen and clicked, as soon as it is there and holds still."""
+    """What can be seen and clicked, as soon as it is visible and stands still."""
 
     def __init__(self, browser: webdriver.Chrome) -> None:
         self.browser = browser
         self.wait = WebDriverWait(browser, 60, ignored_exceptions=[WebDriverException])
 
-    def see(self, words: str, what: str = "*") -> WebElement:
-        """The innermost `what` that says these words."""
-        says = f"{what}[normalize-space(.)={words!r}]"
-        found = (By.XPATH, f"//{says}[not(.//{says})]")
-        return self.wait.until(expect.visibility_of_element_located(found), words)
+    def see(self, text: str, element: str = "*") -> WebElement:
+        """The innermost element with this text."""
+        path = f"{element}[normalize-space(.)={text!r}]"
+        locator = (By.XPATH, f"//{path}[not(.//{path})]")
+        return self.wait.until(expect.visibility_of_element_located(locator), text)
 
-    def click(self, words: str, what: str = "*") -> None:
-        """Click on it."""
-        self.wait.until(lambda _: self.see(words, what).click() or True, words)
+    def click(self, text: str, element: str = "*") -> None:
+        """Click on the element with this text."""
+        self.wait.until(lambda _: self.see(text, element).click() or True, text)
 
     def get(self, css: str) -> WebElement:
-        """What is no words."""
+        """The element of a CSS selector."""
         return self.wait.until(expect.visibility_of_element_located((By.CSS_SELECTOR, css)), css)
 
-    def type(self, css: str, words: str) -> None:
-        """Replace what is in a field."""
-        self.get(css).send_keys(Keys.CONTROL + "a", Keys.NULL, words)
+    def type(self, css: str, text: str) -> None:
+        """Replace the text of a field."""
+        self.get(css).send_keys(Keys.CONTROL + "a", Keys.NULL, text)
 
 
-def test_a_person_starts_a_run_watches_it_and_sees_the_grid(settled, page):
-    settled.open()
-    page.browser.get(f"{settled.url}/deployments")
+def test_a_person_starts_a_run_watches_it_and_sees_the_grid(project_with_database, page):
+    project = project_with_database
+    project.open()
+    page.browser.get(f"{project.url}/deployments")
     page.click("restorer-here", "a")
     page.click("Run", "button")
     page.click("Custom run")
@@ -83,9 +84,9 @@ def test_a_person_starts_a_run_watches_it_and_sees_the_grid(settled, page):
     page.click("first-try", "a")
     page.see("Retry", "button")
     page.see("Completed", "*[contains(@class, 'badge')]")
-    (run,) = settled.api("POST", "flow_runs/filter", {})
+    (run,) = project.api("POST", "flow_runs/filter", {})
     assert run["parameters"] == {"stages": ["evaluate"], "side_by_side": 2}
-    assert (settled.folder / "evaluate.txt").exists()
+    assert (project.folder / "evaluate.txt").exists()
 
     page.click("Task Runs")
     for stage in ("a", "b", "c", "evaluate"):
@@ -94,6 +95,6 @@ def test_a_person_starts_a_run_watches_it_and_sees_the_grid(settled, page):
     page.see("evaluate-metrics")
     page.click("evaluate-grid")
     assert int(page.get("img[alt='grid.jpg']").get_attribute("naturalWidth")) > 800
-    (curve,) = settled.artifacts("evaluate-curve")
-    page.browser.get(f"{settled.url}/artifacts/artifact/{curve['id']}")
+    (curve,) = project.artifacts("evaluate-curve")
+    page.browser.get(f"{project.url}/artifacts/artifact/{curve['id']}")
     assert int(page.get("img[alt='curve.svg']").get_attribute("naturalWidth")) == 40

@@ -11,9 +11,9 @@ import yaml
 from PIL import Image
 
 from lessonpipe.errors import UserError
+from lessonpipe.report.result import Result
 from lessons.bedrooms import __main__ as draw
 from lessons.bedrooms import data, fid, plots
-from lessons.result import LessonResult
 from tests.conftest import ROOT, make_picture
 
 # --- measures ----------------------------------------------------------------------------------
@@ -71,8 +71,8 @@ def test_a_film_shows_sheets_from_the_first_to_the_last_and_runs_for_ever(count,
 
 def test_the_critics_estimate_is_said_to_shrink_only_when_it_does():
     down, up = ([{"train_critic_loss": -value} for value in course] for course in ((9, 2), (2, 9)))
-    assert plots.course(down) == "it shrinks: 9 in the first epoch, 2 in the last"
-    assert plots.course(up) == "it does not shrink: 2 in the first epoch, 9 in the last"
+    assert plots.trend(down) == "it shrinks: 9 in the first epoch, 2 in the last"
+    assert plots.trend(up) == "it does not shrink: 2 in the first epoch, 9 in the last"
 
 
 def test_a_sheet_has_the_pictures_in_rows():
@@ -85,10 +85,10 @@ def test_a_sheet_has_the_pictures_in_rows():
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
-        ("penalty", None, ["bedrooms", "nothing holds the critic"]),
+        ("gp_weight", None, ["bedrooms", "nothing bounds the critic"]),
         ("clip", 0, ["bedrooms.clip = 0", "greater than 0"]),
-        ("batch", 1, ["bedrooms.batch = 1"]),
-        ("epoch", 1, ["bedrooms.epoch is unknown", "critic_times"]),
+        ("phases", [], ["bedrooms.phases = []"]),
+        ("epoch", 1, ["bedrooms.epoch is unknown", "gp_weight"]),
     ],
 )
 def test_wrong_params_are_told_in_a_sentence(key, value, words, tmp_path):
@@ -120,8 +120,10 @@ def cut_short(tmp_path):
     (tmp_path / "data/bedrooms").mkdir(parents=True)
     data.save(rooms, tmp_path / "data/bedrooms")
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params["bedrooms"] |= {"features": 8, "batch": 16, "pictures": 960, "epochs": 4}
-    params["bedrooms"] |= {"max_lr": 2e-3, "ema": 0.9, "taps": [1], "measured": 64}
+    phase = {"batch": 16, "samples_per_epoch": 960, "epochs": 4, "max_lr": 2e-3}
+    params["bedrooms"] |= {"phases": [phase], "layers": [1], "n_samples": 64}
+    params["bedrooms"]["net"]["features"] = 8
+    params["bedrooms"]["gan"]["ema"] = 0.9
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
 
 
@@ -133,7 +135,7 @@ def test_the_stage_cut_short_makes_samples_that_vary_and_come_nearer_to_photos(
     done = door("tasks", "bedrooms")
     assert done.returncode == 0, done.stderr
     out = tmp_path / "models/bedrooms"
-    figures = {(f.system, f.measure): f.mean for f in LessonResult.read(out).figures}
+    figures = {(f.system, f.measure): f.mean for f in Result.read(out).scores}
     distance = {system: v for (system, what), v in figures.items() if what.startswith("Fréchet")}
     assert distance["WGAN"] < 0.5 * distance["untrained generator"]
     (share,) = (v for (_, what), v in figures.items() if what.startswith("pairwise"))

@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from lessonpipe.errors import UserError
+from lessonpipe.report.result import Result
 from lessons.digits import data, learn, nets, plots
-from lessons.result import LessonResult
 from tasks import digits_data
 from tests.conftest import ROOT
 
@@ -191,7 +191,7 @@ def test_the_stage_cut_short_learns_and_leaves_a_model_that_reads_digits(digits,
     done = door("tasks", "digits")
     assert done.returncode == 0, done.stderr
     out = Path(tmp_path, "models/digits")
-    (figure,) = LessonResult.read(out).figures
+    (figure,) = Result.read(out).scores
     assert len(figure.values) == 2 and min(figure.values) > 0.95
     net = nets.DigitNet("plain", **_statistics(out))
     net.load_state_dict(load_file(out / "model.safetensors"))

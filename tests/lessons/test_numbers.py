@@ -12,12 +12,12 @@ from torch import nn
 from lessonpipe.device import Worker
 from lessonpipe.errors import MissingError, UserError
 from lessonpipe.nets.io import write_model
+from lessonpipe.report.result import Result
 from lessons.numbers import data, learn, nets, words
 from lessons.numbers.build import build
 from lessons.numbers.generate import generate, load, next_number_accuracy
 from lessons.numbers.pointer_gru import PointerGRU
 from lessons.numbers.streams import SequencePhase, StreamBatches, StreamData, cut
-from lessons.result import LessonResult
 from tests.conftest import ROOT
 
 PLACE = Worker(torch.device("cpu"), torch.float32)
@@ -203,7 +203,7 @@ def test_the_stage_cut_short_learns_and_goes_on_counting(tmp_path, door):
         done = door("tasks", stage)
         assert done.returncode == 0, done.stderr
     out = Path(tmp_path, "models/numbers")
-    _, best, settled, following = LessonResult.read(out).figures
+    _, best, settled, following = Result.read(out).scores
     assert best.measure == "accuracy" and min(best.values) > 0.85
     assert min(settled.values) > max(best.values)  # the first words of a stream cannot be known
     assert min(following.values) > 0.5

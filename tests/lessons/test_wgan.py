@@ -13,12 +13,12 @@ from fastai.optimizer import Adam
 from fastai.vision.gan import GANLearner, basic_critic, basic_generator
 from torch import nn
 
+from lessonpipe.config import TrainPhase
 from lessonpipe.device import Worker
 from lessonpipe.io.storage import Storage
 from lessonpipe.train.checkpoint import Checkpoint
-from lessonpipe.train.fit import TrainPhase
-from lessonpipe.train.gan import fit_turns
-from lessonpipe.train.gan_switch import FixedSwitch
+from lessonpipe.train.fit import fit
+from lessonpipe.train.gan import GanConfig
 from lessons.bedrooms import wgan
 from lessons.bedrooms.nets import NoiseGenerator, ScoreCritic
 from tests.fastai import peer
@@ -37,7 +37,7 @@ def numbers(net):
 @pytest.mark.parametrize(("px", "noise", "features", "extra"), [(64, 100, 64, 1), (32, 7, 8, 0)])
 def test_both_networks_have_fastais_parameters_and_shapes(px, noise, features, extra):
     theirs = basic_generator(px, 3, noise, features, extra)
-    ours = NoiseGenerator(px, noise=noise, features=features, extra=extra)
+    ours = NoiseGenerator(px, noise=noise, features=features, extra_layers=extra)
     assert [p.shape for p in ours.parameters()] == [p.shape for p in theirs.parameters()]
     assert ours(torch.randn(2, noise)).shape == theirs(torch.randn(2, noise)).shape
     for norm, kind in (("batch", NormType.Batch), ("none", None)):
@@ -55,14 +55,14 @@ def test_with_the_same_weights_both_networks_do_what_fastais_do():
     torch.manual_seed(0)
     theirs = peer.shake(basic_generator(64, 3, 100, 8, 1, **AS_V1))
     ours = NoiseGenerator(features=8)
-    peer.give(theirs, ours)
-    peer.same(ours, theirs, torch.randn(4, 100))
+    peer.copy_weights(theirs, ours)
+    peer.assert_same(ours, theirs, torch.randn(4, 100))
     leaky = partial(nn.LeakyReLU, negative_slope=0.2)
     theirs = peer.shake(basic_critic(64, 3, 8, 1, act_cls=leaky, **AS_V1))
     critic = ScoreCritic(features=8)
-    peer.give(theirs, critic)
+    peer.copy_weights(theirs, critic)
     ours = nn.Sequential(critic, nn.Unflatten(0, (-1, 1)))
-    peer.same(ours, theirs, torch.rand(4, 3, 64, 64) * 2 - 1)
+    peer.assert_same(ours, theirs, torch.rand(4, 3, 64, 64) * 2 - 1)
 
 
 # --- what the players want ---------------------------------------------------------------------
@@ -93,13 +93,13 @@ class Same(nn.Module):
 def test_the_critics_loss_is_the_photos_score_minus_the_fakes_and_the_generators_the_fakes():
     torch.manual_seed(0)
     slope = torch.randn(48)
-    learner = wgan.Wgan(Same(), Linear(slope), clip=None)
+    learner = wgan.Wgan(Same(), Linear(slope), gan_config(), clip=None)
     photos = torch.randint(0, 256, (5, 3, 4, 4), dtype=torch.uint8)
     terms = learner.critic_terms(torch.randn(5, 2), photos)
     real = ((photos.float() / 255 * 2 - 1).flatten(1) @ slope).mean()
     fake = 0.5 * slope.sum()
     torch.testing.assert_close(sum(terms.values()), real - fake)
-    loss = sum(learner.loss_terms(torch.randn(5, 2), photos).values())
+    loss = sum(learner.generator_terms(torch.randn(5, 2), photos).values())
     torch.testing.assert_close(loss, fake)
     loss.backward()
     torch.testing.assert_close(learner.generator.value.grad, slope.sum())
@@ -132,42 +132,44 @@ def test_the_penalty_is_measured_between_photos_and_fakes():
     torch.testing.assert_close(loss.detach(), (2 * at * 48**0.5 - 1).square().mean())
 
 
+def gan_config(eps=1e-8):
+    return GanConfig(
+        optim={"weight_decay": 0, "eps": eps, "beta1": 0},
+        critic_lr_mult=1,
+        switch={"kind": "fixed", "critic": 5, "generator": 1},
+        switch_eval=False,
+    )
+
+
 def small(clip=0.01, penalty=None):
     torch.manual_seed(0)
     norm = "batch" if penalty is None else "none"
     nets = NoiseGenerator(32, noise=6, features=4), ScoreCritic(32, features=4, norm=norm)
-    return wgan.Wgan(*nets, clip=clip, penalty=penalty)
+    return wgan.Wgan(*nets, gan_config(), clip=clip, gp_weight=penalty)
 
 
-def trained(learner, *, epochs=1, switch=None, checkpoint=None, seed=3, **options):
+def trained(learner, *, epochs=1, checkpoint=None, seed=3):
     rng = torch.Generator().manual_seed(0)
     photos = torch.randint(0, 256, (24, 3, 32, 32), dtype=torch.uint8, generator=rng)
-    return fit_turns(
+    return fit(
         learner,
-        TrainPhase(batch=8, epochs=epochs, max_lr=1e-2),
+        [TrainPhase(batch=8, epochs=epochs, max_lr=1e-2)],
         wgan.in_memory(photos[:16], photos[16:], 6, seed, CPU),
         CPU,
-        critic_times=1,
-        momentum=0.0,
-        weight_decay=0,
-        switch=switch or FixedSwitch(5, 1),
-        switch_eval=False,
-        ema=0,
         seed=seed,
         checkpoint=checkpoint or Checkpoint(None),
-        **options,
     )
 
 
 def test_after_every_critic_turn_its_weights_lie_within_the_clip(monkeypatch):
     learner, seen = small(), []
-    original = learner.after_turn
+    original = learner.after_step
 
     def look(turn):
         original(turn)
         seen.append((turn, max(float(p.detach().abs().max()) for p in learner.critic.parameters())))
 
-    monkeypatch.setattr(learner, "after_turn", look)
+    monkeypatch.setattr(learner, "after_step", look)
     trained(learner, epochs=4)
     assert [turn for turn, _ in seen] == (["critic"] * 5 + ["generator"]) * 1 + ["critic"] * 2
     assert all(largest <= 0.01 + 1e-9 for _, largest in seen)
@@ -228,7 +230,7 @@ def test_twelve_turns_end_with_the_weights_of_fastais_wgan():
     )
     ours = small()
     for their, our in zip(theirs, (ours.generator, ours.critic), strict=True):
-        peer.give(their, our)
+        peer.copy_weights(their, our)
     pairs = [(a, b) for x, y in batches for a, b in zip(x, wgan.signed(y), strict=True)]
     loader = DataLoader(pairs, bs=4, num_workers=0)
     learn = GANLearner.wgan(
@@ -242,21 +244,9 @@ def test_twelve_turns_end_with_the_weights_of_fastais_wgan():
     )
     with learn.no_bar(), learn.no_logging():
         learn.fit(1, 1e-3)
-    ours = wgan.Wgan(ours.generator, ours.critic, clip=0.01)
-    row = fit_turns(
-        ours,
-        TrainPhase(batch=4, epochs=1, max_lr=1e-3),
-        Batches(batches),
-        CPU,
-        critic_times=1,
-        momentum=0.0,
-        weight_decay=0,
-        switch=FixedSwitch(5, 1),
-        switch_eval=False,
-        ema=0,
-        seed=1,
-        checkpoint=Checkpoint(None),
-    )[0]
+    ours = wgan.Wgan(ours.generator, ours.critic, gan_config(eps=1e-5), clip=0.01)
+    phase = TrainPhase(batch=4, epochs=1, max_lr=1e-3)
+    row = fit(ours, [phase], Batches(batches), CPU, seed=1, checkpoint=Checkpoint(None))[0]
     assert (row["critic_steps"], row["generator_steps"]) == (10, 2)
     for their, our in zip(theirs, (ours.generator, ours.critic), strict=True):
         for a, b in zip(our.parameters(), their.parameters(), strict=True):

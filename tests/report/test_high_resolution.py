@@ -7,25 +7,25 @@ from PIL import Image
 from lessonpipe.errors import LessonpipeError
 from lessonpipe.nets import Generator
 from lessonpipe.nets.io import save_model
-from lessonpipe.report.high_resolution import busiest, restore_high_resolution
+from lessonpipe.report.high_resolution import most_detailed, restore_high_resolution
 from tests.conftest import make_picture
 
 
-def test_the_detail_shown_is_where_the_photo_has_most_of_it():
+def test_the_detail_is_the_square_with_the_most_fine_structure():
     pixels = np.full((640, 640, 3), 120, np.uint8)
     pixels[320:400, 240:320] = np.random.default_rng(0).integers(0, 255, (80, 80, 3))
-    assert busiest(Image.fromarray(pixels), 80) == (240, 320)
+    assert most_detailed(Image.fromarray(pixels), 80) == (240, 320)
 
 
 @pytest.mark.slow
-def test_the_figure_shows_three_columns_and_tells_time_and_memory(tmp_path):
+def test_the_figure_has_three_columns_and_the_commands_seconds_and_memory(tmp_path):
     make_picture(1400, 1800).save(tmp_path / "photo.jpg")
     net = Generator("tf_efficientnet_lite0", pretrained=False, widths=[8, 8, 8, 8], head=8)
     save_model(tmp_path / "model", net, {})
-    found = restore_high_resolution(tmp_path / "photo.jpg", tmp_path / "model")
-    assert found.picture.width > 3 * 320 and found.picture.height > 400 + 320
-    assert 0.5 < found.seconds < 120
-    assert 0.2 < found.memory_gb < 4
+    figure = restore_high_resolution(tmp_path / "photo.jpg", tmp_path / "model")
+    assert figure.picture.width > 3 * 320 and figure.picture.height > 400 + 320
+    assert 0.5 < figure.seconds < 120
+    assert 0.2 < figure.memory_gb < 4
 
 
 def test_a_command_that_fails_says_why(tmp_path):

@@ -1,10 +1,10 @@
-"""Scores count photos, not tiles; what is compared is compared photo by photo."""
+"""Scores are over photos, not tiles; models are compared photo by photo."""
 
 import pytest
 import torch
 
 from lessonpipe.data.manifest import Pair
-from lessonpipe.report.scores import REMOVED, Scores, bootstrap_ratio
+from lessonpipe.report.scores import REMOVED, Scores, compare_scores
 
 GOOD = torch.full((1, 3, 16, 16), 0.5)
 NOWHERE = torch.zeros(1, 1, 16, 16, dtype=torch.bool)
@@ -35,41 +35,41 @@ def test_a_photo_of_many_tiles_counts_as_one() -> None:
     assert summary["sharpness"]["mean"] == pytest.approx(1, abs=0.01)
 
 
-def test_tiles_are_meaned_within_their_photo() -> None:
+def test_tiles_are_averaged_per_photo() -> None:
     scores = Scores()
     add(scores, tile("a", 0), off=0.1)
     add(scores, tile("a", 1), off=0.01)
     assert scores.by_photo("psnr") == pytest.approx([30], abs=0.01)
 
 
-def test_text_removed_is_one_less_the_share_of_the_error_that_is_left() -> None:
+def test_text_removed_is_one_minus_the_remaining_share_of_the_squared_error() -> None:
     scores = Scores()
-    touched = NOWHERE.clone()
-    touched[..., :2, :] = True
-    crappy, made, good = GOOD.clone(), GOOD.clone(), GOOD
+    damaged = NOWHERE.clone()
+    damaged[..., :2, :] = True
+    crappy, output, good = GOOD.clone(), GOOD.clone(), GOOD
     crappy[..., :2, :] += 0.4
-    made[..., :2, :] += 0.1
-    made[..., 8:, :] -= 0.3  # elsewhere: not the text's business
-    for number, picture in enumerate((made, good)):
+    output[..., :2, :] += 0.1
+    output[..., 8:, :] -= 0.3  # elsewhere: does not count
+    for number, picture in enumerate((output, good)):
         part = [tile("a", number)]
         scores.add(part, picture, crappy, good, torch.zeros(1))
-        scores.add_removed("text_removed", part, picture, crappy, good, touched)
+        scores.add_removed("text_removed", part, picture, crappy, good, damaged)
     assert scores.by_photo("text_removed") == pytest.approx([1 - (0.1**2) / (0.4**2) / 2])
 
 
-def test_the_ceiling_is_what_the_model_makes_of_the_picture_without_text() -> None:
+def test_the_ceiling_is_scored_on_the_output_for_the_picture_without_text() -> None:
     scores = Scores()
-    touched = ~NOWHERE
+    damaged = ~NOWHERE
     part = [tile("a")]
     scores.add(part, GOOD + 0.2, GOOD + 0.4, GOOD, torch.zeros(1))
-    for measure, off in (("text_removed", 0.2), ("text_ceiling", 0.1)):
-        scores.add_removed(measure, part, GOOD + off, GOOD + 0.4, GOOD, touched)
+    for metric, off in (("text_removed", 0.2), ("text_ceiling", 0.1)):
+        scores.add_removed(metric, part, GOOD + off, GOOD + 0.4, GOOD, damaged)
     summary = scores.summary(seed=0)
     assert summary["text_removed"]["mean"] == pytest.approx(0.75)
     assert summary["text_ceiling"]["mean"] == pytest.approx(1 - 1 / 16)
 
 
-def test_of_damage_that_is_not_there_nothing_is_said() -> None:
+def test_damage_that_is_not_there_has_no_score() -> None:
     scores = Scores()
     add(scores, tile("a"), off=0.1)
     assert not set(REMOVED) & set(scores.summary(seed=0))
@@ -77,7 +77,7 @@ def test_of_damage_that_is_not_there_nothing_is_said() -> None:
     assert not set(REMOVED) & set(scores.summary(seed=0))
 
 
-def test_a_model_that_greys_has_no_colour_and_a_grey_photo_no_say() -> None:
+def test_grey_output_has_no_colourfulness_and_grey_photos_do_not_count() -> None:
     torch.manual_seed(0)
     coloured, scores = torch.rand(GOOD.shape), Scores()
     grey = coloured.mean(1, keepdim=True).expand_as(coloured)
@@ -94,8 +94,8 @@ def test_models_are_compared_photo_by_photo() -> None:
         off = 0.01 * (i + 1)
         add(old, tile(f"{i:02d}"), off=off)
         add(new, tile(f"{i:02d}"), off=off / 2)
-    told = bootstrap_ratio(new, old, seed=0)
-    for key in ("times", "low", "high"):  # the same ratio in each photo: no doubt at all
-        assert told["perceptual"][key] == pytest.approx(0.5)
+    comparison = compare_scores(new, old, seed=0)
+    for key in ("times", "low", "high"):  # the same ratio in each photo: an interval of no width
+        assert comparison["perceptual"][key] == pytest.approx(0.5)
     for key in ("mean", "median", "low", "high"):
-        assert told["psnr_lost"][key] == pytest.approx(-6.02, abs=0.01)
+        assert comparison["psnr_lost"][key] == pytest.approx(-6.02, abs=0.01)

@@ -1,4 +1,4 @@
-"""The crappify stage on a real Ray: the same on any number of workers, and hard to stop."""
+"""The crappify stage on a real Ray: the same on any number of workers, and after any kill."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from lessonpipe.data.manifest import Manifest, Split
 from lessonpipe.data.photos import open_photo
 from lessonpipe.errors import UserError
 from tasks import crappify
-from tasks.pipeline.journal import Journal
+from tasks.pipeline.journal import PairsDraft
 from tests.conftest import make_picture, saved_pairs
 
 Photos = Callable[..., Path]
@@ -85,7 +85,9 @@ def test_pairs_are_what_the_manifest_says(ray: None, photos: Photos, make: Make)
         assert np.array_equal(crappy, recipe.degrade(good, pair.name))
 
 
-def test_whole_photos_are_kept_byte_for_byte(ray: None, photos: Photos, make: Make) -> None:
+def test_photos_without_tiles_are_copied_byte_for_byte(
+    ray: None, photos: Photos, make: Make
+) -> None:
     folder = photos(3)
     make_picture(20, 30).convert("L").save(folder / "grey.png")
     manifest, _, out = make(folder, tiles={"tile_px": None, "train": 1, "valid": 1})
@@ -164,7 +166,7 @@ crappify.run(params(recipe=["grey", step, "jpeg"], tiles=tiles), Path("photos"),
 """
 
 
-def test_a_killed_stage_goes_on_with_what_is_missing(photos: Photos, tmp_path: Path) -> None:
+def test_a_run_after_a_kill_does_the_missing_photos_alone(photos: Photos, tmp_path: Path) -> None:
     photos(40)
 
     def run(name: str, marks: int = 0) -> "subprocess.CompletedProcess[str]":
@@ -181,7 +183,7 @@ def test_a_killed_stage_goes_on_with_what_is_missing(photos: Photos, tmp_path: P
     done = run("again")
     assert done.returncode == 0, done.stderr
     again = len(os.listdir(tmp_path / "again"))
-    kept = int(re.search(r"going on after (\d+) photos", done.stdout)[1])  # type: ignore[index]
+    kept = int(re.search(r"resuming after (\d+) photos", done.stdout)[1])  # type: ignore[index]
     assert kept >= 15 and again == 40 - kept
     assert not list(tmp_path.glob(".out*"))
 
@@ -191,13 +193,11 @@ def test_a_killed_stage_goes_on_with_what_is_missing(photos: Photos, tmp_path: P
     assert contents(tmp_path / "out") == killed
 
 
-def test_a_photo_that_was_changed_meanwhile_is_done_again(
-    ray: None, photos: Photos, tmp_path: Path
-) -> None:
+def test_a_photo_that_has_changed_is_done_again(ray: None, photos: Photos, tmp_path: Path) -> None:
     folder, out = photos(4), tmp_path / "out"
     names = [path.name for path in folder.iterdir()]
-    sides: dict[str, Split] = dict.fromkeys(names, "train")
-    progress = Journal.find(out, "key")
+    splits: dict[str, Split] = dict.fromkeys(names, "train")
+    draft = PairsDraft.find(out, "key")
     for name in names:
         made = saved_pairs(
             folder / name,
@@ -208,18 +208,18 @@ def test_a_photo_that_was_changed_meanwhile_is_done_again(
             count=1,
             recipe=Recipe(["grey"]),
         )
-        progress.add(made)
-    with open(progress.folder / "done.jsonl", "a") as journal:
-        journal.write('{"photo": "d0.j')  # it died while it wrote
-    assert set(Journal.find(out, "key").still_right(folder, sides)) == set(names)
+        draft.add(made)
+    with open(draft.journal.path, "a") as journal:
+        journal.write('{"photo": "d0.j')  # killed while it wrote
+    assert set(PairsDraft.find(out, "key").done(folder, splits)) == set(names)
 
     make_picture(70, 50, seed=9).save(folder / "b0.jpg")
-    sides["c0.jpg"] = "valid"
-    again = Journal.find(out, "key")
-    assert set(again.still_right(folder, sides)) == {"a0.jpg", "d0.jpg"}
+    splits["c0.jpg"] = "valid"
+    again = PairsDraft.find(out, "key")
+    assert set(again.done(folder, splits)) == {"a0.jpg", "d0.jpg"}
     assert not (again.folder / "good/b0.jpg/000.jpg").exists()
     assert (again.folder / "good/a0.jpg/000.jpg").exists()
-    assert set(Journal.find(out, "another").still_right(folder, sides)) == set()
+    assert set(PairsDraft.find(out, "another").done(folder, splits)) == set()
     assert not again.folder.exists()
 
 
@@ -227,9 +227,7 @@ def faulty(picture: Image.Image, rng: Random) -> Image.Image:
     raise UserError("this step wants larger pictures")
 
 
-def test_an_error_of_a_step_comes_out_in_its_own_words(
-    ray: None, photos: Photos, make: Make
-) -> None:
+def test_the_error_of_a_step_is_raised_as_it_is(ray: None, photos: Photos, make: Make) -> None:
     with pytest.raises(UserError) as told:
         make(photos(3), recipe=["tests.tasks.test_crappify.faulty"])
     assert str(told.value) == "this step wants larger pictures"

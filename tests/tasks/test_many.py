@@ -84,7 +84,7 @@ def test_a_hundred_thousand_pictures_take_flat_memory_and_a_killed_run_goes_on(
     said, _ = again.communicate(timeout=600)
     watcher.join()
     assert again.returncode == 0, said
-    kept = int(re.search(r"going on after (\d+) photos", said)[1])  # type: ignore[index]
+    kept = int(re.search(r"resuming after (\d+) photos", said)[1])  # type: ignore[index]
     assert 5_000 < kept < COUNT
     made = int(re.search(r", (\d+) a second", said)[1])  # type: ignore[index]
     print(f"{made} pictures a second; memory {max(memory) / 1e6:.0f} MB at most")

@@ -1,4 +1,4 @@
-"""The steps that come ready, by the name they have in params. Add yours here, or by its path."""
+"""The built-in steps, by their names in params. Add a new one here, or use its dotted path."""
 
 from lessonpipe.crappify.step import Step
 from lessonpipe.crappify.steps.blur import Blur

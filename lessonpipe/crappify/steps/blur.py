@@ -1,4 +1,4 @@
-"""Soften: a lens out of focus."""
+"""Blur, as of a lens out of focus."""
 
 from PIL import Image, ImageFilter
 
@@ -6,7 +6,7 @@ from lessonpipe.crappify.step import Random, Range, Step
 
 
 class Blur(Step):
-    """Gaussian blur of a radius in pixels drawn from `radius`."""
+    """Gaussian blur; `radius` is the range of its radius in pixels."""
 
     radius: Range = (0.5, 2)
 

@@ -1,4 +1,4 @@
-"""Folds: a nearly straight, cracked, white line from edge to edge."""
+"""Folds: nearly straight, cracked, white lines from edge to edge."""
 
 import math
 from typing import ClassVar
@@ -9,7 +9,7 @@ from lessonpipe.crappify.step import Random, Share, Step, WholeRange
 
 
 class Crease(Step):
-    """White cracks, `count` of them, at most `width` wide as a share of the shorter side."""
+    """`count` white cracks; `width` is the range of their width as a share of the shorter side."""
 
     is_local: ClassVar[bool] = True
     count: WholeRange = (1, 3)
@@ -24,7 +24,7 @@ class Crease(Step):
 
 
 def _crack(mask: Image.Image, rng: Random, thick: float) -> None:
-    """One fold: its paint comes off more here than there, in flakes."""
+    """Draw one fold as a chain of flakes, whose size varies along it."""
     pen = ImageDraw.Draw(mask)
     x, y = rng.point(*mask.size)
     turn, reach = rng.uniform(0, math.pi), math.hypot(*mask.size)
@@ -35,10 +35,10 @@ def _crack(mask: Image.Image, rng: Random, thick: float) -> None:
     )
     for i in range(int(-2 * reach / thick), int(2 * reach / thick) + 1):
         along = i * thick / 2
-        worn = 0.65 + 0.35 * math.sin(wave + 25 * along / reach) * rng.uniform(0.5, 1)
-        aside = bow * (along / reach) ** 2 + rng.gauss(0, 0.12) * thick
-        cx = x + along * math.cos(turn) - aside * math.sin(turn)
-        cy = y + along * math.sin(turn) + aside * math.cos(turn)
-        r = max(0.5, thick / 2 * worn * rng.uniform(0.5, 1.1))
-        level = round(strength * (0.5 + 0.5 * worn))
+        wear = 0.65 + 0.35 * math.sin(wave + 25 * along / reach) * rng.uniform(0.5, 1)
+        offset = bow * (along / reach) ** 2 + rng.gauss(0, 0.12) * thick
+        cx = x + along * math.cos(turn) - offset * math.sin(turn)
+        cy = y + along * math.sin(turn) + offset * math.cos(turn)
+        r = max(0.5, thick / 2 * wear * rng.uniform(0.5, 1.1))
+        level = round(strength * (0.5 + 0.5 * wear))
         pen.ellipse((cx - r, cy - r, cx + r, cy + r), fill=level)

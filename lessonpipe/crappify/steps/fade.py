@@ -1,4 +1,4 @@
-"""Age: less contrast, less colour, a yellow cast."""
+"""Ageing: less contrast, less colour, a yellow cast."""
 
 from PIL import Image, ImageEnhance
 
@@ -6,9 +6,9 @@ from lessonpipe.crappify.step import Random, Range, Share, Step
 
 
 class Fade(Step):
-    """Contrast and colour kept in the shares drawn from `contrast` and `colour`, then a cast.
+    """Lower contrast and saturation, to shares drawn from `contrast` and `colour`, and a cast.
 
-    `cast` is how much of a warm paper tone, from 0 (none) to 1 (nothing else), is mixed in.
+    `cast` is the range of the share of a warm paper tone, from 0 (none) to 1 (nothing else).
     """
 
     contrast: Range = (0.55, 0.9)

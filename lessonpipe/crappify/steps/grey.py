@@ -1,4 +1,4 @@
-"""Drain the colour: teaches colouring."""
+"""Greyscale: trains a network that colours."""
 
 from PIL import Image
 
@@ -6,7 +6,7 @@ from lessonpipe.crappify.step import Random, Step
 
 
 class Grey(Step):
-    """Luma only (ITU-R 601), kept as three equal channels."""
+    """Luma (ITU-R 601) in three equal channels."""
 
     def __call__(self, picture: Image.Image, rng: Random) -> Image.Image:
         return picture.convert("L").convert("RGB")

@@ -1,4 +1,4 @@
-"""Black boxes: teaches filling holes."""
+"""Black boxes: trains a network that inpaints."""
 
 from typing import ClassVar
 
@@ -8,7 +8,7 @@ from lessonpipe.crappify.step import Random, Share, Step, WholeRange
 
 
 class Hole(Step):
-    """Black rectangles, `count` of them, each side a `share` of the picture's."""
+    """`count` black rectangles; `share` is the range of each side as a share of the picture's."""
 
     is_local: ClassVar[bool] = True
     count: WholeRange = (1, 2)

@@ -1,4 +1,4 @@
-"""Blots: dark, round and uneven, with drops beside them."""
+"""Ink blots: dark, round and uneven, with drops around them."""
 
 import math
 from typing import Annotated, ClassVar
@@ -12,7 +12,7 @@ Level = Annotated[int, Field(ge=0, le=255)]
 
 
 class Ink(Step):
-    """Ink blots, `count` of them, with a radius that is a `share` of the shorter side."""
+    """`count` blots; `share` is the range of their radius as a share of the shorter side."""
 
     is_local: ClassVar[bool] = True
     count: WholeRange = (1, 4)
@@ -29,7 +29,7 @@ class Ink(Step):
 
 
 def _blot(mask: Image.Image, rng: Random, x: float, y: float, radius: float) -> None:
-    """A round of a few waves, and drops that flew off it."""
+    """Draw a circle whose radius is a sum of waves, and drops around it."""
     pen = ImageDraw.Draw(mask)
     ink = rng.randint(200, 255)
     waves = [(k, rng.gauss(0, 0.22 / k), rng.uniform(0, math.tau)) for k in range(2, 8)]

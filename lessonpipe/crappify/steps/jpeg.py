@@ -1,4 +1,4 @@
-"""Compress: blocks, ringing, smeared colour."""
+"""JPEG compression: blocks, ringing, smeared colour."""
 
 import io
 
@@ -8,19 +8,19 @@ from pydantic import Field
 from lessonpipe.crappify.step import Random, Step
 from lessonpipe.errors import PictureError
 
-MOST = 65_500  # pixels on a side of a JPEG
+MAX_SIDE = 65_500  # pixels, of a JPEG
 
 
 class Jpeg(Step):
-    """Through a JPEG of `quality`, or of the picture's drawn quality when none is given."""
+    """Compress with `quality`, by default the number drawn for the picture."""
 
     quality: int | None = Field(None, ge=1, le=95)
 
     def encode(self, picture: Image.Image, rng: Random) -> bytes:
-        """The JPEG file itself."""
-        if max(picture.size) > MOST:
+        """The content of the JPEG file. Raises `PictureError` for too large a picture."""
+        if max(picture.size) > MAX_SIDE:
             size = f"{picture.width}x{picture.height}"
-            raise PictureError(f"{size} pixels do not fit in a JPEG, which has {MOST} a side")
+            raise PictureError(f"{size} pixels do not fit in a JPEG, which has {MAX_SIDE} a side")
         buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=self.quality or rng.quality)
         return buffer.getvalue()

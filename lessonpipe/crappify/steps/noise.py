@@ -1,4 +1,4 @@
-"""Grain: sensor or film noise."""
+"""Grain, as of a sensor or of film."""
 
 import numpy as np
 from PIL import Image
@@ -8,7 +8,7 @@ from lessonpipe.crappify.step import Random, Range, Step
 
 
 class Noise(Step):
-    """Gaussian noise whose standard deviation, in steps of 255, is drawn from `sigma`."""
+    """Gaussian noise; `sigma` is the range of its standard deviation in steps of 255."""
 
     sigma: Range = (5, 25)
     colour: bool = Field(True, description="independent in the three channels")

@@ -1,4 +1,4 @@
-"""Shrink: detail that is gone for good."""
+"""Downscaling: detail that is lost."""
 
 from PIL import Image
 
@@ -6,9 +6,9 @@ from lessonpipe.crappify.step import Random, Sides, Step
 
 
 class Resize(Step):
-    """Bilinear resize until the shorter side is `shorter` pixels, keeping the aspect ratio.
+    """Bilinear resize to `shorter` pixels on the shorter side, with the same aspect ratio.
 
-    Two numbers are a range from which each picture's own is drawn. Photos are RGB before this
+    Two numbers are a range, from which one is drawn for each picture. Photos are RGB before this
     step; the lesson's function converts them after it, which differs for palettes alone.
     """
 

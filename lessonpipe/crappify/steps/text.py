@@ -1,4 +1,4 @@
-"""Scribble: letters over the picture."""
+"""Text over the picture."""
 
 from typing import ClassVar
 
@@ -9,10 +9,10 @@ from lessonpipe.crappify.step import Random, Step
 
 
 class Text(Step):
-    """Write in white, at a random place of the upper left quarter, in Pillow's default font.
+    """White text at a random position in the upper left quarter, in Pillow's default font.
 
-    `says` is the text; by default the picture's drawn quality, as in the lesson. `letters` is their
-    height in pixels.
+    `says` is the text, by default the quality drawn for the picture, as in the lesson; `letters` is
+    its height in pixels.
     """
 
     is_local: ClassVar[bool] = True
@@ -22,8 +22,8 @@ class Text(Step):
     def __call__(self, picture: Image.Image, rng: Random) -> Image.Image:
         written = picture.copy()
         width, height = written.size
-        place = (rng.randint(0, width // 2), rng.randint(0, height // 2))
-        words = str(rng.quality) if self.says is None else self.says
+        position = (rng.randint(0, width // 2), rng.randint(0, height // 2))
+        text = str(rng.quality) if self.says is None else self.says
         font = ImageFont.load_default(self.letters)
-        ImageDraw.Draw(written).text(place, words, fill=(255, 255, 255), font=font)
+        ImageDraw.Draw(written).text(position, text, fill=(255, 255, 255), font=font)
         return written

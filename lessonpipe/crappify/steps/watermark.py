@@ -1,4 +1,4 @@
-"""Watermark: translucent words in a slanted grid."""
+"""A watermark: translucent text in a slanted grid."""
 
 from typing import ClassVar
 
@@ -9,9 +9,10 @@ from lessonpipe.crappify.step import Angle, Random, Share, Step
 
 
 class Watermark(Step):
-    """`says` repeated over the whole picture, turned, in white of an `opacity` drawn a picture.
+    """The text `says` in white, repeated over the picture and rotated by `angle` degrees.
 
-    `letters` is their height as a share of the shorter side.
+    `opacity`, `angle` and `letters`, the text's height as a share of the shorter side, are ranges
+    from which one number is drawn for each picture.
     """
 
     is_local: ClassVar[bool] = True
@@ -34,6 +35,6 @@ class Watermark(Step):
             for x in range(-int(start_x) - row % 2 * step // 2, reach, step):
                 pen.text((x, y), self.says, fill=strength, font=font)
         left, top = (reach - width) // 2, (reach - height) // 2
-        turned = mask.rotate(rng.uniform_range(self.angle), Image.Resampling.BILINEAR)
-        turned = turned.crop((left, top, left + width, top + height))
-        return Image.composite(Image.new("RGB", picture.size, "white"), picture, turned)
+        rotated = mask.rotate(rng.uniform_range(self.angle), Image.Resampling.BILINEAR)
+        rotated = rotated.crop((left, top, left + width, top + height))
+        return Image.composite(Image.new("RGB", picture.size, "white"), picture, rotated)

@@ -10,8 +10,9 @@ import pytest
 from tasks.pipeline import child_process
 
 NAP = "import time; time.sleep(60)"
-DEAF = (
-    f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); print('deaf', flush=True); {NAP}"
+IGNORING = (
+    "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); print('ready', flush=True); "
+    + NAP
 )
 
 
@@ -20,7 +21,7 @@ def test_the_exit_code_is_the_commands():
     assert process.wait(20) == 7
 
 
-def test_letting_go_interrupts_the_command():
+def test_stop_interrupts_the_command():
     code = "import time\ntry: print('up', flush=True); time.sleep(60)\nfinally: print('cleaned')"
     process = child_process.start([sys.executable, "-c", code], out=subprocess.PIPE)
     assert process.stdout.readline() == "up\n"
@@ -28,9 +29,9 @@ def test_letting_go_interrupts_the_command():
     assert "cleaned" in process.stdout.read()
 
 
-def test_a_command_that_does_not_listen_is_killed():
-    process = child_process.start([sys.executable, "-c", DEAF], grace=0.3, out=subprocess.PIPE)
-    assert process.stdout.readline() == "deaf\n"
+def test_a_command_that_ignores_the_interrupt_is_killed():
+    process = child_process.start([sys.executable, "-c", IGNORING], grace=0.3, out=subprocess.PIPE)
+    assert process.stdout.readline() == "ready\n"
     child = psutil.Process(process.pid).children()[0]
     child_process.stop(process, 0.3)
     assert gone(child.pid)
@@ -45,17 +46,17 @@ def test_what_a_command_leaves_running_is_ended():
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_starter_that_dies_takes_the_command_along(number: signal.Signals):
+def test_the_command_ends_with_a_killed_parent(number: signal.Signals):
     code = (
         "import sys, time; from tasks.pipeline import child_process; import psutil\n"
-        f"p = child_process.start([sys.executable, '-c', {DEAF!r}], grace=0.2)\n"
+        f"p = child_process.start([sys.executable, '-c', {IGNORING!r}], grace=0.2)\n"
         "time.sleep(60)"
     )
     root = Path(child_process.__file__).parents[2]
     starter = subprocess.Popen(
         [sys.executable, "-c", code], cwd=root, stdout=subprocess.PIPE, text=True
     )
-    assert starter.stdout.readline() == "deaf\n"
+    assert starter.stdout.readline() == "ready\n"
     below = psutil.Process(starter.pid).children(recursive=True)
     assert len(below) == 2
     starter.send_signal(number)

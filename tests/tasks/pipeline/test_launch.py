@@ -1,4 +1,4 @@
-"""Independent trainings: each is kept as it is done, and only what is missing is done again."""
+"""Independent trainings: each result is saved, and after a failure only the missing are trained."""
 
 from functools import partial
 
@@ -22,8 +22,8 @@ def one(job, folder, broken):
 
 
 @pytest.fixture
-def spread(tmp_path, monkeypatch):
-    """Runs three jobs, one of which may be `broken`; answers with what `work.spread` gives."""
+def trainings(tmp_path, monkeypatch):
+    """Runs three jobs, one of which may be `broken`; returns what `map_trainings` yields."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LESSONPIPE_WORKERS", "1")  # one after the other
     (tmp_path / "data").write_text("input")
@@ -43,16 +43,16 @@ def times(folder):
 
 
 @pytest.mark.slow
-def test_after_a_failure_only_the_missing_trainings_are_done_and_nothing_is_kept_in_the_end(
-    spread, tmp_path
+def test_after_a_failure_only_the_missing_trainings_are_done_and_in_the_end_no_result_is_left(
+    trainings, tmp_path
 ):
     with pytest.raises(LessonpipeError, match="c cannot be done"):
-        spread(broken="c")
+        trainings(broken="c")
     assert times(tmp_path) == {"a": 1, "b": 1}
-    assert spread() == {"a": {"answer": "aa"}, "b": {"answer": "bb"}, "c": {"answer": "cc"}}
+    assert trainings() == {"a": {"answer": "aa"}, "b": {"answer": "bb"}, "c": {"answer": "cc"}}
     assert times(tmp_path) == {"a": 1, "b": 1, "c": 1}
     assert not list((tmp_path / ".lessonpipe/checkpoints").iterdir())
     with pytest.raises(LessonpipeError):
-        spread(broken="c")
-    spread(params=Params(steps=2))  # other params: nothing of the failed run is taken
+        trainings(broken="c")
+    trainings(params=Params(steps=2))  # other params: nothing of the failed run is taken
     assert times(tmp_path) == {"a": 3, "b": 3, "c": 2}

@@ -1,4 +1,4 @@
-"""A stage ends with whoever started it and never runs twice at once; a full disk is no mess."""
+"""A stage ends with its parent and never runs twice at once; a full disk leaves nothing broken."""
 
 import os
 import signal
@@ -41,8 +41,8 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     monkeypatch.delenv("LESSONPIPE_DETACHED", raising=False)
     started: list[psutil.Process] = []
 
-    def run(words: list[str], **env: str) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(words, env={**os.environ, **env}, start_new_session=True)
+    def run(args: list[str], **env: str) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(args, env={**os.environ, **env}, start_new_session=True)
         started.append(psutil.Process(process.pid))
         return process
 
@@ -70,8 +70,8 @@ def gone(pid: int) -> bool:
         return True
 
 
-def begin(start: Start, words: list[str], **env: str) -> tuple[subprocess.Popen[bytes], int]:
-    parent = start(words, **env)
+def begin(start: Start, args: list[str], **env: str) -> tuple[subprocess.Popen[bytes], int]:
+    parent = start(args, **env)
     assert wait_for(Path("started").exists)
     return parent, int(Path("pid").read_text())
 
@@ -144,7 +144,7 @@ def params(tmp_path: Path) -> Path:
     return tmp_path / "mine.yaml"
 
 
-def test_a_download_to_a_full_disk_ends_in_a_sentence_and_leaves_nothing(
+def test_a_download_to_a_full_disk_is_an_error_in_a_sentence_and_leaves_nothing(
     small_disk: Path, tmp_path: Path, photos: Callable[..., Path], door: Door
 ) -> None:
     photos(8, 400, 300, folder="my")
@@ -155,7 +155,7 @@ def test_a_download_to_a_full_disk_ends_in_a_sentence_and_leaves_nothing(
 
 
 @pytest.mark.slow
-def test_crappifying_to_a_full_disk_ends_in_a_sentence_and_keeps_what_was_done_aside(
+def test_crappify_on_a_full_disk_is_an_error_in_a_sentence_and_leaves_its_draft_alone(
     small_disk: Path, tmp_path: Path, door: Door
 ) -> None:
     (small_disk / "photos").mkdir()
@@ -164,17 +164,29 @@ def test_crappifying_to_a_full_disk_ends_in_a_sentence_and_keeps_what_was_done_a
     done = door("tasks", "crappify", "--params", params(tmp_path), LESSONPIPE_WORKERS="2")
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "No space left on device" in done.stderr and "free some space" in done.stderr
-    aside, photos = sorted(path.name for path in small_disk.iterdir())
-    assert photos == "photos" and aside.startswith(".crappify-")  # the next run goes on with it
+    draft, photos = sorted(path.name for path in small_disk.iterdir())
+    assert photos == "photos" and draft.startswith(".crappify-")  # the next run continues it
 
 
-def test_restoring_to_a_full_disk_ends_in_a_sentence_and_leaves_nothing(
+def test_restoring_to_a_full_disk_is_an_error_in_a_sentence_and_leaves_nothing(
     small_disk: Path, tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from lessonpipe.app.cli import main
 
     make_picture(400, 300).save(tmp_path / "a.png")
-    words = [tmp_path / "a.png", "-o", small_disk, "--model", model]
-    assert main(["restore", *map(str, words)]) == 2
+    args = [tmp_path / "a.png", "-o", small_disk, "--model", model]
+    assert main(["restore", *map(str, args)]) == 2
     assert "No space left on device" in capsys.readouterr().err
     assert list(small_disk.iterdir()) == []
+
+
+def test_a_second_run_waits_for_the_first_and_says_so(start: Start) -> None:
+    code = (
+        "from tasks.pipeline.lock import run_lock\nwith run_lock(print):\n    open('started', 'w')"
+    )
+    first = start([sys.executable, "-c", f"{code}; import time; time.sleep(60)"])
+    assert wait_for(Path("started").exists)
+    second = start([sys.executable, "-c", f"{code}.close(); print('my turn')"])
+    assert not wait_for(lambda: second.poll() is not None, 2)
+    first.kill()
+    assert wait_for(lambda: second.poll() == 0)

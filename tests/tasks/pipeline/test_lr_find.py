@@ -1,4 +1,4 @@
-"""The door's `--lr-find`, in a project with a few tiny pairs."""
+"""`python -m tasks STAGE --lr-find [PHASE]`, in a project with a few tiny pairs."""
 
 import csv
 import subprocess
@@ -34,9 +34,8 @@ def project(tmp_path: Path) -> Path:
     Manifest(STEPS, recipe.quality, recipe.seed, made.pairs).write(out)
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     phase = {"image_px": 32, "batch": 2, "epochs": 1, "max_lr": 1e-3}
+    params["pretrain_generator"]["net"] |= {"widths": [16, 16, 8, 8], "head": 8}
     params["pretrain_generator"] |= {
-        "widths": [16, 16, 8, 8],
-        "head": 8,
         "pretrained": False,
         "phases": [phase, phase | {"frozen": True}],
     }
@@ -44,9 +43,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_door_finds_a_rate_draws_the_curve_and_trains_nothing(
-    project: Path, door: Door
-) -> None:
+def test_it_suggests_a_rate_plots_the_curve_and_trains_nothing(project: Path, door: Door) -> None:
     done = door("tasks", "pretrain_generator", "--lr-find", "2")
     assert done.returncode == 0, done.stderr
     line = done.stdout.splitlines()[-1]
@@ -60,16 +57,17 @@ def test_the_door_finds_a_rate_draws_the_curve_and_trains_nothing(
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("args", "message"),
     [
         (["fit_gan", "--lr-find"], "fit_gan has no learning rate to find; those that have: pret"),
         (["pretrain_generator", "--lr-find", "3"], "has 2 phases; there is no phase 3"),
         (["fit_feature", "--lr-find"], "run `dvc repro pretrain_generator` first"),
+        (["pretrain_generator", "3"], "a phase is for --lr-find: pretrain_generator --lr-find 3"),
     ],
 )
-def test_what_cannot_be_searched_is_told_with_the_cure(
-    words: list[str], told: str, project: Path, door: Door
+def test_a_stage_or_phase_without_a_rate_is_an_error_with_the_cure(
+    args: list[str], message: str, project: Path, door: Door
 ) -> None:
-    done = door("tasks", *words)
+    done = door("tasks", *args)
     assert done.returncode == 2
-    assert told in done.stderr
+    assert message in done.stderr

@@ -1,4 +1,4 @@
-"""The params file as a person edits it: every mistake a sentence, exit code 2."""
+"""Mistakes in the params file and in the command line: each is a sentence, with exit code 2."""
 
 import importlib
 import subprocess
@@ -20,20 +20,20 @@ Door = Callable[..., subprocess.CompletedProcess[str]]
 
 def edited(key: str, value: Any) -> str:
     """The params file with `key`, dotted, set to `value`; removed when that is `...`."""
-    whole = yaml.safe_load(TEXT)
-    *path, last = key.split(".")
-    place = whole
-    for part in path:
-        place = place[int(part) if part.isdigit() else part]
+    params = yaml.safe_load(TEXT)
+    *parents, last = key.split(".")
+    section = params
+    for part in parents:
+        section = section[int(part) if part.isdigit() else part]
     if value is ...:
-        del place[last]
+        del section[last]
     else:
-        place[last] = value
-    return yaml.safe_dump(whole, sort_keys=False)
+        section[last] = value
+    return yaml.safe_dump(params, sort_keys=False)
 
 
-def refused(door: Door, tmp_path: Path, stage: str, text: str | bytes, **env: str) -> str:
-    """What the stage says when it refuses a params file: in a sentence, with exit code 2."""
+def error_of(door: Door, tmp_path: Path, stage: str, text: str | bytes, **env: str) -> str:
+    """The stage's error for a wrong params file: a sentence, with exit code 2."""
     path = tmp_path / "mine.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     done = door("tasks", stage, "--params", path, **env)
@@ -45,7 +45,7 @@ def refused(door: Door, tmp_path: Path, stage: str, text: str | bytes, **env: st
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "words"),
+    ("key", "value", "parts"),
     [
         ("download.sauce", "x", ["download.sauce is unknown", "folder, limit, pattern, source"]),
         ("download.source", "web", ["download.source = 'web'", "'sample', 'pets' or 'folder'"]),
@@ -54,7 +54,7 @@ def refused(door: Door, tmp_path: Path, stage: str, text: str | bytes, **env: st
         ("download.limit", ..., ["download.limit is missing", "mine.yaml"]),
         ("crappify.tiles.tile_px", 8, ["crappify.tiles.tile_px = 8", "32"]),
         ("crappify.tiles.px", 8, ["crappify.tiles.px is unknown", "tile_px, train, valid"]),
-        ("fit_feature.feature.gram_taps", [1, 7], ["fit_feature.feature", "gram_taps [7]"]),
+        ("fit_feature.feature.gram_layers", [1, 7], ["fit_feature.feature", "gram_layers [7]"]),
         ("crappify.valid_share", 1.5, ["crappify.valid_share = 1.5", "less than 1"]),
         ("crappify.valid_share", float("nan"), ["crappify.valid_share", "finite"]),
         ("crappify.quality", [70, 10], ["crappify.quality", "low to high"]),
@@ -76,33 +76,33 @@ def refused(door: Door, tmp_path: Path, stage: str, text: str | bytes, **env: st
     ],
 )
 def test_a_wrong_param_is_named_with_what_would_be_right(
-    key: str, value: object, words: list[str], tmp_path: Path
+    key: str, value: object, parts: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "mine.yaml").write_text(edited(key, value))
     stage = {"seed": "crappify", "recipes": "crappify"}.get(top := key.split(".")[0], top)
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as error:
         load(_params_of(stage), stage, tmp_path / "mine.yaml")
-    for word in words:
-        assert word in str(told.value)
+    for part in parts:
+        assert part in str(error.value)
     if key == "seed":
-        assert "crappify.seed" not in str(told.value)  # it is nobody's own
+        assert "crappify.seed" not in str(error.value)  # it is in no section
 
 
 def _params_of(stage: str) -> Any:
     return importlib.import_module(f"tasks.{stage}").Params
 
 
-def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
+def test_all_mistakes_are_in_one_error(tmp_path: Path) -> None:
     text = edited("download.limit", 0).replace("source:", "sauce:", 1)
     (tmp_path / "mine.yaml").write_text(text)
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as error:
         load(_params_of("download"), "download", tmp_path / "mine.yaml")
-    for word in ("download.limit = 0", "download.sauce is unknown", "download.source is missing"):
-        assert word in str(told.value)
+    for part in ("download.limit = 0", "download.sauce is unknown", "download.source is missing"):
+        assert part in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "parts"),
     [
         (edited("download.sauce", "x"), ["download.sauce is unknown", "limit, pattern, source"]),
         (edited("download.limit", -1), ["download.limit = -1", "greater than"]),
@@ -115,28 +115,28 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
         (b"\xff\xfe\x00", ["not"]),
     ],
 )
-def test_the_door_refuses_a_wrong_params_file_in_a_sentence(
-    text: str | bytes, words: list[str], door: Door, tmp_path: Path
+def test_a_wrong_params_file_is_an_error_in_a_sentence(
+    text: str | bytes, parts: list[str], door: Door, tmp_path: Path
 ) -> None:
-    told = refused(door, tmp_path, "download", text)
-    for word in ["mine.yaml", *words]:
-        assert word in told
+    error = error_of(door, tmp_path, "download", text)
+    for part in ["mine.yaml", *parts]:
+        assert part in error
 
 
-def test_the_door_names_a_params_file_that_is_not_there(door: Door, tmp_path: Path) -> None:
+def test_a_missing_params_file_is_named(door: Door, tmp_path: Path) -> None:
     for place in ("none.yaml", "."):
         done = door("tasks", "download", "--params", place)
         assert done.returncode == 2 and "Traceback" not in done.stderr
         assert place in done.stderr
 
 
-def test_the_door_names_the_stages(door: Door) -> None:
+def test_a_wrong_stage_is_an_error_that_lists_the_right_ones(door: Door) -> None:
     done = door("tasks", "train")
     assert done.returncode == 2 and all(stage in done.stderr for stage in STAGES)
 
 
 @pytest.mark.parametrize("workers", ["zero", "0", "-1", "1.5", "²"])
-def test_a_number_of_workers_that_is_none_is_refused(
+def test_a_wrong_number_of_workers_is_an_error(
     workers: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from lessonpipe.cluster import worker_count
@@ -146,7 +146,7 @@ def test_a_number_of_workers_that_is_none_is_refused(
         worker_count(1)
 
 
-def test_the_door_refuses_workers_and_missing_photos_in_a_sentence(
+def test_wrong_workers_and_missing_photos_are_errors_in_a_sentence(
     door: Door, tmp_path: Path, photos: Callable[..., Path]
 ) -> None:
     (tmp_path / "mine.yaml").write_text(edited("crappify.group_pattern", None))
@@ -162,31 +162,39 @@ def test_the_door_refuses_workers_and_missing_photos_in_a_sentence(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("stage", "text", "words"),
+    ("stage", "text", "parts"),
     [
-        ("evaluate", edited("evaluate.at.0.models", ["gun"]), ["evaluate.at.0.models.0", "'gan'"]),
-        ("evaluate", edited("evaluate.at.0.image_px", 100), ["evaluate.at.0.image_px = 100"]),
+        (
+            "evaluate",
+            edited("evaluate.evaluations.0.models", ["gun"]),
+            ["evaluations.0.models.0", "'gan'"],
+        ),
+        (
+            "evaluate",
+            edited("evaluate.evaluations.0.image_px", 100),
+            ["evaluations.0.image_px = 100"],
+        ),
         ("save_preds", edited("precision", "fp8"), ["precision = 'fp8'", "'bf16'"]),
         ("pretrain_generator", edited("pretrain_generator.phases", [{}]), ["phases.0.image_px"]),
         ("fit_control", edited("fit_feature.pixel", "l3"), ["fit_feature.pixel = 'l3'"]),
     ],
 )
-def test_the_door_of_a_training_stage_refuses_in_a_sentence(
-    stage: str, text: str, words: list[str], door: Door, tmp_path: Path
+def test_wrong_params_of_a_training_stage_are_an_error_in_a_sentence(
+    stage: str, text: str, parts: list[str], door: Door, tmp_path: Path
 ) -> None:
-    told = refused(door, tmp_path, stage, text)
-    for word in words:
-        assert word in told
+    error = error_of(door, tmp_path, stage, text)
+    for part in parts:
+        assert part in error
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("device", ["cuda", "warp"])
-def test_a_device_that_is_not_there_is_named_with_the_cure(
+def test_a_missing_device_is_an_error_with_the_cure(
     device: str, door: Door, tmp_path: Path
 ) -> None:
     env = {"LESSONPIPE_DEVICE": device, "CUDA_VISIBLE_DEVICES": ""}
-    told = refused(door, tmp_path, "save_preds", TEXT, **env)
-    assert f"LESSONPIPE_DEVICE={device}" in told and "cpu" in told
+    error = error_of(door, tmp_path, "save_preds", TEXT, **env)
+    assert f"LESSONPIPE_DEVICE={device}" in error and "cpu" in error
 
 
 def keys(value: object) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Profiles are parts of params.yaml, and DVC understands the words they are said in."""
+"""Profiles are parts of params.yaml, and DVC understands the overrides made of them."""
 
 import importlib
 import shlex
@@ -34,14 +34,14 @@ def unknown(params: Any, overlay: dict[str, Any]) -> Iterator[str]:
 
 
 @pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Runs `python -m tasks.pipeline.profiles WORDS...`: exit code, and what it printed."""
+def profiles_main(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Runs `python -m tasks.pipeline.profiles ARGS...`; returns its exit code and output."""
     monkeypatch.chdir(ROOT)
 
-    def run(*words: str) -> tuple[int, str]:
-        code = profiles.main(list(words))
-        told = capsys.readouterr()
-        return code, told.out + told.err
+    def run(*args: str) -> tuple[int, str]:
+        code = profiles.main(list(args))
+        printed = capsys.readouterr()
+        return code, printed.out + printed.err
 
     return run
 
@@ -58,16 +58,16 @@ def test_a_profile_names_nothing_that_params_do_not_have(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PROFILES)
 def test_what_dvc_makes_of_a_profile_is_right_for_every_stage(
-    name: str, said: Any, tmp_path: Path
+    name: str, profiles_main: Any, tmp_path: Path
 ) -> None:
     from dvc.utils.hydra import apply_overrides
 
     path = tmp_path / "params.yaml"
     path.write_text((ROOT / "params.yaml").read_text())
-    code, told = said(name, "crappify.recipe=old-photo")
-    words = shlex.split(told)
-    assert code == 0 and set(words[::2]) == {"-S"}
-    apply_overrides(path, words[1::2])  # what `dvc exp run -S` does
+    code, output = profiles_main(name, "crappify.recipe=old-photo")
+    args = shlex.split(output)
+    assert code == 0 and set(args[::2]) == {"-S"}
+    apply_overrides(path, args[1::2])  # what `dvc exp run -S` does
 
     wanted = merged(merged(PARAMS, PROFILES[name]), {"crappify": {"recipe": "old-photo"}})
     right = tmp_path / "right.yaml"
@@ -78,13 +78,13 @@ def test_what_dvc_makes_of_a_profile_is_right_for_every_stage(
         assert load(module.Params, section, path) == load(module.Params, section, right)
 
 
-def test_a_wrong_profile_lists_the_right_ones(said: Any) -> None:
-    assert said("tiny") == (
+def test_a_wrong_profile_is_an_error_that_lists_the_right_ones(profiles_main: Any) -> None:
+    assert profiles_main("tiny") == (
         2,
         "profile: no profile is called 'tiny'; "
         "choose one of: camvid, lesson, lsun, rehearsal, short\n",
     )
 
 
-def test_what_is_set_by_itself_is_handed_on(said: Any) -> None:
-    assert said("crappify.recipe=colour") == (0, "-S crappify.recipe=colour\n")
+def test_a_setting_by_itself_is_an_override(profiles_main: Any) -> None:
+    assert profiles_main("crappify.recipe=colour") == (0, "-S crappify.recipe=colour\n")

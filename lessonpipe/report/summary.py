@@ -1,0 +1,117 @@
+"""What `reports/metrics.json` says: in one line, as the README's table, and as the report's."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lessonpipe.report.tables import Cell, Table
+
+Model = Mapping[str, Mapping[str, float]]  # metric -> mean, median, low, high
+SUMMARY = {  # the README's columns; text and damage are each a metric and its ceiling
+    "psnr_gain": "PSNR over the crappy picture, dB",
+    "text": "text removed (ceiling)",
+    "damage": "damage removed (ceiling)",
+    "colourfulness": "colourfulness",
+    "ab_error": "colours off, Lab ab",
+    "perceptual": "perceptual distance",
+    "sharpness": "sharpness",
+}
+METRICS = {  # the report's columns
+    "psnr_gain": "PSNR gained, dB",
+    "psnr": "PSNR, dB",
+    "ssim": "SSIM",
+    "perceptual": "perceptual distance",
+    "text_removed": "text removed",
+    "text_ceiling": "text ceiling",
+    "damage_removed": "damage removed",
+    "damage_ceiling": "damage ceiling",
+    "sharpness": "sharpness",
+    "colourfulness": "colourfulness",
+    "ab_error": "colours off, Lab ab",
+}
+DIGITS = {"ab_error": 1, "perceptual": 3}  # of the summary; 2 for the other columns
+COLOUR = ("colourfulness", "ab_error")
+COLOUR_DAMAGE = 5  # mean ab error of crappy pictures above which colours are in the summary
+
+
+def headline(metrics: Mapping[str, Any]) -> str:
+    """Returns one line: every model's median PSNR gain, and how much local damage it removed."""
+    parts = []
+    for px, name, model in _models(metrics):
+        if name != "crappy":
+            text = f"{name} at {px}: {model['psnr_gain']['median']:+.2f} dB"
+            for kind in ("text", "damage"):
+                if removed := model.get(f"{kind}_removed"):
+                    text += f", {kind} removed {removed['mean']:.2f}"
+            parts.append(text)
+    return "; ".join(parts)
+
+
+def summary_table(metrics: Mapping[str, Any]) -> Table:
+    """A row per model: the median PSNR gain with the mean's 95 % interval, other metrics' means.
+
+    Colours are included where the recipe damages them.
+    """
+    models = list(_models(metrics))
+    colour = any(
+        model["ab_error"]["mean"] > COLOUR_DAMAGE for _, name, model in models if name == "crappy"
+    )
+    columns = [
+        column
+        for column in SUMMARY
+        if (colour or column not in COLOUR)
+        and any(column in model or f"{column}_removed" in model for _, _, model in models)
+    ]
+    return Table(
+        ["at", "", *(SUMMARY[column] for column in columns)],
+        [[px, name, *(_summary_cell(m, column) for column in columns)] for px, name, m in models],
+    )
+
+
+def metrics_table(models: Mapping[str, Any]) -> Table:
+    """A row per model of one size, all metrics: the mean, its 95 % interval, the median."""
+    scored = {name: model for name, model in models.items() if "psnr" in model}
+    columns = [c for c in METRICS if any(c in model for model in scored.values())]
+    return Table(
+        ["", *(METRICS[c] for c in columns)],
+        [[name, *(_metric_cell(m.get(c)) for c in columns)] for name, m in scored.items()],
+        caption="means over photos; below, 95 % bootstrap intervals and the median",
+    )
+
+
+def ratio_lines(models: Mapping[str, Any]) -> list[str]:
+    """Returns a line per pair of models of one size and compared metric: the ratio of means."""
+    return [
+        f"{name.replace('_', ' ')}: {metric} × {v['times']:.2f} ({v['low']:.2f}…{v['high']:.2f})"
+        for name, model in models.items()
+        if "psnr" not in model
+        for metric, v in model.items()
+        if "times" in v
+    ]
+
+
+def _models(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str, Model]]:
+    """Yields (size, name, metrics) of every model, comparisons of two models left out."""
+    for px, models in metrics.items():
+        for name, model in models.items():
+            if px.isdigit() and "psnr_gain" in model:
+                yield px, name, model
+
+
+def _summary_cell(model: Model, column: str) -> Cell:
+    if column == "psnr_gain":
+        v = model[column]
+        return Cell(f"{v['median']:+.2f}", (f"{v['low']:+.2f}…{v['high']:+.2f}",))
+    if column in ("text", "damage"):
+        removed, ceiling = model.get(f"{column}_removed"), model.get(f"{column}_ceiling")
+        text = f"{removed['mean']:.2f}" if removed else "–"
+        return Cell(text, (f"{ceiling['mean']:.2f}",) if ceiling else ())
+    if column not in model:
+        return Cell("–")
+    return Cell(f"{model[column]['mean']:.{DIGITS.get(column, 2)}f}")
+
+
+def _metric_cell(v: Mapping[str, float] | None) -> Cell:
+    if v is None:
+        return Cell("–")
+    notes = (f"{v['low']:.3f}…{v['high']:.3f}", f"median {v['median']:.3f}")
+    return Cell(f"{v['mean']:.3f}", notes)

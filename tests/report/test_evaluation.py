@@ -1,0 +1,94 @@
+"""Evaluation on real pairs: a network that changes nothing gains nothing."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import peak_signal_noise_ratio
+from torch import Tensor, nn
+
+from lessonpipe.crappify.recipe import Steps
+from lessonpipe.data.manifest import Manifest
+from lessonpipe.data.pairs import center_square
+from lessonpipe.data.photos import open_photo
+from lessonpipe.device import Worker
+from lessonpipe.errors import MissingError
+from lessonpipe.report.evaluation import Grid, evaluate_models
+from lessonpipe.report.scores import Scores
+from lessonpipe.report.summary import headline, metrics_table
+from tests.report.pairs import RECIPES, validation_pairs
+
+
+class MeanError(nn.Module):
+    """In place of the perceptual distance, which needs an encoder."""
+
+    def forward(self, output: Tensor, photo: Tensor) -> Tensor:
+        return (output - photo).abs().flatten(1).mean(1)
+
+
+def evaluate_identity(pairs: Path) -> tuple[dict[str, Scores], Grid]:
+    """Scores of the crappy pictures and of a network that changes nothing."""
+    return evaluate_models(
+        {"same": nn.Identity()},
+        pairs,
+        64,
+        batch=2,
+        grid_rows=2,
+        perceptual=MeanError(),
+        worker=Worker(torch.device("cpu"), torch.float32),
+    )
+
+
+def test_a_network_that_changes_nothing_gains_nothing(tmp_path: Path) -> None:
+    steps: Steps = [{"resize": {"shorter": 32}}, "text", "jpeg"]
+    pairs = validation_pairs(steps, tmp_path, tmp_path / "pairs")
+    scores, grid = evaluate_identity(pairs)
+    same, crappy = (scores[name].summary(seed=0) for name in ("same", "crappy"))
+    assert same["psnr_gain"]["mean"] == pytest.approx(0)
+    assert same["text_removed"]["mean"] == pytest.approx(0)
+    assert same["psnr"] == crappy["psnr"]
+    assert 0.3 < same["text_ceiling"]["mean"] <= 1  # without its text the picture is much nearer
+    assert "text_ceiling" not in crappy
+    expected = []
+    for pair in Manifest.read(pairs).pairs:
+        x, y = (center_square(open_photo(pairs / name), 64) for name in (pair.crappy, pair.good))
+        expected.append(peak_signal_noise_ratio(np.asarray(y), np.asarray(x)))
+    assert crappy["psnr"]["mean"] == pytest.approx(np.mean(expected), abs=1e-3)
+    assert grid.titles == ["crappy", "same", "photo"]
+    assert len(grid.rows) == 2 and all(len(row) == 3 for row in grid.rows)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_has_its_metrics_and_a_headline(name: str, tmp_path: Path) -> None:
+    scores, grid = evaluate_identity(validation_pairs(RECIPES[name], tmp_path, tmp_path / "pairs"))
+    same, crappy = (scores[model].summary(seed=0) for model in ("same", "crappy"))
+    always = {"psnr", "psnr_gain", "ssim", "perceptual", "sharpness", "colourfulness", "ab_error"}
+    kind = {"lesson": "text", "old-photo": "damage", "watermark": "damage", "inpaint": "damage"}
+    more = {f"{kind[name]}_removed", f"{kind[name]}_ceiling"} if name in kind else set()
+    assert set(same) == always | more
+    line = headline({"64": {"crappy": crappy, "same": same}})
+    assert line == "same at 64: +0.00 dB" + (f", {kind[name]} removed 0.00" if more else "")
+    table = metrics_table({"crappy": crappy, "same": same})
+    assert [row[0].text for row in table.cells] == ["crappy", "same"]
+    assert len(grid.rows) == 2
+    if name == "colour":
+        assert same["colourfulness"]["mean"] == pytest.approx(0, abs=0.02)
+        assert same["ab_error"]["mean"] > 10
+    if name == "inpaint":  # only the holes are wrong
+        assert same["damage_ceiling"]["mean"] > 0.999
+
+
+def test_text_and_other_local_damage_are_scored_apart(tmp_path: Path) -> None:
+    holes: Steps = [{"hole": {"count": [1, 1], "share": [0.2, 0.2]}}, "text"]
+    same = evaluate_identity(validation_pairs(holes, tmp_path, tmp_path / "pairs"))[0][
+        "same"
+    ].summary(seed=0)
+    for kind in ("text", "damage"):
+        assert same[f"{kind}_removed"]["mean"] == pytest.approx(0)
+        assert same[f"{kind}_ceiling"]["mean"] > 0.6
+
+
+def test_without_pairs_it_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match="dvc repro crappify"):
+        evaluate_identity(tmp_path)
