@@ -55,14 +55,14 @@ def test_with_the_same_weights_both_networks_do_what_fastais_do():
     torch.manual_seed(0)
     theirs = peer.shake(basic_generator(64, 3, 100, 8, 1, **AS_V1))
     ours = NoiseGenerator(features=8)
-    peer.give(theirs, ours)
-    peer.same(ours, theirs, torch.randn(4, 100))
+    peer.copy_weights(theirs, ours)
+    peer.assert_same(ours, theirs, torch.randn(4, 100))
     leaky = partial(nn.LeakyReLU, negative_slope=0.2)
     theirs = peer.shake(basic_critic(64, 3, 8, 1, act_cls=leaky, **AS_V1))
     critic = ScoreCritic(features=8)
-    peer.give(theirs, critic)
+    peer.copy_weights(theirs, critic)
     ours = nn.Sequential(critic, nn.Unflatten(0, (-1, 1)))
-    peer.same(ours, theirs, torch.rand(4, 3, 64, 64) * 2 - 1)
+    peer.assert_same(ours, theirs, torch.rand(4, 3, 64, 64) * 2 - 1)
 
 
 # --- what the players want ---------------------------------------------------------------------
@@ -230,7 +230,7 @@ def test_twelve_turns_end_with_the_weights_of_fastais_wgan():
     )
     ours = small()
     for their, our in zip(theirs, (ours.generator, ours.critic), strict=True):
-        peer.give(their, our)
+        peer.copy_weights(their, our)
     pairs = [(a, b) for x, y in batches for a, b in zip(x, wgan.signed(y), strict=True)]
     loader = DataLoader(pairs, bs=4, num_workers=0)
     learn = GANLearner.wgan(
