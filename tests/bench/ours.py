@@ -18,9 +18,7 @@ from lessonpipe.train.schedule import AdamWConfig
 
 Step = Callable[[], None]
 OPTIM = AdamWConfig(weight_decay=1e-3)
-VGG = FeatureLossConfig(
-    encoder="vgg16_bn", pretrained=False, layers=[2, 3, 4], weights=[5, 15, 2]
-)
+VGG = FeatureLossConfig(encoder="vgg16_bn", pretrained=False, layers=[2, 3, 4], weights=[5, 15, 2])
 
 
 def lesson_generator(attention: bool = True) -> Generator:
