@@ -68,9 +68,7 @@ def run(stages: Stages = None, side_by_side: SideBySide = 1) -> None:
     The run is on PREFECT_API_URL's server, else on that of this folder's page, else on a server of
     its own that ends with it.
     """
-    dvc.select_stages(
-        dvc.read_stages(), stages or ()
-    )  # a wrong name is told before a server starts
+    dvc.select_stages(dvc.read_stages(), stages or ())  # fails before a server starts
     if not os.environ.get("PREFECT_API_URL"):
         if url := server.running():
             os.environ["PREFECT_API_URL"] = f"{url}/api"
@@ -92,7 +90,7 @@ def ui(
     port: int = 4200,
 ) -> None:
     """Open a page to start, watch and cancel runs, until ctrl-C."""
-    _schedule(cron, timezone)  # a wrong one is told before a server starts
+    _schedule(cron, timezone)  # fails before a server starts
     if url := server.running():
         raise UserError(f"the page of this folder is open already: {url}")
     with server.serving(host, port, known=True) as url:
@@ -116,7 +114,7 @@ def serve(cron: Cron = None, timezone: Timezone = "UTC", notify: Notify = None) 
     if notify:
         notify_of_failures(notify)
     deployments: list[Any] = [
-        flow.to_deployment(  # a name that `prefect deploy` gives to none
+        flow.to_deployment(  # a name that differs from those of `prefect deploy`
             f"{flow.name}-here",
             entrypoint_type=EntrypointType.MODULE_PATH,
             schedule=schedule if flow is restorer else None,

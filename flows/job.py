@@ -27,7 +27,7 @@ def run(names: Iterable[str]) -> None:
     stages = select_stages(read_stages(), names)
     try:
         dvc("fetch", "--run-cache")
-    except LessonpipeError as error:  # a new remote has none; of a wrong one the push will tell
+    except LessonpipeError as error:  # a new remote has none; with a wrong one the push fails
         print(f"nothing is fetched: {error}", flush=True)
     photos = None if Path(".git").exists() else project_photos()
     for name, stage in stages.items():

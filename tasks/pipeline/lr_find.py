@@ -45,6 +45,6 @@ def find(stage: str, phase: int = 1, params_file: Path = Path("params.yaml")) ->
     suggested = curve.suggest()
     svg = rate_curve(stage, curve.rates, curve.losses, suggested)
     atomic_write(OUT / f"{stage}.svg", svg)
-    told = ", ".join(f"{name} {rate:.1e}" for name, rate in suggested.items())
-    print(f"{stage} phase {phase} ({at.image_px} px): max_lr {told}; see {OUT / stage}.svg")
+    rates = ", ".join(f"{name} {rate:.1e}" for name, rate in suggested.items())
+    print(f"{stage} phase {phase} ({at.image_px} px): max_lr {rates}; see {OUT / stage}.svg")
     return suggested

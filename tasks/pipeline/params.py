@@ -1,4 +1,4 @@
-"""From `params.yaml` to a stage's typed Params. Wrong keys and values end here, in plain words."""
+"""From `params.yaml` to a stage's typed Params; wrong keys and values are errors in a sentence."""
 
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,19 +15,19 @@ ALL = "all_params"  # a field that holds the whole file, for a stage that report
 
 
 def read(path: Path = Path("params.yaml")) -> dict[str, Any]:
-    """The sections of a params file as they are; none of a file without any.
+    """The sections of a params file as they are; empty for a file without sections.
 
     Raises `UserError` when the file is missing or is not YAML.
     """
     try:
-        whole = yaml.safe_load(path.read_text("utf-8"))
+        document = yaml.safe_load(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{path} is not there; run this in the project's folder") from error
     except (IsADirectoryError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not a text file: {error}") from error
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not YAML: {error}") from error
-    return whole if isinstance(whole, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
 def load(kind: type[P], stage: str, path: Path = Path("params.yaml"), *, partly: bool = False) -> P:
@@ -36,27 +36,27 @@ def load(kind: type[P], stage: str, path: Path = Path("params.yaml"), *, partly:
     The `COMMON` ones that `kind` declares are handed in, and the whole file as `ALL`. Raises
     `UserError` naming the key, what is wrong with it, and what would be right.
     """
-    whole = read(path)
-    section = whole.get(stage)
+    document = read(path)
+    section = document.get(stage)
     if not isinstance(section, dict):
         raise UserError(f"{path} has no section {stage!r}")
     if old := sorted(renamed_keys(stage, section)):
         raise UserError(f"{path}: " + "; ".join(old))
     if partly:
         section = {k: v for k, v in section.items() if k in kind.model_fields}
-    common = {k: whole[k] for k in COMMON if k in whole and k in kind.model_fields}
-    document = {ALL: whole} if ALL in kind.model_fields else {}
+    common = {k: document[k] for k in COMMON if k in document and k in kind.model_fields}
+    everything = {ALL: document} if ALL in kind.model_fields else {}
     try:
-        return kind(**{**common, **section, **document})
+        return kind(**{**common, **section, **everything})
     except ValidationError as error:
-        raise UserError(_in_words(error, kind, stage, path)) from error
+        raise UserError(_message(error, kind, stage, path)) from error
 
 
-def _in_words(error: ValidationError, kind: type[BaseModel], stage: str, path: Path) -> str:
+def _message(error: ValidationError, kind: type[BaseModel], stage: str, path: Path) -> str:
     lines = []
     for wrong in error.errors():
-        own = [] if wrong["loc"][:1] and wrong["loc"][0] in COMMON else [stage]
-        where = ".".join([*own, *(str(part) for part in wrong["loc"])])
+        is_common = wrong["loc"][:1] and wrong["loc"][0] in COMMON
+        where = ".".join([*([] if is_common else [stage]), *map(str, wrong["loc"])])
         if wrong["type"] == "extra_forbidden":
             known = ", ".join(_known(kind, wrong["loc"][:-1]))
             lines.append(f"{where} is unknown; the keys here are: {known}")
