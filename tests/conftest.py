@@ -15,7 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lessonpipe.crappify import Recipe
 from lessonpipe.crappify.pairs import PhotoPairs, make_pairs
+from lessonpipe.crappify.recipe import Steps
+from lessonpipe.data.manifest import Manifest
 from tests.server import BODY, Serve, Server
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,13 +31,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 PATIENCE = 300  # seconds that anything may take that takes a few, on the busiest machine
 
 
-def until(true: Callable[[], Any], seconds: float = PATIENCE) -> Any:
-    """Wait for something to become true; its answer. `seconds` are for what must be prompt."""
+def until(true: Callable[[], Any], seconds: float = PATIENCE, every: float = 0.1) -> Any:
+    """Wait for something to become true, and return it. `seconds` are for what must be prompt."""
     end = time.monotonic() + seconds
-    while not (answer := true()):
+    while not (found := true()):
         assert time.monotonic() < end, "it did not come true"
-        time.sleep(0.1)
-    return answer
+        time.sleep(every)
+    return found
 
 
 def make_picture(width: int = 64, height: int = 48, seed: int = 0) -> Image.Image:
@@ -76,24 +79,32 @@ def photos(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a small generator that was taught nothing, and does something."""
+    """A folder with a small untrained generator that changes images a little."""
     import torch
 
-    from lessonpipe.nets import Generator, UnetConfig
     from lessonpipe.nets.io import save_model
+    from tests.small import generator
 
-    torch.manual_seed(0)
-    config = UnetConfig(
-        encoder="tf_efficientnet_lite0",
-        widths=[16, 16, 8, 8],
-        head=8,
-        norm="none",
-        output="correction",
-    )
-    net = Generator(config, pretrained=False)
-    torch.nn.init.normal_(net.unet.answer[0].weight, std=0.1)
+    net = generator(output="correction")
+    torch.nn.init.normal_(net.unet.output[0].weight, std=0.1)
     folder = tmp_path_factory.mktemp("model") / "small"
     save_model(folder, net, {})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that crappify could have left: 18 pairs to train on and 3 to validate, of 64 px."""
+    folder = tmp_path_factory.mktemp("pairs") / "crappify"
+    steps: Steps = [{"resize": {"shorter": 32}}, "text", "jpeg"]
+    recipe = Recipe(steps)
+    found = []
+    for name, split, count in (("a.jpg", "train", 18), ("b.jpg", "valid", 3)):
+        photo = folder.parent / name
+        make_picture(200, 150, seed=count).save(photo)
+        options = {"split": split, "count": count, "group_pattern": None, "tile_px": 64}
+        found += saved_pairs(photo, folder, recipe=recipe, **options).pairs
+    Manifest(steps, recipe.quality, recipe.seed, found).write(folder)
     return folder
 
 

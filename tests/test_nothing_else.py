@@ -13,6 +13,7 @@ from lessonpipe.data.photos import cut_tiles
 from lessonpipe.data.pictures import to_tensor
 from lessonpipe.metrics import psnr, squared_errors
 from lessonpipe.nets import Generator
+from tests.small import unet_config
 
 HOLES: Steps = [{"hole": {"count": [1, 1], "share": [0.2, 0.4]}}]
 JPEG: Steps = [{"jpeg": {"quality": 8}}]
@@ -26,33 +27,29 @@ def tiles(*photos: np.ndarray, count: int) -> list[Image.Image]:
     ]
 
 
-def batch(pictures: list[Image.Image]) -> Tensor:
-    return torch.stack([to_tensor(picture) for picture in pictures]).float() / 255
+def batch(images: list[Image.Image]) -> Tensor:
+    return torch.stack([to_tensor(image) for image in images]).float() / 255
 
 
-def spoilt(steps: Steps, pictures: list[Image.Image], turn: str) -> Tensor:
+def degraded(steps: Steps, images: list[Image.Image], key: str) -> Tensor:
     recipe = Recipe(steps)
-    return batch([recipe.degrade(p, f"{turn}/{i}") for i, p in enumerate(pictures)])
+    return batch([recipe.degrade(image, f"{key}/{i}") for i, image in enumerate(images)])
 
 
-def taught(steps: Steps, good: list[Image.Image]) -> Generator:
-    """A small generator after some seconds of this recipe."""
+def trained(steps: Steps, good: list[Image.Image]) -> Generator:
+    """A small generator after some seconds of training on this recipe."""
     torch.manual_seed(0)
-    net = Generator(
-        "tf_efficientnet_lite0",
-        pretrained=True,
-        widths=[24, 16, 16, 8],
-        head=8,
-        norm="none",
-        output="correction",
+    config = unet_config(
+        encoder="tf_efficientnet_lite0", widths=[24, 16, 16, 8], output="correction"
     )
+    net = Generator(config, pretrained=True)
     net.train()
     net.encoder.freeze()
-    learning = [p for p in net.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(learning, lr=2e-3)
+    trainable = [p for p in net.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trainable, lr=2e-3)
     rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 8 * 12)
-    for turn in range(8):
-        crappy, sharp = spoilt(steps, good, str(turn)), batch(good)
+    for epoch in range(8):
+        crappy, sharp = degraded(steps, good, str(epoch)), batch(good)
         for part in torch.randperm(len(good)).split(8):
             optimizer.zero_grad()
             (net(crappy[part]) - sharp[part]).square().mean().backward()
@@ -63,23 +60,23 @@ def taught(steps: Steps, good: list[Image.Image]) -> Generator:
 
 @pytest.mark.slow
 @torch.no_grad()
-def test_a_model_does_not_repair_what_its_recipe_does_not_hold() -> None:
+def test_a_model_does_not_repair_damage_that_its_recipe_lacks() -> None:
     with torch.enable_grad():
         good = tiles(data.astronaut(), data.coffee(), count=48)
-        fills, smooths = taught(HOLES, good), taught(JPEG, good)
+        fills, smooths = trained(HOLES, good), trained(JPEG, good)
     unseen = tiles(data.chelsea(), count=16)
     sharp = batch(unseen)
 
-    holed = spoilt(HOLES, unseen, "unseen")
+    holed = degraded(HOLES, unseen, "unseen")
     where = (holed - sharp).abs().amax(1, keepdim=True) > 16 / 255
     before = squared_errors(holed, sharp, where).sum()
     filled, left = (
         1 - squared_errors(net(holed), sharp, where).sum() / before for net in (fills, smooths)
     )
-    assert filled > 0.6  # taught to fill holes
-    assert left < 0.15  # never saw one
+    assert filled > 0.6  # trained to fill holes
+    assert left < 0.15  # not trained on any
 
-    blocky, sharp = spoilt(JPEG, good, "again"), batch(good)
+    blocky, sharp = degraded(JPEG, good, "again"), batch(good)
     gained = [(psnr(net(blocky), sharp) - psnr(blocky, sharp)).mean() for net in (smooths, fills)]
-    assert gained[0] > 0.3  # it did learn, but what it was taught
+    assert gained[0] > 0.3  # it did learn, but something else
     assert gained[1] < 0.15

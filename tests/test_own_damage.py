@@ -1,4 +1,4 @@
-"""The walk through docs/your-own-damage.md, walked: its code and params, by the real stage."""
+"""The code and the params of docs/your-own-damage.md work, by the real stage."""
 
 import re
 import subprocess
@@ -19,17 +19,17 @@ Door = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def recipes() -> dict[str, list]:
-    """The recipes of the page, each by its name."""
-    made: dict[str, list] = {}
+    """The recipes of the page by name."""
+    found: dict[str, list] = {}
     for kind, _, text in BLOCKS:
         if kind == "yaml":
-            made |= yaml.safe_load(text)["recipes"]
-    return made
+            found |= yaml.safe_load(text)["recipes"]
+    return found
 
 
 @pytest.fixture
 def project(tmp_path: Path, photos: Callable[..., Path]) -> Path:
-    """A folder with three photos, and with what the page tells to write."""
+    """A folder with three photos, and the files of the page."""
     photos(3, width=120, height=90, folder="data/photos")
     code = [text for kind, file, text in BLOCKS if (kind, file) == ("python", "my_steps.py")]
     (tmp_path / "my_steps.py").write_text("\n\n".join(code))
@@ -50,7 +50,7 @@ def test_the_page_has_a_step_and_a_recipe_of_each_kind() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["rainy", "coffee"])
-def test_the_walk_through_a_step_of_ones_own_works(name: str, project: Path, door: Door) -> None:
+def test_a_step_of_ones_own_makes_pairs(name: str, project: Path, door: Door) -> None:
     params = project / "params.yaml"
     params.write_text(params.read_text().replace("recipe: lesson", f"recipe: {name}"))
     done = door("tasks", "crappify", LESSONPIPE_WORKERS="2")
@@ -65,7 +65,7 @@ def test_the_walk_through_a_step_of_ones_own_works(name: str, project: Path, doo
         assert crappy.shape == good.shape and np.abs(crappy - good).max() > 30
 
 
-def test_what_was_written_can_be_looked_at(project: Path, door: Door) -> None:
-    words = ["data/photos/a0.jpg", "-o", "look", "--recipe", "rainy"]
-    done = door("lessonpipe.app.cli", "crappify", *words)
+def test_the_command_shows_what_a_recipe_does(project: Path, door: Door) -> None:
+    args = ["data/photos/a0.jpg", "-o", "look", "--recipe", "rainy"]
+    done = door("lessonpipe.app.cli", "crappify", *args)
     assert done.returncode == 0 and (project / "look/a0.jpg").is_file(), done.stderr

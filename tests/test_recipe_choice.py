@@ -17,18 +17,18 @@ def few(params):
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A clone whose photos are spoilt."""
+    """A clone whose photos are degraded."""
     folder = clone(tmp_path_factory.mktemp("recipes") / "project", few)
     dvc(folder, "repro", "crappify")
-    for words in (["add", "-A"], ["commit", "-qm", "spoilt", "--no-verify"]):
+    for args in (["add", "-A"], ["commit", "-qm", "pairs", "--no-verify"]):
         name = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
-        subprocess.run(["git", *name, *words], cwd=folder, check=True)
+        subprocess.run(["git", *name, *args], cwd=folder, check=True)
     return folder
 
 
 @pytest.fixture(autouse=True)
-def as_it_was(project):
-    """Every test begins with what was committed."""
+def restore(project):
+    """Every test starts from the commit."""
     yield
     subprocess.run(["git", "checkout", "-q", "."], cwd=project, check=True)
     dvc(project, "checkout", "-q", "data/recipe.json", "data/crappify", "--force")
@@ -46,13 +46,13 @@ def manifest(project):
 
 
 @pytest.mark.slow
-def test_an_edit_of_another_recipe_spoils_nothing_anew(project):
+def test_an_edit_of_another_recipe_reruns_nothing(project):
     edit(project, lambda params: params["recipes"]["colour"].append("blur"))
     assert "Stage 'crappify' didn't change, skipping" in dvc(project, "repro", "crappify")
 
 
 @pytest.mark.slow
-def test_an_edit_of_the_chosen_recipe_spoils_the_photos_anew(project):
+def test_an_edit_of_the_chosen_recipe_reruns_crappify(project):
     edit(project, lambda params: params["recipes"]["lesson"].insert(0, "grey"))
     assert "Running stage 'crappify'" in dvc(project, "repro", "crappify")
     assert manifest(project)["recipe"][0] == "grey"
@@ -60,19 +60,19 @@ def test_an_edit_of_the_chosen_recipe_spoils_the_photos_anew(project):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("given", "steps"),
+    ("recipe", "steps"),
     [("colour", ["grey"]), ("[grey,{jpeg:{quality:20}}]", ["grey", {"jpeg": {"quality": 20}}])],
 )
-def test_an_experiment_chooses_a_recipe_by_its_name_or_its_steps(project, given, steps):
-    dvc(project, "exp", "run", "-S", f"crappify.recipe={given}", "crappify")
+def test_an_experiment_chooses_a_recipe_by_its_name_or_its_steps(project, recipe, steps):
+    dvc(project, "exp", "run", "-S", f"crappify.recipe={recipe}", "crappify")
     assert manifest(project)["recipe"] == steps
     assert "up to date" in dvc(project, "status", "crappify", "recipe")
 
 
 @pytest.mark.slow
-def test_an_experiment_with_a_recipe_that_is_none_lists_the_right_ones(project):
-    words = [BIN / "dvc", "exp", "run", "-S", "crappify.recipe=color", "crappify"]
-    done = subprocess.run(words, cwd=project, env=ENV, capture_output=True, text=True)
+def test_an_experiment_with_an_unknown_recipe_lists_the_known_ones(project):
+    args = [BIN / "dvc", "exp", "run", "-S", "crappify.recipe=color", "crappify"]
+    done = subprocess.run(args, cwd=project, env=ENV, capture_output=True, text=True)
     assert (
         done.returncode and "'color'; choose one of: colour, inpaint" in done.stdout + done.stderr
     )

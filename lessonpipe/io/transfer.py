@@ -28,7 +28,8 @@ def pack(paths: Mapping[str, Path]) -> bytes:
 
 def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
     mode = 0o755 if member.isdir() else 0o644
-    return member.replace(mtime=0, mode=mode, uid=0, gid=0, uname="", gname="")
+    # not deep, which would copy the whole archive, too
+    return member.replace(mtime=0, mode=mode, uid=0, gid=0, uname="", gname="", deep=False)
 
 
 def unpack(packed: bytes, folder: Path) -> None:
@@ -40,7 +41,7 @@ def unpack(packed: bytes, folder: Path) -> None:
 def _as_new(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
     safe = tarfile.data_filter(member, folder)
     # whoever watches a file's time must notice that it is another one; the umask gives the mode
-    return safe.replace(mtime=None, mode=None)  # type: ignore[arg-type]
+    return safe.replace(mtime=None, mode=None, deep=False)  # type: ignore[arg-type]
 
 
 def unpack_once(key: str, fetch: Callable[[], bytes]) -> Path:

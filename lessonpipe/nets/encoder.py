@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lessonpipe.errors import UserError
-from lessonpipe.nets.pretrained import load_pretrained
+from lessonpipe.nets.pretrained import create_features
 
 
 class Encoder(nn.Module):
@@ -28,9 +28,7 @@ class Encoder(nn.Module):
                 + ", ".join(dict.fromkeys(["resnet34", "tf_efficientnet_lite0", *close]))
             )
         options: dict[str, Any] = {} if depth is None else {"out_indices": tuple(range(depth))}
-        self.net = timm.create_model(name, features_only=True, pretrained=False, **options)
-        if pretrained:
-            load_pretrained(self.net, name)
+        self.net = create_features(name, pretrained=pretrained, **options)
         self.channels: list[int] = self.net.feature_info.channels()
         self.reductions: list[int] = self.net.feature_info.reduction()
         self.in_channels = 3

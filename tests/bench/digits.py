@@ -7,12 +7,14 @@ from pathlib import Path
 from PIL import Image
 from torch import nn
 
-from lessonpipe.train.fit import TrainPhase
+from lessonpipe.config import TrainPhase
+from lessonpipe.train.schedule import AdamWConfig
 from lessons.digits import data, learn
-from lessons.digits.nets import DigitNet
+from lessons.digits.nets import DigitNet, DigitNetConfig
 from tests.bench.rounds import OURS, Row, contest
 
 RATE = 0.05
+CONFIG = DigitNetConfig(kind="residual")
 
 
 def digits(rounds: int, count: int = 12_800, clock: str = "wall") -> Iterator[Row]:
@@ -24,7 +26,7 @@ def digits(rounds: int, count: int = 12_800, clock: str = "wall") -> Iterator[Ro
     schedule = TrainPhase(batch=128, epochs=1, max_lr=RATE)
 
     def ours() -> None:
-        learn.train_network("residual", held, schedule, decay=0.01, ema=0, seed=1)
+        learn.train_network(CONFIG, held, schedule, AdamWConfig(eps=1e-5), ema=0, seed=1)
 
     with tempfile.TemporaryDirectory() as folder:
         names = ("fastai", "fastai, 2 loaders")
@@ -64,7 +66,7 @@ def _peer(held: data.Digits, folder: Path, loaders: int) -> Callable[[], None]:
     loader = block.dataloaders(folder, bs=128, num_workers=loaders)
 
     def fit() -> None:
-        net = nn.Sequential(DigitNet("residual").layers, nn.Flatten())
+        net = nn.Sequential(DigitNet(CONFIG).layers, nn.Flatten())
         learner = Learner(loader, net, loss_func=CrossEntropyLossFlat(), metrics=accuracy, wd=0.01)
         with learner.no_bar(), learner.no_logging():
             learner.fit_one_cycle(1, RATE)

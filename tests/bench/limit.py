@@ -13,8 +13,6 @@ from itertools import islice
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from lessonpipe.train.fit import train_step
-from lessonpipe.train.schedule import adamw
 from tasks import pretrain_generator
 from tasks.pipeline.params import load
 from tests.bench import ours
@@ -43,20 +41,19 @@ def main() -> None:
     """Print the limit in the precision that is used here, two steps, and the cost of data."""
     p = load(pretrain_generator.Params, "pretrain_generator")
     phase = p.phases[0]
-    learner, data, worker = pretrain_generator.ready(p)
-    worker.prepare(learner.net)
-    learner.freeze(phase.frozen)
-    learner.net.train()
-    optimizer = adamw(learner.param_groups(), 1e-3, weight_decay=p.weight_decay)
+    learner, data, worker = pretrain_generator.build(p)
     batches = data.train_batches(phase)
+    learner.prepare(worker)
+    learner.start_phase(phase, batches.steps)
+    learner.start_epoch()
 
     def fetch() -> list[tuple[torch.Tensor, torch.Tensor, float]]:
         return list(islice(batches.epoch(0), 8))
 
     x, y, _ = fetch()[0]
     steps = {
-        f"the sample's generator, {len(x)} of {phase.image_px}": lambda: train_step(
-            learner, optimizer, x, y, 1.0, worker
+        f"the sample's generator, {len(x)} of {phase.image_px}": lambda: learner.optimizer_step(
+            x, y, 1.0
         ),
         "the lesson's generator, 8 of 128": ours.generator_step(
             *ours.pictures(8, 128), frozen=False

@@ -20,11 +20,12 @@ from fastai.losses import MSELossFlat
 from fastai.vision.models.unet import DynamicUnet
 from torch import Tensor, nn
 
+from lessonpipe.config import Phase
 from lessonpipe.data.pairs import Pairs, eval_batches
 from lessonpipe.metrics import psnr
 from lessonpipe.nets.pretrained import load_pretrained
 from lessonpipe.train.checkpoint import Checkpoint
-from lessonpipe.train.fit import Phase, fit
+from lessonpipe.train.fit import fit
 from tasks import pretrain_generator
 from tasks.pipeline.params import load
 from tests.bench import theirs
@@ -136,7 +137,7 @@ def race(
 ) -> Iterator[Row]:
     """One race; `rounds` is not looked at."""
     p = load(pretrain_generator.Params, "pretrain_generator")
-    learner, data, worker = pretrain_generator.ready(p, folder)
+    learner, data, worker = pretrain_generator.build(p, folder)
     train, valid = data.pairs("train", IMAGE_PX), data.pairs("valid", IMAGE_PX)
     model, spent = peer(train, minutes, tuned)
     goal = quality(model, valid, tuned)
@@ -146,7 +147,7 @@ def race(
     first = p.phases[0]
     short = 160
     epochs = max(1, first.epochs * len(train) // short)
-    phase = Phase(**{**first.model_dump(), "epochs": epochs, "pictures": short})
+    phase = Phase(**{**first.model_dump(), "epochs": epochs, "samples_per_epoch": short})
     start = time.perf_counter()
     found: list[float] = []
 
@@ -161,7 +162,6 @@ def race(
             [phase],
             data,
             worker,
-            weight_decay=p.weight_decay,
             seed=p.seed,
             checkpoint=Checkpoint(None),
             report=partial(look, start=start),

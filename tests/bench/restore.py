@@ -52,20 +52,19 @@ def restore(rounds: int) -> Iterator[Row]:
 
 def _build(folder: Path) -> None:
     """Untrained model folders: the lesson's network, and the sample's where none was trained."""
-    from lessonpipe.nets import Generator
+    from lessonpipe.nets import Generator, UnetConfig
     from lessonpipe.nets.io import save_model
     from tests.bench.ours import lesson_generator
 
     save_model(folder / "same", lesson_generator(attention=False), {})
-    sample = Generator(
-        "tf_efficientnet_lite0",
-        pretrained=False,
+    config = UnetConfig(
+        encoder="tf_efficientnet_lite0",
         widths=[96, 64, 48, 32],
         head=16,
         norm="none",
         output="correction",
     )
-    save_model(folder / "sample", sample, {})
+    save_model(folder / "sample", Generator(config, pretrained=False), {})
 
 
 def _ours(model: Path) -> Callable[[Image.Image], Image.Image]:

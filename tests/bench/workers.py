@@ -33,7 +33,7 @@ def train(folder: Path, workers: list[int], epochs: int) -> dict[str, dict[str, 
     who[OTHER_ORDER] = {"LESSONPIPE_WORKERS": "1", "OMP_NUM_THREADS": "2"}
     params = small(yaml.safe_load((ROOT / "params.yaml").read_text()))
     params["pretrain_generator"]["phases"][0]["epochs"] = epochs
-    params["fit_gan"]["epochs"] = epochs
+    params["fit_gan"]["phases"][0]["epochs"] = epochs
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     shutil.copy(ROOT / "dvc.yaml", folder)
     workspace = Workspace(folder, environment(OMP_NUM_THREADS="1"))

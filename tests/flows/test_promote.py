@@ -15,8 +15,8 @@ from lessonpipe.data.manifest import Manifest
 from lessonpipe.errors import UserError
 from lessonpipe.nets import Generator
 from lessonpipe.nets.io import save_model
+from lessonpipe.report.evaluation import EvaluationParams
 from lessonpipe.report.promotion import PromotionParams
-from tasks import evaluate
 from tasks.pipeline.params import load
 from tests.conftest import ROOT, make_picture, saved_pairs
 
@@ -40,7 +40,7 @@ def project(dvc_project, tmp_path):
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["precision"] = "fp32"
     params["evaluate"] |= {"encoder": "resnet18", "pretrained": False, "batch": 4, "grid_rows": 2}
-    params["promote"] |= {"image_px": 64, "allowed": {"text_removed": 0.01, "sharpness": 9.0}}
+    params["promote"] |= {"image_px": 64, "tolerances": {"text_removed": 0.01, "sharpness": 9.0}}
     dvc_project({"params.yaml": yaml.safe_dump(params), "dvc.yaml": "stages: {}\n"})
     recipe, pairs = Recipe(STEPS), []
     for i in range(6):
@@ -71,7 +71,9 @@ def train(name):
 
 
 def promote():
-    return registry.promote(load(PromotionParams, "promote"), load(evaluate.Params, "evaluate"))
+    return registry.promote(
+        load(PromotionParams, "promote"), load(EvaluationParams, "evaluate", partly=True)
+    )
 
 
 def in_production():
@@ -127,7 +129,7 @@ def test_only_a_better_model_is_promoted_and_one_command_goes_back(project, caps
 @pytest.mark.slow
 def test_a_model_whose_other_metric_is_worse_is_not_promoted(project):
     params = yaml.safe_load(Path("params.yaml").read_text())
-    params["promote"]["allowed"] = {"sharpness": -0.9}  # it must be sharper by this
+    params["promote"]["tolerances"] = {"sharpness": -0.9}  # it must be sharper by this
     Path("params.yaml").write_text(yaml.safe_dump(params))
     train("middle")
     promote()

@@ -37,6 +37,14 @@ def test_unpacked_files_have_the_time_of_now_and_the_mode_of_the_umask(tmp_path:
     assert (tmp_path / "out/x").stat().st_mode == (tmp_path / "beside").stat().st_mode
 
 
+def test_packing_and_unpacking_many_files_take_time_by_their_number(tmp_path: Path) -> None:
+    for i in range(2_000):
+        (tmp_path / f"{i}").write_bytes(bytes(1_000))
+    start = time.process_time()
+    transfer.unpack(transfer.pack({"in": tmp_path}), tmp_path.with_name(f"{tmp_path.name}_out"))
+    assert time.process_time() - start < 15  # 0.6 s; quadratic it would be many minutes
+
+
 def test_an_archive_is_unpacked_once_under_the_names_that_it_was_packed_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,10 +85,10 @@ def test_a_sheet_has_the_pictures_in_rows():
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
-        ("penalty", None, ["bedrooms", "nothing holds the critic"]),
+        ("gp_weight", None, ["bedrooms", "nothing bounds the critic"]),
         ("clip", 0, ["bedrooms.clip = 0", "greater than 0"]),
-        ("batch", 1, ["bedrooms.batch = 1"]),
-        ("epoch", 1, ["bedrooms.epoch is unknown", "critic_times"]),
+        ("phases", [], ["bedrooms.phases = []"]),
+        ("epoch", 1, ["bedrooms.epoch is unknown", "gp_weight"]),
     ],
 )
 def test_wrong_params_are_told_in_a_sentence(key, value, words, tmp_path):
@@ -120,8 +120,10 @@ def cut_short(tmp_path):
     (tmp_path / "data/bedrooms").mkdir(parents=True)
     data.save(rooms, tmp_path / "data/bedrooms")
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params["bedrooms"] |= {"features": 8, "batch": 16, "pictures": 960, "epochs": 4}
-    params["bedrooms"] |= {"max_lr": 2e-3, "ema": 0.9, "taps": [1], "measured": 64}
+    phase = {"batch": 16, "samples_per_epoch": 960, "epochs": 4, "max_lr": 2e-3}
+    params["bedrooms"] |= {"phases": [phase], "layers": [1], "n_samples": 64}
+    params["bedrooms"]["net"]["features"] = 8
+    params["bedrooms"]["gan"]["ema"] = 0.9
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
 
 

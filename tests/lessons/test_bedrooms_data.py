@@ -39,12 +39,12 @@ def bedrooms(count=12):
     return stream.getvalue()
 
 
-def test_crops_are_of_the_photos_middle_scales_and_the_same_each_time():
+def test_crops_have_the_scales_that_are_asked_for_and_are_the_same_each_time():
     photo = make_picture(300, 200, seed=1)
-    made = data.cut(photo, "a.jpg", px=64, zoom=2, count=20, seed=1)
-    assert made.shape == (20, 3, 64, 64) and made.dtype == torch.uint8
-    assert made.equal(data.cut(photo, "a.jpg", px=64, zoom=2, count=20, seed=1))
-    assert not made.equal(data.cut(photo, "b.jpg", px=64, zoom=2, count=20, seed=1))
+    crops = data.cut(photo, "a.jpg", px=64, zoom=2, count=20, seed=1)
+    assert crops.shape == (20, 3, 64, 64) and crops.dtype == torch.uint8
+    assert crops.equal(data.cut(photo, "a.jpg", px=64, zoom=2, count=20, seed=1))
+    assert not crops.equal(data.cut(photo, "b.jpg", px=64, zoom=2, count=20, seed=1))
     whole = data.cut(make_picture(100, 100, seed=1), "a.jpg", px=64, zoom=1, count=1, seed=1)[0]
     small = np.asarray(make_picture(100, 100, seed=1).resize((64, 64), Image.Resampling.LANCZOS))
     assert np.abs(whole.permute(1, 2, 0).numpy().astype(int) - small).max() <= 2
@@ -132,7 +132,7 @@ def flipped(body):
 @pytest.mark.parametrize(
     "broken", [lambda b: b[: len(b) // 2], lambda b: b"no archive" * 500, flipped, lambda b: b[:-4]]
 )
-def test_a_broken_archive_is_told_in_a_sentence(broken, lsun, tmp_path):
+def test_a_broken_archive_is_refused_with_a_message(broken, lsun, tmp_path):
     lsun(broken(bedrooms()))
     with pytest.raises(UserError, match="is not a whole tar"):
         collect(valid_share=0.3)
@@ -146,7 +146,7 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(lsun, monkeypatch):
         collect(valid_share=0.3)
 
 
-def test_without_a_network_the_cure_is_told(monkeypatch, tmp_path):
+def test_without_a_network_the_error_says_the_cure(monkeypatch, tmp_path):
     from tasks import bedrooms_data
 
     monkeypatch.setenv("LESSONPIPE_BEDROOMS_URL", "http://127.0.0.1:9/bedroom.tgz")

@@ -1,4 +1,4 @@
-"""CamVid from a server, checked and unpacked; what is broken or wicked is refused."""
+"""CamVid from a server, checked and unpacked; broken and malicious archives are refused."""
 
 import hashlib
 import io
@@ -77,7 +77,7 @@ def test_camvid_is_fetched_from_a_server_checked_and_unpacked(
     assert out.is_dir(), "what was there before stays"
 
 
-def test_without_a_network_the_cure_is_told(
+def test_without_a_network_the_error_says_the_cure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with socket.socket() as closed:  # bound, and nobody listens
@@ -90,9 +90,9 @@ def test_without_a_network_the_cure_is_told(
         section = PARAMS["streets_data"] | {"source": "camvid"}
         Path("params.yaml").write_text(yaml.safe_dump({"seed": 1, "streets_data": section}))
         assert main(["streets_data"]) == 2
-    told = capsys.readouterr().err.splitlines()[-1]
-    assert told.startswith(f"streets_data: cannot fetch {url} (") and "refused" in told
-    assert "`source: scenes`" in told and "a mirror in LESSONPIPE_STREETS_URL" in told
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert message.startswith(f"streets_data: cannot fetch {url} (") and "refused" in message
+    assert "`source: scenes`" in message and "a mirror in LESSONPIPE_STREETS_URL" in message
     assert not Path("data/streets").exists()
 
 

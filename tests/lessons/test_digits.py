@@ -103,8 +103,12 @@ def test_a_broken_file_in_the_cache_is_refused_in_a_sentence(web, tmp_path):
         data.from_web(tmp_path)
 
 
+def net_of(kind, **options):
+    return nets.DigitNet(nets.DigitNetConfig(kind=kind, **options))
+
+
 def test_the_plain_network_has_the_lessons_parameters_and_grids():
-    net = nets.DigitNet("plain")
+    net = net_of("plain")
     assert sum(p.numel() for p in net.parameters()) == 12_126
     grids = []
     for layer in net.layers:
@@ -118,12 +122,12 @@ def test_a_dense_block_hands_on_both_what_came_and_what_it_made():
     x = torch.zeros(2, 28, 28, dtype=torch.uint8)
     widths = {}
     for kind in ("residual", "dense", "no shortcut"):
-        net = nets.DigitNet(kind).eval()
+        net = net_of(kind).eval()
         widths[kind] = _goes_in(net)
         assert net(x).shape == (2, 10)
     assert widths["residual"] == widths["no shortcut"] == [1, 8, 16, 32, 16]
     assert widths["dense"] == [1, 16, 32, 64, 32]
-    assert _goes_in(nets.DigitNet("residual", width=2)) == [1, 16, 32, 64, 32]
+    assert _goes_in(net_of("residual", width=2)) == [1, 16, 32, 64, 32]
 
 
 def _goes_in(net):
@@ -145,11 +149,11 @@ def test_a_view_is_the_digit_moved_by_at_most_three_pixels_one_draw_a_picture():
 
 def test_the_middle_of_a_surface_is_the_trained_networks_own_loss(digits):
     torch.manual_seed(0)
-    net = nets.DigitNet("residual").eval()
+    net = net_of("residual").eval()
     x, y = digits["train_x"][:50], digits["train_y"][:50]
     own = float(torch.nn.functional.cross_entropy(net(x), y).detach())
     before = [p.clone() for p in net.parameters()]
-    losses = learn.surface(net, x, y, points=5, reach=1.0, seed=1)
+    losses = learn.surface(net, x, y, points=5, extent=1.0, seed=1)
     assert float(losses[2, 2]) == pytest.approx(own, rel=1e-5)
     assert losses.std() > 0
     assert all(p.equal(b) for p, b in zip(net.parameters(), before, strict=True))
@@ -174,17 +178,17 @@ def test_the_stage_cut_short_learns_and_leaves_a_model_that_reads_digits(digits,
     data_folder.mkdir(parents=True)
     data.save(digits, data_folder)
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    short = {"batch": 128, "epochs": 1, "pictures": 20_000}
+    short = {"batch": 128, "epochs": 1, "samples_per_epoch": 20_000}
     params["digits"] |= {
         "seeds": [1, 2],
         "runs": [{"net": "plain", "max_lr": 0.1, **short}],
         "surface": {
             "nets": ["residual"],
             "blocks": 1,
-            "train": {"max_lr": 0.02, **short, "pictures": 1280},
+            "phase": {"max_lr": 0.02, **short, "samples_per_epoch": 1280},
             "points": 3,
-            "reach": 1.0,
-            "digits": 100,
+            "extent": 1.0,
+            "samples": 100,
         },
     }
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
@@ -193,7 +197,7 @@ def test_the_stage_cut_short_learns_and_leaves_a_model_that_reads_digits(digits,
     out = Path(tmp_path, "models/digits")
     (figure,) = Result.read(out).scores
     assert len(figure.values) == 2 and min(figure.values) > 0.95
-    net = nets.DigitNet("plain", **_statistics(out))
+    net = net_of("plain", **_statistics(out))
     net.load_state_dict(load_file(out / "model.safetensors"))
     told = learn.predict_probabilities(net, digits["valid_x"]).argmax(1)
     right = float((told == digits["valid_y"]).float().mean())

@@ -13,6 +13,7 @@ from lessonpipe.device import Worker
 from lessonpipe.errors import MissingError, UserError
 from lessonpipe.nets.io import write_model
 from lessonpipe.report.result import Result
+from lessonpipe.train.schedule import AdamWConfig
 from lessons.numbers import data, learn, nets, words
 from lessons.numbers.build import build
 from lessons.numbers.generate import generate, load, next_number_accuracy
@@ -112,7 +113,7 @@ def test_the_loop_and_the_frameworks_rnn_are_the_same_thing():
     torch.manual_seed(0)
     loop = nets.StatefulRNN(V)
     theirs = nets.TorchRNN(V, nn.RNN(64, 64, batch_first=True, nonlinearity="relu"))
-    for name in ("embed", "norm", "answer"):
+    for name in ("embed", "norm", "output"):
         getattr(theirs, name).load_state_dict(getattr(loop, name).state_dict())
     with torch.no_grad():
         theirs.cell.weight_ih_l0.copy_(loop.step.weight)
@@ -126,7 +127,7 @@ def test_the_loop_and_the_frameworks_rnn_are_the_same_thing():
             torch.testing.assert_close(loop(part), theirs(part), rtol=1e-4, atol=1e-4)
 
 
-STATEFUL = ["kept state", "rnn", "gru", "looking back"]
+STATEFUL = ["stateful", "rnn", "gru", "pointer gru"]
 
 
 @pytest.mark.parametrize("kind", STATEFUL)
@@ -148,7 +149,7 @@ def test_no_gradient_goes_back_into_the_batch_before(kind):
     net = build(kind)
     x = torch.randint(0, V, (3, 8))
     net(x)
-    kept = net.past if kind == "looking back" else [net.state]
+    kept = net.past if kind == "pointer gru" else [net.state]
     assert not any(part.requires_grad for part in kept)
     net(x).sum().backward()
     net(x).sum().backward()
@@ -162,7 +163,7 @@ def test_a_network_that_looks_back_sees_no_word_before_its_time_and_none_too_lon
     later[:, 8] = (x[:, 8] + 1) % V
     torch.testing.assert_close(net.eval()(later)[:, :8], net.eval()(x)[:, :8])
     after, before = torch.randn(2, 4, 64), torch.randn(2, 12, 64)
-    looks = net.looks(after, before)
+    looks = net.attention_weights(after, before)
     torch.testing.assert_close(looks.sum(2), torch.ones(2, 4))
     seen = [[i for i in range(12) if looks[0, t, i] > 0] for t in range(4)]
     assert seen == [list(range(8 + t - 5, 8 + t + 1)) for t in range(4)]
@@ -181,8 +182,8 @@ def test_accuracy_by_kind_adds_up_to_the_accuracy(corpus):
     torch.manual_seed(0)
     net = build("gru")
     small = data.Corpus(corpus.train[:6401], corpus.valid)
-    phase = SequencePhase(batch=64, words=20, epochs=1, max_lr=1e-2)
-    history, _ = learn.train_network(net, small, phase, decay=0.01, seed=1)
+    phase = SequencePhase(batch=64, seq_len=20, epochs=1, max_lr=1e-2)
+    history, _ = learn.train_network(net, small, phase, AdamWConfig(), seed=1)
     right = learn.correct_words(net, small, phase)
     accuracy = pytest.approx(history[-1]["valid_accuracy"], abs=1e-5)
     assert right.shape == (64, 202) and float(right.float().mean()) == accuracy
@@ -236,7 +237,7 @@ def test_a_number_is_right_when_all_of_its_words_are():
 
 @pytest.fixture
 def untaught(tmp_path):
-    how = {"kind": "looking back"}
+    how = {"kind": "pointer gru"}
     write_model(tmp_path / "models/numbers", build(**how), "numbers", how, {})
     return tmp_path / "models/numbers"
 
@@ -265,7 +266,7 @@ def test_the_command_counts_on_and_says_how_to_train_a_model_that_is_not_there(u
 @pytest.mark.parametrize("prompt", ["two hundred and ninety", "zwei", "xxpad one"])
 def test_a_word_that_is_none_of_numbers_is_refused_with_the_known_ones(prompt):
     with pytest.raises(UserError, match=r"no word here is '(and|zwei|xxpad)'.*: .*hundred.*ninety"):
-        generate(build("looking back"), prompt.split())
+        generate(build("pointer gru"), prompt.split())
 
 
 def test_a_refusal_is_a_sentence_and_exit_code_two(untaught, door):
@@ -281,6 +282,6 @@ def test_without_the_text_the_error_names_the_missing_file(tmp_path):
 
 
 def test_validation_counts_every_word_alike(corpus):
-    phase = SequencePhase(batch=64, words=20, epochs=1, max_lr=1.0)
+    phase = SequencePhase(batch=64, seq_len=20, epochs=1, max_lr=1.0)
     items = list(StreamData(corpus.train, corpus.valid, PLACE).valid_batches(phase))
     assert sum(count for _, _, count in items) == sum(y.numel() for _, y, _ in items) == 12_928

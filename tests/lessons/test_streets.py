@@ -10,15 +10,24 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
 from lessonpipe.data.augment import Augment
+from lessonpipe.data.in_memory import TensorBatches
 from lessonpipe.device import Worker
 from lessonpipe.errors import MissingError
+from lessonpipe.nets import UnetConfig
 from lessonpipe.nets.io import write_model
 from lessons.streets import learn, plots, report
 from lessons.streets.classes import COLOURS, NAMES, VOID
-from lessons.streets.data import Batches, Sized, Streets, resized, save_labels
+from lessons.streets.data import (
+    SegmentationView,
+    Sized,
+    Streets,
+    labelled_pixels,
+    resized,
+    save_labels,
+)
 from lessons.streets.nets import Segmenter
 from lessons.streets.predict import predict_mask
 from lessons.streets.scenes import scene
@@ -26,6 +35,14 @@ from tasks import streets, streets_data
 from tasks.pipeline.params import load
 from tests.conftest import ROOT
 from tests.tasks.pipeline.test_profiles import PARAMS, PROFILES, merged
+
+
+def batches(
+    x: Tensor, y: Tensor, batch: int, seed: int, augment: Augment, worker: Worker
+) -> TensorBatches:
+    view = SegmentationView(augment)
+    return TensorBatches(x, y, batch, seed, worker, view, weigh=labelled_pixels)
+
 
 HERE = Worker(torch.device("cpu"), torch.float32)
 
@@ -52,7 +69,7 @@ def saved_scenes(folder: Path, train: int, valid: int, size: tuple[int, int]) ->
 
 def test_the_lessons_network_has_the_lessons_parameters() -> None:
     with torch.device("meta"):
-        net = streets.network(params(PROFILES["camvid"]), pretrained=False)
+        net = Segmenter(params(PROFILES["camvid"]).net, pretrained=False)
     net.unet.encoder.freeze(train_bn=True)
     counts = [p.numel() for p in net.parameters()]
     learning = [p.numel() for p in net.parameters() if p.requires_grad]
@@ -72,8 +89,8 @@ def test_the_profile_asks_for_ten_epochs_at_full_size_and_its_figure_is_the_less
 
 def test_random_weights_get_as_many_steps_and_all_of_them_learn() -> None:
     ours, theirs = (streets.schedule(params(), system) for system in report.SYSTEMS)
-    assert [(a.pictures, a.batch, a.image_px) for a in ours] == [
-        (b.pictures, b.batch, b.image_px) for b in theirs
+    assert [(a.samples_per_epoch, a.batch, a.image_px) for a in ours] == [
+        (b.samples_per_epoch, b.batch, b.image_px) for b in theirs
     ]
     assert all(a.frozen for a in ours) and not any(b.frozen for b in theirs)
 
@@ -159,7 +176,7 @@ def test_views_move_picture_and_labels_together(augment: dict[str, Any]) -> None
     y = (column // 8).to(torch.uint8)  # classes are stripes of eight columns
     x = (column * 2)[:, None].expand(6, 3, 64, 96).to(torch.uint8)  # and the photo shows which
     moved = 0
-    for a, b, share in Batches(x, y, 6, 0, Augment(**augment), HERE).epoch(0):
+    for a, b, share in batches(x, y, 6, 0, Augment(**augment), HERE).epoch(0):
         assert share > 0.99 and a.shape == (6, 3, 64, 96) and b.shape == (6, 64, 96)
         shown = a[:, 0] * 255 / 2
         assert (shown > 8 * b - 0.6).all() and (shown < 8 * b + 7.6).all()
@@ -184,7 +201,7 @@ def test_workers_share_a_batch_by_its_pixels(tmp_path: Path) -> None:
 
     def epoch(rank: int, world: int) -> list[Any]:
         worker = Worker(torch.device("cpu"), torch.float32, rank, world)
-        return list(Batches(x, y, 5, 3, Augment(flip=True, light=0.2), worker).epoch(0))
+        return list(batches(x, y, 5, 3, Augment(flip=True, light=0.2), worker).epoch(0))
 
     whole, first, second = epoch(0, 1)[0], epoch(0, 2)[0], epoch(1, 2)[0]
     for i in range(2):
@@ -222,7 +239,8 @@ def test_the_bars_have_their_numbers_and_a_class_that_is_nowhere_has_none() -> N
 def test_any_photo_is_segmented_at_its_own_size(tmp_path: Path, door: Any) -> None:
     torch.manual_seed(0)
     build = {"widths": [16, 16, 8, 8], "head": 8, "bottleneck": False}
-    net = Segmenter("tf_efficientnet_lite0", pretrained=False, **build)
+    config = UnetConfig(encoder="test_efficientnet", norm="none", output="plain", **build)
+    net = Segmenter(config, pretrained=False)
     write_model(tmp_path / "model", net, "segmenter", net.config, {})
     photo = Image.fromarray(scene(1, 0, (77, 101))[0])
     labels = predict_mask(photo, tmp_path / "model")
@@ -236,7 +254,7 @@ def test_any_photo_is_segmented_at_its_own_size(tmp_path: Path, door: Any) -> No
 
 def test_without_data_the_error_names_the_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(MissingError, match=f"{tmp_path} has no train"):
-        Streets(tmp_path, Augment(), 0, HERE).side("train", (64, 64))
+        Streets(tmp_path, Augment(), 0, HERE).split("train", (64, 64))
 
 
 def test_the_sides_seeds_meet_in_no_other_run() -> None:
@@ -262,7 +280,7 @@ def test_scenes_are_the_same_bytes_for_any_number_of_workers(tmp_path: Path, doo
 @pytest.mark.slow
 def test_a_short_training_learns_more_than_the_commonest_class(tmp_path: Path) -> None:
     data = saved_scenes(tmp_path / "data", 48, 12, (96, 128))
-    _, y = Streets(data, Augment(), 0, HERE).side("valid", (96, 128))
+    _, y = Streets(data, Augment(), 0, HERE).split("valid", (96, 128))
     commonest = torch.bincount(y[y != VOID]).max().item() / (y != VOID).sum().item()
     p = params().model_copy(
         update={

@@ -14,7 +14,7 @@ from torch import nn
 from lessonpipe.errors import UserError
 from lessonpipe.losses import FeatureLoss, FeatureLossConfig, PixelLoss
 from lessonpipe.nets import Encoder, pretrained
-from lessonpipe.nets.pretrained import HUB, HUB_URL, fill, load_pretrained
+from lessonpipe.nets.pretrained import HUB, HUB_URL
 from tests.server import Serve
 
 
@@ -123,9 +123,19 @@ def test_a_folder_of_weights_comes_first_and_nothing_is_fetched(
     assert server.seen == [] and not cache.exists()
 
 
-def test_weights_of_another_network_are_refused(hub: Hub) -> None:
-    with pytest.raises(UserError, match=r"found for resnet34 are not of that network: \d+ layers"):
-        fill(Encoder("resnet34", pretrained=False).net, hub.state, "resnet34")
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [("resnet34", r"\d+ layers are missing, such as layer1"), ("resnet50", "size mismatch")],
+)
+def test_weights_of_another_network_are_refused(
+    name: str, problem: str, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save(hub.state, tmp_path / f"{name}.pth")
+    monkeypatch.setenv("LESSONPIPE_WEIGHTS", str(tmp_path))
+    with pytest.raises(
+        UserError, match=rf"found for {name} are not of that network: (.|\n)*{problem}"
+    ):
+        Encoder(name, pretrained=True)
 
 
 def test_random_numbers_are_the_same_after_loading_from_any_source(
@@ -135,7 +145,7 @@ def test_random_numbers_are_the_same_after_loading_from_any_source(
     numbers = []
     for _ in ("fetched", "from the folder"):
         torch.manual_seed(5)
-        load_pretrained(timm.create_model("resnet18", features_only=True), "resnet18")
+        Encoder("resnet18", pretrained=True)
         numbers.append(torch.rand(3))
         monkeypatch.setenv("LESSONPIPE_WEIGHTS", str(cache.parent))
         torch.save(hub.state, cache.parent / "resnet18.pth")

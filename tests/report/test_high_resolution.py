@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from lessonpipe.errors import LessonpipeError
-from lessonpipe.nets import Generator
+from lessonpipe.nets import Generator, UnetConfig
 from lessonpipe.nets.io import save_model
 from lessonpipe.report.high_resolution import most_detailed, restore_high_resolution
 from tests.conftest import make_picture
@@ -20,7 +20,9 @@ def test_the_detail_is_the_square_with_the_most_fine_structure():
 @pytest.mark.slow
 def test_the_figure_has_three_columns_and_the_commands_seconds_and_memory(tmp_path):
     make_picture(1400, 1800).save(tmp_path / "photo.jpg")
-    net = Generator("tf_efficientnet_lite0", pretrained=False, widths=[8, 8, 8, 8], head=8)
+    net = Generator(
+        UnetConfig(encoder="tf_efficientnet_lite0", widths=[8, 8, 8, 8], head=8), pretrained=False
+    )
     save_model(tmp_path / "model", net, {})
     figure = restore_high_resolution(tmp_path / "photo.jpg", tmp_path / "model")
     assert figure.picture.width > 3 * 320 and figure.picture.height > 400 + 320

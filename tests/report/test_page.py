@@ -16,7 +16,10 @@ from lessonpipe.report.render import render
 
 HISTORY = "epoch,train_loss,valid_loss,valid_psnr,valid_accuracy\n1,1,1,20,0.9\n2,1,1,21,0.9\n"
 P = PromotionParams(
-    model=Path("models/fit_feature"), image_px=64, measure="psnr_gain", allowed={"sharpness": 0.02}
+    model=Path("models/fit_feature"),
+    image_px=64,
+    metric="psnr_gain",
+    tolerances={"sharpness": 0.02},
 )
 
 
@@ -82,7 +85,7 @@ def test_the_report_compares_with_another_runs_figures(tmp_path: Path) -> None:
     html = report_page(
         {
             "critic": {"accuracy": 0.5},
-            "beside": {"fit_gan valid_loss at 64": {"ours": 0.4, "reached": 0.3}},
+            "reference": {"fit_gan valid_loss at 64": {"ours": 0.4, "reached": 0.3}},
         },
         [],
         HighResolution(Image.new("RGB", (8, 8)), 1, 1),

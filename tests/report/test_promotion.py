@@ -21,7 +21,7 @@ def model(gain: float, perceptual: float = 0.5, text: float = 0.9) -> dict[str, 
 
 
 def reasons_against(new: dict[str, list[float]], old: dict[str, list[float]]) -> list[str]:
-    decision = decide(new, old, measure="psnr_gain", allowed=TOLERANCES)
+    decision = decide(new, old, metric="psnr_gain", tolerances=TOLERANCES)
     assert decision.better == (not decision.reasons)
     return decision.reasons
 
@@ -71,6 +71,6 @@ def test_a_metric_that_neither_model_has_is_left_out() -> None:
 
 def test_a_smaller_distance_is_better() -> None:
     decision = decide(
-        model(0, perceptual=0.4), model(0), measure="perceptual", allowed={"psnr_gain": 0.1}
+        model(0, perceptual=0.4), model(0), metric="perceptual", tolerances={"psnr_gain": 0.1}
     )
     assert decision.better and decision.differences["perceptual"].mean == pytest.approx(0.1)

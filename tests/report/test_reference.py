@@ -21,15 +21,15 @@ def histories(tmp_path: Path) -> dict[str, Path]:
     return {"fit": tmp_path / "history.csv"}
 
 
-def figure(stage: str = "fit", what: str = "valid_loss", image_px: int = 128) -> ReferenceFigure:
-    return ReferenceFigure(stage=stage, what=what, image_px=image_px, reached=0.25)
+def figure(stage: str = "fit", column: str = "valid_loss", image_px: int = 128) -> ReferenceFigure:
+    return ReferenceFigure(stage=stage, column=column, image_px=image_px, value=0.25)
 
 
 def test_the_best_epoch_has_the_lowest_loss_or_the_highest_accuracy_at_that_size(
     histories: dict[str, Path],
 ) -> None:
     found = compare_to_reference(
-        [figure(), figure(what="valid_accuracy"), figure(image_px=256)], histories
+        [figure(), figure(column="valid_accuracy"), figure(image_px=256)], histories
     )
     assert found == {
         "fit valid_loss at 128": {"ours": 0.3, "reached": 0.25},

@@ -35,7 +35,7 @@ def test_the_page_has_the_steps_of_the_recipe_their_metrics_and_its_own_params_f
     params["precision"] = "fp32"
     params["crappify"]["recipe"] = name
     params["evaluate"] |= {"encoder": "resnet18", "pretrained": False, "batch": 2, "grid_rows": 2}
-    params["evaluate"]["at"] = [{"image_px": 64, "models": ["generator", "feature"]}]
+    params["evaluate"]["evaluations"] = [{"image_px": 64, "models": ["generator", "feature"]}]
     Path("other.yaml").write_text(yaml.safe_dump(params))
 
     assert main(["evaluate", "--params", "other.yaml"]) == 0

@@ -1,127 +1,103 @@
-"""A training run that is killed goes on, and ends with the same bytes as one that never was."""
+"""A training that is killed resumes, and ends with the same bytes as one that never was."""
 
-import hashlib
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from PIL import Image
 
-ROOT = Path(__file__).parents[2]
+from lessonpipe.data.manifest import Manifest
+from lessonpipe.nets import Critic, CriticConfig
+from lessonpipe.nets.io import save_model
+from tests.conftest import ROOT
+from tests.forked import fork_stage
+from tests.small import generator, unet_config
+
+PHASE = {"image_px": 64, "batch": 4, "max_lr": 1e-3}
+CRITIC = {"kind": "encoder", "encoder": "test_efficientnet", "depth": 3, "width": 8}
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    """Tiny pairs, and models trained on them just enough to be there."""
+def project(tmp_path_factory: pytest.TempPathFactory, pairs: Path) -> Path:
+    """Small pairs, generated images, and untrained models."""
     folder = tmp_path_factory.mktemp("project")
+    (folder / "data").mkdir()
+    (folder / "data/crappify").symlink_to(pairs)
+    generated = folder / "data/save_preds"
+    for pair in Manifest.read(pairs).pairs:
+        path = generated / f"{pair.name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(pairs / pair.crappy).resize((64, 64)).save(path)
+    save_model(folder / "models/pretrain_generator", generator(output="correction"), {})
+    torch.manual_seed(1)
+    critic = Critic(CriticConfig(**CRITIC), pretrained=False)
+    save_model(folder / "models/pretrain_critic", critic, {})
+
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params["download"]["limit"] = 6
-    params["crappify"] |= {"group_pattern": None, "tiles": {"tile_px": 64, "train": 6, "valid": 2}}
-    phase = {"image_px": 64, "batch": 4, "max_lr": 1e-3, "frozen": False}
     params["pretrain_generator"] |= {
-        "widths": [16, 16, 8, 8],
-        "head": 8,
-        "phases": [phase | {"epochs": 2, "frozen": True}, phase | {"epochs": 4}],
+        "net": unet_config(output="correction").model_dump(mode="json"),
+        "pretrained": False,
+        "phases": [PHASE | {"epochs": 2, "frozen": True}, PHASE | {"epochs": 6}],
     }
-    params["save_preds"]["image_px"] = 64
-    params["pretrain_critic"]["phases"] = [{k: phase[k] for k in ("image_px", "batch", "max_lr")}]
-    params["pretrain_critic"]["phases"][0]["epochs"] = 1
-    params["fit_gan"] |= {"image_px": 64, "batch": 4, "epochs": 5, "samples": 1, "ema": 0.9}
+    params["pretrain_critic"] |= {
+        "net": CRITIC,
+        "pretrained": False,
+        "phases": [PHASE | {"epochs": 0}],
+    }
+    params["fit_gan"]["feature"] |= {"encoder": "test_resnet", "pretrained": False}
+    params["fit_gan"] |= {"samples": 1, "phases": [PHASE | {"epochs": 8, "frozen": True}]}
+    assert params["fit_gan"]["gan"]["ema"] > 0
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
-    for stage in ("download", "crappify", "pretrain_generator", "save_preds", "pretrain_critic"):
-        done = start(stage, folder)
-        out, _ = done.communicate(timeout=180)
-        assert done.returncode == 0, out
     return folder
 
 
-def start(stage, folder):
-    return subprocess.Popen(
-        [sys.executable, "-m", "tasks", stage],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "LESSONPIPE_DEVICE": "cpu"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+def results(project: Path, stage: str) -> dict[str, bytes]:
+    """The bytes of weights, history and samples."""
+    folder = project / "models" / stage
+    files = [path for path in folder.rglob("*") if path.suffix in (".safetensors", ".csv", ".jpg")]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
-def weights(folder, stage):
-    files = sorted((folder / "models" / stage).rglob("*.safetensors"))
-    assert files
-    return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+def kill_after_epoch(stage: str, project: Path, epoch: int) -> None:
+    victim = fork_stage(stage, project)
+    victim.wait_for_line(f"epoch {epoch}  ")
+    time.sleep(0.1)  # into the next epoch
+    victim.kill()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", ["pretrain_generator", "fit_gan"])
-def test_a_killed_run_ends_with_the_same_bytes_as_one_that_never_was(project, stage):
-    whole = start(stage, project)
-    out, _ = whole.communicate(timeout=180)
-    assert whole.returncode == 0, out
-    expected = weights(project, stage)
-    history = (project / "models" / stage / "history.csv").read_text()
-
-    killed_after = []
-    for kills in (2, 4):  # the second kill hits a run that was itself resumed
-        victim = start(stage, project)
-        assert victim.stdout is not None
-        for line in victim.stdout:
-            if line.lstrip("\r ").startswith(f"epoch {kills}  "):
-                break
-        time.sleep(0.3)  # into the next epoch
-        os.killpg(victim.pid, signal.SIGKILL)
-        victim.wait()
-        kept = list((project / ".lessonpipe/checkpoints").glob(f"{stage}-*/last.pt"))
-        assert len(kept) == 1
-        killed_after.append(kills)
-    resumed = start(stage, project)
-    out, _ = resumed.communicate(timeout=180)
-    assert resumed.returncode == 0, out
-    assert "going on after epoch" in out
-    assert weights(project, stage) == expected
-    assert (project / "models" / stage / "history.csv").read_text() == history
-    assert not list((project / ".lessonpipe/checkpoints").glob(f"{stage}-*"))
+def test_a_killed_training_ends_with_the_same_bytes_as_one_that_never_was(
+    project: Path, stage: str
+) -> None:
+    fork_stage(stage, project).finish()
+    expected = results(project, stage)
+    assert len(expected) == {"pretrain_generator": 2, "fit_gan": 3 + 8}[stage]
+    for epoch in (2, 4):  # the second kill hits a training that was itself resumed
+        kill_after_epoch(stage, project, epoch)
+        assert len(list(project.glob(f".lessonpipe/checkpoints/{stage}-*/last.pt"))) == 1
+    assert "resuming after epoch" in fork_stage(stage, project).finish()
+    assert results(project, stage) == expected
+    assert not list(project.glob(f".lessonpipe/checkpoints/{stage}-*"))
 
 
 @pytest.mark.slow
-def test_other_params_do_not_take_up_a_killed_runs_checkpoint(project):
-    victim = start("pretrain_generator", project)
-    assert victim.stdout is not None
-    for line in victim.stdout:
-        if line.lstrip("\r ").startswith("epoch 1  "):
-            break
-    time.sleep(0.3)
-    os.killpg(victim.pid, signal.SIGKILL)
-    victim.wait()
-    params = (project / "params.yaml").read_text()
-    try:
-        (project / "params.yaml").write_text(params.replace("seed: 42", "seed: 43"))
-        other = start("pretrain_generator", project)
-        out, _ = other.communicate(timeout=180)
-        assert other.returncode == 0
-        assert "going on" not in out
-    finally:
-        (project / "params.yaml").write_text(params)
-
-
-@pytest.mark.slow
-def test_a_critic_that_is_not_trained_at_all_is_a_model_that_was_measured(project):
+def test_other_params_do_not_resume_from_a_killed_trainings_checkpoint(project: Path) -> None:
+    kill_after_epoch("pretrain_generator", project, 1)
     path = project / "params.yaml"
     before = path.read_text()
-    params = yaml.safe_load(before)
-    params["pretrain_critic"]["phases"][0]["epochs"] = 0
-    path.write_text(yaml.safe_dump(params))
     try:
-        fresh = start("pretrain_critic", project)
-        out, _ = fresh.communicate(timeout=180)
+        path.write_text(before.replace("seed: 42", "seed: 43"))
+        assert "resuming" not in fork_stage("pretrain_generator", project).finish()
     finally:
         path.write_text(before)
-    assert fresh.returncode == 0, out
-    told = json.loads((project / "models/pretrain_critic/metrics.json").read_text())
-    assert 0 <= told["accuracy"] <= 1
+
+
+@pytest.mark.slow
+def test_a_critic_of_no_epochs_is_saved_with_its_accuracy(project: Path) -> None:
+    fork_stage("pretrain_critic", project).finish()
+    metrics = json.loads((project / "models/pretrain_critic/metrics.json").read_text())
+    assert 0 <= metrics["accuracy"] <= 1

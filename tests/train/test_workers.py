@@ -1,84 +1,104 @@
-"""One worker with 8 pictures, two with 4 each and four with 2 each follow the same curve."""
+"""One worker with a batch of 8, and several that share it, follow the same loss curve."""
 
 import csv
-import os
-import shutil
-import subprocess
-import sys
+import json
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
-ROOT = Path(__file__).parents[2]
+from lessonpipe.train.checkpoint import Checkpoint
+from lessonpipe.train.fit import fit
+from tests.conftest import ROOT
+from tests.forked import Forked, fork_stage
+from tests.small import unet_config
+
+Curve = list[dict[str, float]]
 
 
-def run(folder: Path, *stages: str, **env: str) -> None:
-    """Run stages there, on CPUs."""
-    for stage in stages:
-        done = subprocess.run(
-            [sys.executable, "-m", "tasks", stage],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "LESSONPIPE_DEVICE": "cpu", **env},
-            capture_output=True,
-            text=True,
-            timeout=240,
+def project(folder: Path, pairs: Path, norm: str) -> Path:
+    """A folder with 18 pairs, so that the last batch is of 2, and 3 pairs for validation."""
+    (folder / "data").mkdir(parents=True)
+    (folder / "data/crappify").symlink_to(pairs)
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["precision"] = "fp32"
+    phase = {"image_px": 64, "batch": 8, "epochs": 3, "max_lr": 1e-3, "frozen": norm == "none"}
+    params["pretrain_generator"] |= {
+        "net": unet_config(norm=norm, output="correction").model_dump(mode="json"),
+        "pretrained": False,
+        "phases": [phase],
+    }
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    return folder
+
+
+def train_as(rank: int, world: int) -> None:
+    """Train in this folder as one of `world` workers; the first writes the curve."""
+    from tasks import pretrain_generator
+    from tasks.pipeline.params import load
+
+    if world > 1:
+        rendezvous = f"file://{Path('rendezvous').resolve()}"
+        torch.distributed.init_process_group(
+            "gloo", init_method=rendezvous, rank=rank, world_size=world
         )
-        assert done.returncode == 0, done.stdout + done.stderr
+    p = load(pretrain_generator.Params, "pretrain_generator")
+    learner, data, worker = pretrain_generator.build(p)
+    assert (worker.rank, worker.world) == (rank, world)
+    curve = fit(learner, p.phases, data, worker, seed=p.seed, checkpoint=Checkpoint(None))
+    if rank == 0:
+        Path("curve.json").write_text(json.dumps(curve))
 
 
-def curve(folder: Path) -> list[dict[str, str]]:
-    """A row an epoch."""
-    text = (folder / "models/pretrain_generator/history.csv").read_text()
-    return list(csv.DictReader(text.splitlines()))
+def curve_of(folder: Path, world: int, **env: str) -> Curve:
+    """The curve of `world` workers, each a process of its own."""
+    workers = [
+        Forked(folder, f"worker{rank}", train_as, rank, world, LESSONPIPE_DEVICE="cpu", **env)
+        for rank in range(world)
+    ]
+    for worker in workers:
+        worker.finish()
+    return json.loads((folder / "curve.json").read_text())
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """A project in which one worker trained a generator with some norm."""
+def alone(tmp_path_factory: pytest.TempPathFactory, pairs: Path) -> Callable[[str], Curve]:
+    """The curve of one worker that trains a generator with some norm."""
 
     @cache
-    def trained(norm: str) -> Path:
-        folder = tmp_path_factory.mktemp(norm)
-        params = yaml.safe_load((ROOT / "params.yaml").read_text())
-        params["precision"] = "fp32"
-        params["download"]["limit"] = 5
-        params["crappify"] |= {
-            "group_pattern": None,
-            "tiles": {"tile_px": 64, "train": 5, "valid": 3},
-        }
-        params["pretrain_generator"] |= {
-            "widths": [16, 16, 8, 8],
-            "head": 8,
-            "norm": norm,
-            "phases": [
-                {"image_px": 64, "batch": 8, "epochs": 3, "max_lr": 1e-3, "frozen": norm == "none"}
-            ],
-        }
-        (folder / "params.yaml").write_text(yaml.safe_dump(params))
-        run(folder, "download", "crappify", "pretrain_generator", LESSONPIPE_WORKERS="1")
-        return folder
+    def trained(norm: str) -> Curve:
+        return curve_of(project(tmp_path_factory.mktemp(norm) / "project", pairs, norm), 1)
 
     return trained
 
 
+def assert_same(curve: Curve, expected: Curve) -> None:
+    assert len(curve) == len(expected) == 3
+    for row, other in zip(curve, expected, strict=True):
+        for name in ("train_loss", "valid_loss", "valid_psnr"):
+            assert float(row[name]) == pytest.approx(float(other[name]), rel=2e-3), name
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("norm", "several", "compiled"),
-    [("none", "2", ""), ("batch", "2", ""), ("batch", "4", ""), ("batch", "2", "aot_eager")],
+    ("norm", "world", "backend"),
+    [("none", 2, ""), ("batch", 2, ""), ("batch", 4, ""), ("batch", 2, "aot_eager")],
 )
-def test_one_worker_and_several_follow_the_same_loss_curve(
-    alone: Callable[[str], Path], tmp_path: Path, norm: str, several: str, compiled: str
+def test_several_workers_follow_the_loss_curve_of_one(
+    alone: Callable[[str], Curve], pairs: Path, tmp_path: Path, norm: str, world: int, backend: str
 ) -> None:
-    for name in ("params.yaml", "data"):
-        copy = shutil.copytree if (alone(norm) / name).is_dir() else shutil.copy
-        copy(alone(norm) / name, tmp_path / name)
-    facts = {"LESSONPIPE_WORKERS": several, "LESSONPIPE_COMPILE": compiled}
-    run(tmp_path, "pretrain_generator", **facts)
-    ours, theirs = curve(tmp_path), curve(alone(norm))
-    assert len(ours) == len(theirs) == 3
-    for one, two in zip(ours, theirs, strict=True):
-        for name in ("train_loss", "valid_loss", "valid_psnr"):
-            assert float(one[name]) == pytest.approx(float(two[name]), rel=2e-3), name
+    folder = project(tmp_path / "project", pairs, norm)
+    assert_same(curve_of(folder, world, LESSONPIPE_COMPILE=backend), alone(norm))
+
+
+@pytest.mark.slow
+def test_the_stage_trains_along_the_same_curve_on_two_workers_of_ray(
+    alone: Callable[[str], Curve], pairs: Path, tmp_path: Path
+) -> None:
+    folder = project(tmp_path / "project", pairs, "batch")
+    fork_stage("pretrain_generator", folder, LESSONPIPE_WORKERS="2").finish()
+    text = (folder / "models/pretrain_generator/history.csv").read_text()
+    assert_same(list(csv.DictReader(text.splitlines())), alone("batch"))

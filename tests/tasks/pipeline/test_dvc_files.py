@@ -12,7 +12,7 @@ from lessonpipe.nets.io import load_generator
 from lessons.bedrooms import data as bedrooms
 from lessons.digits import data as digits
 from lessons.numbers import data as numbers
-from lessons.streets.data import read_side
+from lessons.streets.data import read_split
 from tasks.pipeline.dvc_files import stage_that_makes, with_cure
 
 
@@ -46,7 +46,7 @@ def test_an_output_or_a_file_in_it_belongs_to_its_stage(
         (numbers.load, "data/numbers", "lessons/dvc.yaml:numbers_data"),
         (bedrooms.load, "data/bedrooms", "lessons/dvc.yaml:bedrooms_data"),
         (
-            lambda folder: read_side(folder, "train"),
+            lambda folder: read_split(folder, "train"),
             "data/streets",
             "lessons/dvc.yaml:streets_data",
         ),
