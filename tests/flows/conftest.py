@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -215,7 +216,11 @@ class Project:
 
     def api(self, method: str, path: str, body: Any = None) -> Any:
         """The server's response."""
-        response = httpx.request(method, f"{self.url}/api/{path}", json=body, timeout=20)
+        for _ in range(10):
+            response = httpx.request(method, f"{self.url}/api/{path}", json=body, timeout=20)
+            if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                break
+            time.sleep(1)  # the database is locked; Prefect's own client retries, too
         response.raise_for_status()
         return response.json() if response.content else None
 

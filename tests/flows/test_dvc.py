@@ -1,4 +1,5 @@
-import ast
+"""The stages of dvc.yaml, their order and their errors, by the real DVC."""
+
 import subprocess
 import sys
 import threading
@@ -9,7 +10,7 @@ import yaml
 
 from flows import dvc
 from lessonpipe.errors import LessonpipeError, UserError
-from tests.conftest import PATIENCE
+from tests.test_imports import imports
 
 ROOT = Path(dvc.__file__).parents[1]
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # DVC's
@@ -37,7 +38,7 @@ def test_every_stage_of_this_project_comes_after_those_it_needs(monkeypatch):
         assert set(stage.needs) <= {before.name for before in found[:i]}
 
 
-def test_a_chosen_stage_brings_along_what_it_depends_on(here):
+def test_a_selection_includes_what_its_stages_depend_on(here):
     found = dvc.read_stages()
     assert list(dvc.select_stages(found, ["b"])) == ["a", "b"]
     assert list(dvc.select_stages(found)) == list(found)
@@ -66,12 +67,12 @@ def test_a_stage_of_another_file_runs_when_it_is_named_and_not_with_all(here):
     assert "skipping" in run("d")
 
 
-def test_a_wrong_stage_name_lists_the_right_ones(here):
+def test_a_wrong_stage_name_is_an_error_that_lists_the_right_ones(here):
     with pytest.raises(UserError, match="no stage is called 'nope'; choose one of: a, b, c, eval"):
         dvc.select_stages(dvc.read_stages(), ["a", "nope"])
 
 
-def test_a_broken_dvc_yaml_is_told_plainly(here):
+def test_a_broken_dvc_yaml_is_an_error_in_a_sentence(here):
     (here.folder / "dvc.yaml").write_text("stages: {a: {comd: x}}")
     with pytest.raises(LessonpipeError, match="DVC cannot read the stages"):
         dvc.read_stages()
@@ -81,7 +82,7 @@ ENDED = "ERROR: failed to reproduce 'a': failed to run: python stage.py a, exite
 
 
 @pytest.mark.parametrize(
-    ("lines", "kind", "words"),
+    ("lines", "kind", "message"),
     [
         (["> cmd", "a: no pictures", ENDED.format(2)], dvc.StageError, "a: no pictures"),
         (["> cmd", "KeyError: 3", ENDED.format(1)], dvc.CrashError, "a: KeyError: 3"),
@@ -92,16 +93,16 @@ ENDED = "ERROR: failed to reproduce 'a': failed to run: python stage.py a, exite
         ([], dvc.StageError, "dvc ended with code 1"),
     ],
 )
-def test_a_failure_keeps_the_last_words_and_knows_whether_to_try_again(lines, kind, words):
+def test_an_error_has_the_last_line_and_the_kind_that_says_whether_to_retry(lines, kind, message):
     error = dvc.stage_error("a", lines, 1)
     assert type(error) is kind
-    assert words in str(error)
+    assert message in str(error)
 
 
 @pytest.mark.slow
 def test_stopping_ends_the_stage_and_lets_no_other_start(here, monkeypatch):
     monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
-    here.slow(a=2 * PATIENCE)
+    here.hold("a")
     runs, errors = dvc.StageRunner(), []
 
     def work() -> None:
@@ -120,29 +121,14 @@ def test_stopping_ends_the_stage_and_lets_no_other_start(here, monkeypatch):
     assert not (here.folder / "a.txt").exists()
     with pytest.raises(dvc.StoppedError):
         runs.run("a", lambda *_: None)
-    here.slow()
+    here.release("a")
     assert "Running stage 'a'" in here.dvc("repro", "a")
 
 
-def test_imports_go_down_only():
-    for folder, never in [
-        ("flows", {"torch", "torchvision", "ray"}),
-        ("tasks", {"prefect", "flows"}),
-        ("lessonpipe", {"prefect", "dvc", "flows", "tasks"}),
-    ]:
-        for file in (ROOT / folder).rglob("*.py"):
-            if "app" not in file.parts:  # the command calls what is there: tests/test_imports.py
-                assert not imports(file.read_text()) & never, file
-
-
-def imports(code: str) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(code)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            found.add((node.module or "").split(".")[0])
-    return found
+def test_flows_import_neither_torch_nor_ray():
+    for file in (ROOT / "flows").rglob("*.py"):
+        tops = {module.split(".")[0] for module, _ in imports(file)}
+        assert not tops & {"torch", "torchvision", "ray"}, file
 
 
 @pytest.mark.slow

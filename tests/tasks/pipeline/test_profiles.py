@@ -11,7 +11,7 @@ import yaml
 
 from tasks.__main__ import STAGES
 from tasks.pipeline import profiles
-from tasks.pipeline.params import load
+from tasks.pipeline.params import ALL, load
 from tests.conftest import ROOT
 
 PROFILES = {path.stem: yaml.safe_load(path.read_text()) for path in ROOT.glob("profiles/*.yaml")}
@@ -75,7 +75,9 @@ def test_what_dvc_makes_of_a_profile_is_right_for_every_stage(
     for stage in STAGES:
         module = importlib.import_module(f"tasks.{stage}")
         section = getattr(module, "SECTION", stage)
-        assert load(module.Params, section, path) == load(module.Params, section, right)
+        found, wanted_params = (load(module.Params, section, file) for file in (path, right))
+        # the document as it is: DVC may spell a number differently
+        assert found.model_dump(exclude={ALL}) == wanted_params.model_dump(exclude={ALL})
 
 
 def test_a_wrong_profile_is_an_error_that_lists_the_right_ones(profiles_main: Any) -> None:
