@@ -65,7 +65,7 @@ def create_features(name: str, *, pretrained: bool, **options: Any) -> Any:
     import timm
 
     state = _find(name) if pretrained else None
-    overlay = None if state is None else {"state_dict": dict(state)}
+    overlay = None if state is None else {"state_dict": _whole_net_names(state, name)}
     try:
         net = timm.create_model(
             name,
@@ -88,6 +88,16 @@ def create_features(name: str, *, pretrained: bool, **options: Any) -> Any:
     if state is not None:
         _check(net, state, name)
     return net
+
+
+def _whole_net_names(state: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """`state` under a whole network's names: a feature network's have underscores for dots."""
+    import timm
+
+    with torch.device("meta"):  # names alone
+        names = timm.create_model(name, pretrained=False).state_dict()
+    by_underscores = {key.replace(".", "_"): key for key in names}
+    return {by_underscores.get(key.replace(".", "_"), key): v for key, v in state.items()}
 
 
 def _check(net: nn.Module, state: Mapping[str, Tensor], name: str) -> None:

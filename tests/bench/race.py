@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from fastai.basics import Callback, DataLoader, DataLoaders, L, Learner, params
 from fastai.layers import NormType
@@ -23,7 +22,7 @@ from torch import Tensor, nn
 from lessonpipe.config import Phase
 from lessonpipe.data.pairs import Pairs, eval_batches
 from lessonpipe.metrics import psnr
-from lessonpipe.nets.pretrained import load_pretrained
+from lessonpipe.nets.pretrained import create_features
 from lessonpipe.train.checkpoint import Checkpoint
 from lessonpipe.train.fit import fit
 from tasks import pretrain_generator
@@ -64,8 +63,7 @@ class Tuned(Callback):
 
 def network() -> nn.Module:
     """fastai's U-Net with the lesson's options on the encoder."""
-    net = timm.create_model(ENCODER, features_only=True)
-    load_pretrained(net, ENCODER)
+    net = create_features(ENCODER, pretrained=True)
     body = nn.Sequential(net.conv_stem, net.bn1, *net.blocks)
     return DynamicUnet(
         body,

@@ -41,7 +41,7 @@ def test_both_networks_have_fastais_parameters_and_shapes(px, noise, features, e
     assert ours(torch.randn(2, noise)).shape == theirs(torch.randn(2, noise)).shape
     for norm, kind in (("batch", NormType.Batch), ("none", None)):
         theirs = basic_critic(px, 3, features, extra, norm_type=kind)
-        ours = ScoreCritic(px, features=features, extra=extra, norm=norm)
+        ours = ScoreCritic(px, features=features, extra_layers=extra, norm=norm)
         assert [p.shape for p in ours.parameters()] == [p.shape for p in theirs.parameters()]
 
 

@@ -123,6 +123,17 @@ def test_a_folder_of_weights_comes_first_and_nothing_is_fetched(
     assert server.seen == [] and not cache.exists()
 
 
+def test_weights_saved_from_a_feature_network_are_loaded_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = timm.create_model("vgg16_bn", features_only=True, out_indices=(0, 1)).state_dict()
+    assert any(key.startswith("features_0") for key in saved)  # where the whole one has a dot
+    save_file(saved, tmp_path / "vgg16_bn.safetensors")
+    monkeypatch.setenv("LESSONPIPE_WEIGHTS", str(tmp_path))
+    net = pretrained.create_features("vgg16_bn", pretrained=True, out_indices=(0, 1))
+    assert all(torch.equal(tensor, saved[key]) for key, tensor in net.state_dict().items())
+
+
 @pytest.mark.parametrize(
     ("name", "problem"),
     [("resnet34", r"\d+ layers are missing, such as layer1"), ("resnet50", "size mismatch")],

@@ -130,10 +130,12 @@ def test_packaged_weights_recognise_a_cat():
     import timm
     from skimage import data
 
-    from lessonpipe.nets.pretrained import load_pretrained
+    from lessonpipe.nets import pretrained
 
     net = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    load_pretrained(net, "tf_efficientnet_lite0")
+    state = pretrained._find("tf_efficientnet_lite0")
+    assert state is not None
+    net.load_state_dict(dict(state))
     cat = torch.from_numpy(data.chelsea().copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
     cat = nn.functional.interpolate(cat, (224, 224), mode="bilinear", antialias=True)
     assert int(net.eval()(cat).argmax()) in range(281, 286)  # ImageNet's five domestic cats
