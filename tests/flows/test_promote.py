@@ -13,7 +13,7 @@ from lessonpipe.app import registry
 from lessonpipe.crappify import Recipe
 from lessonpipe.data.manifest import Manifest
 from lessonpipe.errors import UserError
-from lessonpipe.nets import Generator
+from lessonpipe.nets import Generator, UnetConfig
 from lessonpipe.nets.io import save_model
 from lessonpipe.report.evaluation import EvaluationParams
 from lessonpipe.report.promotion import PromotionParams
@@ -26,11 +26,12 @@ STEPS = [{"resize": {"shorter": 32}}, "jpeg"]
 def generator(noise: float) -> Generator:
     """A network that leaves a picture as it is, but for some noise."""
     torch.manual_seed(0)
-    net = Generator(
-        "resnet18", pretrained=False, widths=[8, 8, 8, 8], head=8, norm="none", output="correction"
+    config = UnetConfig(
+        encoder="resnet18", widths=[8, 8, 8, 8], head=8, norm="none", output="correction"
     )
-    torch.nn.init.normal_(net.unet.answer[0].weight, std=noise)
-    torch.nn.init.zeros_(net.unet.answer[0].bias)
+    net = Generator(config, pretrained=False)
+    torch.nn.init.normal_(net.unet.output[0].weight, std=noise)
+    torch.nn.init.zeros_(net.unet.output[0].bias)
     return net
 
 
@@ -59,7 +60,7 @@ def project(dvc_project, tmp_path):
         save_model(Path("trained") / name, generator(noise), {"stage": name})
     equal = generator(0.2)  # but for the bytes
     with torch.no_grad():
-        equal.unet.answer[0].bias[0] += 1e-7
+        equal.unet.output[0].bias[0] += 1e-7
     save_model(Path("trained/equal"), equal, {"stage": "equal"})
     return tmp_path
 

@@ -68,7 +68,7 @@ def test_camvid_is_fetched_from_a_server_checked_and_unpacked(
     assert json.loads((out / "streets.json").read_text())["source"] == "camvid"
     y = read_labels(out / "valid_labels/val_1.png", "it")
     assert (y == scene(3, 1, (72, 96))[1]).all()
-    x, _ = Streets(out, Augment(), 0, CPU).side("test", (72, 96))
+    x, _ = Streets(out, Augment(), 0, CPU).split("test", (72, 96))
     assert (x[0].permute(1, 2, 0).numpy() == scene(4, 0, (72, 96))[0]).all()
 
     (tmp_path / ".lessonpipe/downloads/images.tar.gz").unlink(missing_ok=True)

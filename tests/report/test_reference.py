@@ -43,7 +43,7 @@ def test_the_best_epoch_has_the_lowest_loss_or_the_highest_accuracy_at_that_size
     ("wrong", "message"),
     [
         ({"stage": "gan"}, "no stage with a history is called 'gan'; choose one of: fit"),
-        ({"what": "loss"}, "no column of fit is called 'loss'; choose one of: epoch, px, valid"),
+        ({"column": "loss"}, "no column of fit is called 'loss'; choose one of: epoch, px, valid"),
         ({"image_px": 64}, "no size of fit is called '64'; choose one of: 128, 256"),
     ],
 )
