@@ -17,7 +17,7 @@ from prefect.states import Cancelled, Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
-from flows import dvc as dvc
+from flows import dvc
 from flows.artifacts import ProgressArtifact, publish
 from lessonpipe.io.progress import Event, Progress
 from tasks.pipeline.lock import run_lock

@@ -1,5 +1,6 @@
 """Sweeps of digits and numbers: several networks, each trained with several seeds."""
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -21,9 +22,9 @@ class SweepRun(TrainPhase):
     goal: float | None = None
 
     @property
+    @abstractmethod
     def system(self) -> str:
         """The network's title in tables."""
-        raise NotImplementedError
 
     @property
     def cost(self) -> int:

@@ -19,7 +19,6 @@ from lessonpipe.errors import LessonpipeError, UserError, one_of
 from lessonpipe.io.progress import print_done
 
 STAGES = sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
-CODE = ("lessons", "tasks", "my_steps.py")  # what a cluster's nodes need beside the core
 WHOLE_NODE = ("save_preds", "evaluate")  # run on one node; the others distribute their own work
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -74,7 +73,7 @@ def _run(stage: str, params_file: Path, lr_find_phase: int | None) -> None:
     from tasks.pipeline.lock import stage_lock
 
     exit_with_parent()
-    cluster.ship_code(*CODE)
+    cluster.ship_code(*launch.CODE)
     if lr_find_phase is not None:
         from tasks.pipeline.lr_find import find
 

@@ -48,15 +48,15 @@ class Job:
 
 
 def run(p: Params, out: Path = Path("data/streets")) -> None:
-    """Collect or make both sides, checked."""
+    """Download CamVid, or draw generated scenes: both splits, checked."""
     with atomic_folder(out) as draft:
         if p.source == "camvid":
             found = camvid.collect(STATE_DIR / "downloads", draft)
         else:
             found = make(p, draft)
         write_json(draft / "streets.json", {"source": p.source, "photos": found})
-    told = ", ".join(f"{count} {side}" for side, count in found.items())
-    print(f"photos of streets from {p.source}: {told}")
+    counts = ", ".join(f"{count} {side}" for side, count in found.items())
+    print(f"photos of streets from {p.source}: {counts}")
 
 
 def make(p: Params, draft: Path) -> dict[str, int]:

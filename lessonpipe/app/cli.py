@@ -157,7 +157,7 @@ def crappify(
         name = target.relative_to(out).as_posix()
         save_image(chosen.degrade(open_photo(source), name), target)
 
-    _convert(_targets(paths, out, overwrite=overwrite), convert, out, "spoilt")
+    _convert(_targets(paths, out, overwrite=overwrite), convert, out, "degraded")
 
 
 @app.command()

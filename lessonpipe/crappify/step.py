@@ -1,6 +1,7 @@
 """The base class of steps: typed settings, and a call that degrades one picture."""
 
 import random
+from abc import abstractmethod
 from typing import Annotated, Any, ClassVar
 
 from PIL import Image
@@ -42,9 +43,9 @@ class Step(StrictModel):
 
     is_local: ClassVar[bool] = False
 
+    @abstractmethod
     def __call__(self, picture: Image.Image, rng: Random) -> Image.Image:
         """Return a degraded copy of an RGB picture."""
-        raise NotImplementedError(f"{type(self).__name__} has no __call__")
 
 
 def _within(low: float, high: float) -> AfterValidator:

@@ -25,7 +25,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All pairs, sorted by name, and the recipe that spoilt them."""
+    """All pairs, sorted by name, and the recipe that degraded them."""
 
     recipe: list[Any]
     quality: tuple[int, int]

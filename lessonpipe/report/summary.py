@@ -34,11 +34,11 @@ COLOUR_DAMAGE = 5  # mean ab error of crappy pictures above which colours are in
 
 
 def headline(metrics: Mapping[str, Any]) -> str:
-    """Returns one line: every model's median PSNR gain, and how much local damage it removed."""
+    """Returns one line: every model's mean PSNR gain, and how much local damage it removed."""
     parts = []
     for px, name, model in _models(metrics):
         if name != "crappy":
-            text = f"{name} at {px}: {model['psnr_gain']['median']:+.2f} dB"
+            text = f"{name} at {px}: {model['psnr_gain']['mean']:+.2f} dB"
             for kind in ("text", "damage"):
                 if removed := model.get(f"{kind}_removed"):
                     text += f", {kind} removed {removed['mean']:.2f}"
@@ -47,7 +47,7 @@ def headline(metrics: Mapping[str, Any]) -> str:
 
 
 def summary_table(metrics: Mapping[str, Any]) -> Table:
-    """A row per model: the median PSNR gain with the mean's 95 % interval, other metrics' means.
+    """A row per model: the means of its metrics over photos, the PSNR gain with its 95 % interval.
 
     Colours are included where the recipe damages them.
     """
@@ -100,7 +100,7 @@ def _models(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str, Model]]:
 def _summary_cell(model: Model, column: str) -> Cell:
     if column == "psnr_gain":
         v = model[column]
-        return Cell(f"{v['median']:+.2f}", (f"{v['low']:+.2f}…{v['high']:+.2f}",))
+        return Cell(f"{v['mean']:+.2f}", (f"{v['low']:+.2f}…{v['high']:+.2f}",))
     if column in ("text", "damage"):
         removed, ceiling = model.get(f"{column}_removed"), model.get(f"{column}_ceiling")
         text = f"{removed['mean']:.2f}" if removed else "–"

@@ -78,11 +78,11 @@ def crops(
     left = iter(files)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         while some := list(islice(left, 64)):  # no more of them are in memory at once
-            for name, answer in pool.map(one, some):
-                if isinstance(answer, str):
-                    failed[name] = answer
+            for name, result in pool.map(one, some):
+                if isinstance(result, str):
+                    failed[name] = result
                 else:
-                    found[side(name)].append(answer)
+                    found[side(name)].append(result)
     for empty in (name for name, parts in found.items() if not parts):
         reasons = "; ".join(list(failed.values())[:3])
         raise UserError(f"no pictures are on the {empty} side {reasons}".rstrip())

@@ -78,11 +78,11 @@ def next_number_accuracy(net: nn.Module, numbers: Iterable[int]) -> float:
     for some in by_length.values():
         net.eval()
         x = torch.stack([as_ids([COMMA, *spell(number), COMMA]) for number in some])
-        said = []
+        predicted = []
         for _ in range(LONGEST):
             x = net(x)[:, -1].argmax(1, keepdim=True)
-            said.append(x)
-        told = torch.cat(said, 1).tolist()
-        meant = [as_ids([*spell(number + 1), COMMA]).tolist() for number in some]
-        rights += [row[: len(m)] == m for row, m in zip(told, meant, strict=True)]
+            predicted.append(x)
+        rows = torch.cat(predicted, 1).tolist()
+        targets = [as_ids([*spell(number + 1), COMMA]).tolist() for number in some]
+        rights += [row[: len(y)] == y for row, y in zip(rows, targets, strict=True)]
     return sum(rights) / len(rights)

@@ -79,8 +79,8 @@ def correct_words(net: nn.Module, corpus: Corpus, phase: SequencePhase) -> Tenso
 
 def accuracy_by_kind(right: Tensor, corpus: Corpus) -> dict[str, float]:
     """The share of words that is right, `... S T`, by what they do in their numbers."""
-    told = [KINDS.index(kind) for kind in kinds([WORDS[i] for i in corpus.valid.tolist()])]
-    kind = cut(torch.tensor(told), right.shape[-2])[:, 1:].expand_as(right)
+    index = [KINDS.index(kind) for kind in kinds([WORDS[i] for i in corpus.valid.tolist()])]
+    kind = cut(torch.tensor(index), right.shape[-2])[:, 1:].expand_as(right)
     return {
         name: float(right[kind == number].float().mean())
         for number, name in enumerate(KINDS)

@@ -38,7 +38,7 @@ def archive() -> Archive:
 
 
 def collect(downloads: Path, out: Path) -> dict[str, int]:
-    """Fetch into `downloads`, check, unpack into `out`; answers with the photos of each side."""
+    """Fetch, check and unpack into `out`; returns the number of photos of each split."""
     return unpack(fetch(archive(), downloads), out)
 
 

@@ -30,7 +30,7 @@ T = TypeVar("T", bound=BaseModel)
 J = TypeVar("J")
 ROOT = Path(__file__).resolve().parents[2]  # of the code; a stage's data are in the working folder
 GRAPHS = (ROOT / "dvc.yaml", ROOT / "lessons/dvc.yaml")
-CODE = ("lessonpipe/", "lessons/", "tasks/", "my_steps.py")
+CODE = ("lessons", "tasks", "my_steps.py")  # beside the core; a cluster's nodes get it too
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,8 @@ def run_key(stage: str, params: BaseModel, inputs: Iterable[Path]) -> str:
     """A name for a run: the same while params, inputs and the stage's code are the same."""
     digest = hashlib.sha256(json.dumps(params.model_dump(), sort_keys=True).encode())
     digest.update(fingerprint(inputs).encode())
-    code = [ROOT / dep for dep in stage_deps(stage) if dep.startswith(CODE)]
+    rooms = ("lessonpipe", *CODE)
+    code = [ROOT / dep for dep in stage_deps(stage) if dep.split("/")[0] in rooms]
     digest.update(fingerprint(code, suffix=".py").encode())
     return digest.hexdigest()[:16]
 

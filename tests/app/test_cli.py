@@ -282,12 +282,12 @@ def test_a_wrong_recipe_is_an_error_that_says_what_is_right(
         assert message in errors
 
 
-def test_a_picture_that_cannot_be_spoilt_is_named_and_the_others_are_spoilt(
+def test_a_picture_that_cannot_be_degraded_is_named_and_the_others_are_degraded(
     crappify: Restore,
 ) -> None:
     Path("b.png").write_text("no picture")
     code, output, errors = crappify("a.png", "b.png", "-o", "out", "--recipe", "jpeg")
-    assert code == 1 and "1 spoilt into out" in output and "not spoilt: b.png" in errors
+    assert code == 1 and "1 degraded into out" in output and "not degraded: b.png" in errors
 
 
 @pytest.mark.parametrize("args", [[], ["nothing"], ["restore"], ["count", "one", "--words", "0"]])

@@ -38,7 +38,7 @@ from tests.cluster.conftest import Workspace, environment
 from tests.tasks.test_many import PARAMS as SPOIL
 
 SIDE_PX = 128
-SMALL, LARGE = 4000, 1500  # pictures to spoil by so many workers
+SMALL, LARGE = 4000, 1500  # pictures to degrade by so many workers
 
 
 @dataclass

@@ -15,7 +15,7 @@ def test_rows_are_read_in_the_order_that_they_were_appended(tmp_path: Path) -> N
     assert len(journal.path.read_bytes().splitlines()) == 2
 
 
-def test_an_unfinished_line_is_skipped_and_spoils_no_other(tmp_path: Path) -> None:
+def test_an_unfinished_line_is_skipped_and_damages_no_other(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "done.jsonl")
     journal.append({"name": "a"})
     for unfinished in (b'{"name": "b', b'{"name": "\xc3', b"5"):
