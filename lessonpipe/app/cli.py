@@ -3,18 +3,18 @@
 Exit codes: 0 done, 1 some pictures failed, 2 nothing could be done, 130 interrupted.
 """
 
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from lessonpipe import __version__
 from lessonpipe.app.command import missing_model_cure, run_command
+from lessonpipe.app.restore import restore
 from lessonpipe.errors import PictureError, UserError
 
 app = typer.Typer(
@@ -49,83 +49,12 @@ def _options(
     """Restore pictures with a trained model, and look into what it learnt."""
 
 
-def _scale(text: str) -> float:
-    try:
-        scale = float(text)
-    except ValueError:
-        scale = 0
-    if not 0.05 <= scale <= 16:
-        raise typer.BadParameter(f"{text!r} is not a number from 0.05 to 16")
-    return scale
-
-
-def _size(text: str) -> tuple[int, int]:
-    from lessonpipe.data.photos import MAX_PIXELS
-
-    match = re.fullmatch(r"0*([1-9]\d*)[x×]0*([1-9]\d*)", text.lower(), re.ASCII)
-    if match is None:
-        raise typer.BadParameter(f"{text!r} is not a size such as 1280x1600")
-    width, height = int(match[1]), int(match[2])
-    if width * height > MAX_PIXELS:
-        raise typer.BadParameter(f"{text} is more than {MAX_PIXELS // 1_000_000} million pixels")
-    return width, height
-
-
 Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="Files, folders or globs.")]
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where to.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
 
 
-@app.command()
-def restore(
-    paths: Paths,
-    out: Out,
-    overwrite: Overwrite = False,
-    model: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Model folder (default: models/in-service if it exists, or models/fit_feature).",
-        ),
-    ] = None,
-    no_note: Annotated[
-        bool, typer.Option("--no-note", help="Do not write into pictures which model made them.")
-    ] = False,
-    scale: Annotated[
-        float | None,
-        typer.Option(parser=_scale, metavar="SCALE", help="Enlarge by this first (default 1)."),
-    ] = None,
-    size: Annotated[
-        Any, typer.Option(parser=_size, metavar="WxH", help="Or to this size in pixels.")
-    ] = None,
-) -> None:
-    """Restore pictures with a trained model.
-
-    Each goes into DIR under its own name, sub-folders kept, with the camera's EXIF, its colour
-    profile and the model's lineage. One that fails is named in the end, and the others go on.
-    """
-    from lessonpipe.app.registry import default_model
-    from lessonpipe.data.photos import open_photo
-    from lessonpipe.inference.lineage import of_model
-    from lessonpipe.inference.metadata import exif, icc_profile, software_tag
-    from lessonpipe.inference.output import save_image
-
-    if scale is not None and size is not None:
-        raise typer.BadParameter("--scale and --size exclude each other")
-    targets = _targets(paths, out, overwrite=overwrite)
-    from lessonpipe.inference.restorer import Restorer  # loads torch: not before paths are right
-
-    model = model or default_model()
-    with missing_model_cure("fit_feature"):
-        restorer = Restorer(model)
-        software = None if no_note else software_tag(of_model(model))
-    print(f"{len(targets)} pictures on {restorer.worker}")
-
-    def convert(source: Path, target: Path) -> None:
-        restored = restorer(open_photo(source), scale=scale or 1.0, size=size)
-        save_image(restored, target, exif=exif(source, software), icc=icc_profile(source))
-
-    _convert(targets, convert, out, "restored")
+app.command()(restore)
 
 
 @app.command()

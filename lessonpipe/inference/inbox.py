@@ -7,11 +7,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from lessonpipe.data.photos import open_photo
 from lessonpipe.errors import LessonpipeError, UserError
 from lessonpipe.inference.lineage import of_model
-from lessonpipe.inference.metadata import exif, icc_profile, read_lineage, software_tag
-from lessonpipe.inference.output import plan_outputs, save_image
+from lessonpipe.inference.metadata import read_lineage
+from lessonpipe.inference.output import plan_outputs
 from lessonpipe.io.hashing import sha256_file
 from lessonpipe.io.journal import Journal
 
@@ -51,18 +50,23 @@ def restore_new(
         waiting = list(_waiting(inbox, outbox, settled))
         if not waiting:
             return []
-        from lessonpipe.inference.restorer import Restorer  # loads torch: not for nothing
+        from lessonpipe.inference.batch import FATAL, RestoreOptions, restore_file  # loads torch
+        from lessonpipe.inference.restorer import Restorer
 
         restorer, lineage, results = Restorer(model), of_model(model), []
+        options = RestoreOptions(scale=scale, again=True)
         for source, target, digest in waiting:
             error = None
             if not _is_made_of(target, digest):  # else a run was killed before its journal's line
                 try:
-                    restored = restorer(open_photo(source), scale=scale)
-                    tags = exif(source, software_tag({**lineage, "source": digest}))
-                    save_image(restored, target, exif=tags, icc=icc_profile(source))
-                except UserError as wrong:
+                    tag = {**lineage, "source": digest}
+                    restore_file(restorer, source, target, options, lineage=tag)
+                except LessonpipeError as wrong:
                     error = str(wrong)
+                except Exception as wrong:  # one bad file never blocks the folder
+                    if isinstance(wrong, OSError) and wrong.errno in FATAL:
+                        raise
+                    error = f"{source}: {type(wrong).__name__}: {wrong}"
             results.append(Processed(_name(target, outbox), digest, error))
             Journal(outbox / JOURNAL).append(asdict(results[-1]))
             log(f"not restored: {error}" if error else f"restored {source} into {target}")

@@ -1,66 +1,157 @@
-"""Metadata of a restored picture: the camera's EXIF, its colour profile, and the model's lineage.
+"""What a picture file says beside its pixels, and what of it a restored picture says.
 
-The lineage is in the EXIF tag `Software`, where programs say that they made a picture.
+EXIF, XMP, IPTC, comments, PNG text and dots per inch are carried over as they are, but for what no
+longer holds: orientation, size in pixels, thumbnails. The model's lineage goes into the EXIF tag
+`Software`, where programs say that they made a picture.
 """
 
 import json
+import re
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 from PIL.ExifTags import IFD, Base
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from lessonpipe import __version__
 from lessonpipe.errors import PictureError, UserError
 
-COPIED_TAGS = {
-    Base.ImageDescription,
-    Base.Make,
-    Base.Model,
-    Base.DateTime,
-    Base.Artist,
-    Base.Copyright,
+MAKER_NOTE, USER_COMMENT, PIXEL_X, PIXEL_Y = 0x927C, 0x9286, 0xA002, 0xA003
+DIRECTORIES = (IFD.Exif, IFD.GPSInfo)
+LAYOUT_TAGS = {  # of TIFF files: how their pixels are stored, which the encoder says anew
+    *(254, 255, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 280, 281, 284, 292, 293, 317),
+    *(
+        320,
+        322,
+        323,
+        324,
+        325,
+        330,
+        338,
+        339,
+        347,
+        512,
+        513,
+        514,
+        519,
+        520,
+        521,
+        529,
+        530,
+        531,
+        532,
+    ),
 }
-COPIED_IFDS = (IFD.Exif, IFD.GPSInfo)  # how and where the picture was taken
+XMP_TAG, IPTC_TAG, PHOTOSHOP_TAG, ICC_TAG = 700, 33723, 34377, 34675
+IPTC_RESOURCE = 0x0404  # of Photoshop's resources
+X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
+GPS_IN_XMP = re.compile(
+    rb"""\s+exif:GPS\w+\s*=\s*("[^"]*"|'[^']*')|<exif:GPS(\w+)[^>]*>.*?</exif:GPS\2>""", re.S
+)
+SIZES_IN_XMP = re.compile(
+    rb"""\s+(?:tiff:(?:Orientation|ImageWidth|ImageLength)|exif:Pixel[XY]Dimension)\s*=\s*("[^"]*"|'[^']*')"""
+    rb"|<(tiff:(?:Orientation|ImageWidth|ImageLength)|exif:Pixel[XY]Dimension)>[^<]*</\2>"
+)
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a file says of one page, as bytes that can be written back.
+
+    `exif` is TIFF-encoded without orientation; `dpi` is horizontal and vertical; `text` has PNG's
+    text chunks by keyword; `iptc` is its records (IIM).
+    """
+
+    exif: bytes = b""
+    icc: bytes | None = None
+    xmp: bytes | None = None
+    iptc: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    comment: bytes | None = None
+    text: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def software(self) -> str:
+        """The program that made the picture, as its EXIF says; empty if it does not."""
+        return str(_load(self.exif).get(Base.Software, "")) if self.exif else ""
+
+
+def read_metadata(picture: Image.Image) -> Metadata:
+    """The metadata of an open picture; of what is damaged, nothing."""
+    info = picture.info
+    tiff = picture.tag_v2 if picture.format == "TIFF" else {}  # type: ignore[attr-defined]
+    comment = info.get("comment")
+    text = getattr(picture, "text", {}) if picture.format == "PNG" else {}
+    return Metadata(
+        exif=_read_exif(picture),
+        icc=info.get("icc_profile") or None,
+        xmp=_bytes(info.get("xmp") or tiff.get(XMP_TAG)),
+        iptc=_read_iptc(picture),
+        dpi=_read_dpi(info),
+        comment=_bytes(comment) if picture.format in ("JPEG", "MPO") else None,
+        text={k: str(v) for k, v in text.items() if not k.startswith("XML:com.adobe.xmp")},
+    )
+
+
+def for_result(
+    source: Metadata,
+    size: tuple[int, int],
+    *,
+    software: str | None = None,
+    scale: float = 1.0,
+    strip: bool = False,
+    gps: bool = True,
+) -> Metadata:
+    """The metadata of a result of `size` (width, height) that was made of a picture of `source`.
+
+    `scale` multiplies the dots per inch; `strip` leaves nothing but the profile, without which the
+    numbers mean other colours.
+    """
+    if strip:
+        return Metadata(icc=source.icc)
+    dpi = source.dpi and (source.dpi[0] * scale, source.dpi[1] * scale)
+    xmp = source.xmp and SIZES_IN_XMP.sub(b"", source.xmp)
+    exif = _load(source.exif)
+    if not gps:
+        exif.pop(IFD.GPSInfo, None)
+        exif._ifds.pop(IFD.GPSInfo, None)
+        xmp = xmp and GPS_IN_XMP.sub(b"", xmp)
+    camera = exif.get_ifd(IFD.Exif)
+    for tag, value in zip((PIXEL_X, PIXEL_Y), size, strict=True):
+        if tag in camera:
+            camera[tag] = value
+    if dpi and (X_RESOLUTION in exif or Y_RESOLUTION in exif):
+        exif[X_RESOLUTION], exif[Y_RESOLUTION], exif[RESOLUTION_UNIT] = *dpi, 2
+    if software is not None:
+        exif[Base.Software] = software
+    return replace(source, exif=_dump(exif), xmp=xmp, dpi=dpi)
+
+
+def fit_exif(exif: bytes, limit: int) -> tuple[bytes, str | None]:
+    """EXIF of at most `limit` bytes, and a note of what had to go: the maker note first."""
+    if len(exif) <= limit:
+        return exif, None
+    tags, dropped = _load(exif), []
+    camera = tags.get_ifd(IFD.Exif)
+    for name, ifd, tag in (
+        ("maker note", camera, MAKER_NOTE),
+        ("user comment", camera, USER_COMMENT),
+        ("description", tags, Base.ImageDescription),
+        ("lineage", tags, Base.Software),
+    ):
+        if ifd.pop(tag, None) is not None:
+            dropped.append(name)
+            if len(smaller := _dump(tags)) <= limit:
+                return smaller, f"EXIF did not fit: without its {', '.join(dropped)}"
+    return b"", "EXIF did not fit, and was left out"
 
 
 def software_tag(lineage: dict[str, Any]) -> str:
     """The line that names this program and, as JSON, the lineage of a restored picture."""
     return f"lessonpipe {__version__} {json.dumps(lineage, separators=(',', ':'))}"
-
-
-def exif(source: Path, software: str | None) -> bytes:
-    """The EXIF of a restored picture: the camera's of `source`, and the `software` tag if any.
-
-    Orientation and size are left out, which no longer hold. Empty when there is nothing to say.
-    """
-    tags = Image.Exif()
-    if software is not None:
-        tags[Base.Software] = software
-    try:
-        with Image.open(source) as picture:
-            camera = picture.getexif()
-            tags.update({tag: camera[tag] for tag in COPIED_TAGS & set(camera)})
-            for ifd in COPIED_IFDS:
-                tags.get_ifd(ifd).update(camera.get_ifd(ifd))
-        return tags.tobytes() if len(tags) or any(map(tags.get_ifd, COPIED_IFDS)) else b""
-    except Exception:  # a camera's damaged EXIF must not cost the picture
-        return b"" if software is None else software_exif(software)
-
-
-def software_exif(software: str) -> bytes:
-    """EXIF that holds the `Software` tag alone."""
-    tags = Image.Exif()
-    tags[Base.Software] = software
-    return tags.tobytes()
-
-
-def icc_profile(source: Path) -> bytes | None:
-    """The colour profile of an RGB picture, which its restored numbers are meant in, too."""
-    with Image.open(source) as picture:
-        rgb = picture.mode in ("RGB", "RGBA")
-        profile: bytes | None = picture.info.get("icc_profile") if rgb else None
-    return profile
 
 
 def read_lineage(path: Path) -> dict[str, Any]:
@@ -74,10 +165,95 @@ def read_lineage(path: Path) -> dict[str, Any]:
             software = str(picture.getexif().get(Base.Software, ""))
     except (OSError, ValueError) as error:
         raise PictureError(f"{path}: not a picture ({error})") from error
+    found = parse_software(software)
+    if found is None:
+        raise UserError(f"{path} does not say that lessonpipe restored it")
+    if "damaged" in found:
+        raise UserError(f"{path}: what it says of its making is damaged")
+    return found
+
+
+def parse_software(software: str) -> dict[str, Any] | None:
+    """The lineage in a `Software` tag; None when another program wrote it."""
     program, brace, rest = software.partition(" {")
     if not program.startswith("lessonpipe"):
-        raise UserError(f"{path} does not say that lessonpipe restored it")
+        return None
     try:
         return {"restored by": program, **(json.loads("{" + rest) if brace else {})}
-    except ValueError as error:
-        raise UserError(f"{path}: what it says of its making is damaged") from error
+    except ValueError:
+        return {"restored by": program, "damaged": True}
+
+
+def _load(exif: bytes) -> Image.Exif:
+    tags = Image.Exif()
+    if exif:
+        tags.load(exif)
+    return tags
+
+
+def _dump(exif: Image.Exif) -> bytes:
+    """TIFF-encoded; of tags that cannot be encoded, none: they cost no picture."""
+    if not len(exif) and not any(exif.get_ifd(ifd) for ifd in DIRECTORIES):
+        return b""
+    for directory in (exif, *map(exif.get_ifd, DIRECTORIES)):
+        for tag, value in dict(directory).items():
+            if isinstance(value, str) and not value.isascii():  # Pillow would write question marks
+                directory[tag] = value.encode("latin-1", "replace")  # as it read them
+    try:
+        return exif.tobytes()
+    except Exception:
+        return _encodable(exif).tobytes()
+
+
+def _encodable(exif: Image.Exif) -> Image.Exif:
+    """The tags of an EXIF that its encoder takes, tried one by one."""
+    good = Image.Exif()
+    for ifd in (None, *DIRECTORIES):
+        source, target = (exif, good) if ifd is None else (exif.get_ifd(ifd), good.get_ifd(ifd))
+        for tag, value in dict(source).items():
+            with suppress(Exception):
+                directory = ImageFileDirectory_v2()
+                directory[tag] = value
+                directory.tobytes()
+                target[tag] = value
+    return good
+
+
+def _read_exif(picture: Image.Image) -> bytes:
+    """The EXIF of a picture, TIFF-encoded, without thumbnail, orientation and layout tags."""
+    try:
+        found = picture.getexif()
+        exif = Image.Exif()
+        skip = {Base.Orientation, *DIRECTORIES, XMP_TAG, IPTC_TAG, PHOTOSHOP_TAG, ICC_TAG}
+        skip |= LAYOUT_TAGS if picture.format == "TIFF" else {256, 257}
+        if picture.format == "TIFF":
+            skip |= {X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT}  # the encoder's, from `dpi`
+        exif.update({tag: value for tag, value in found.items() if tag not in skip})
+        for ifd in DIRECTORIES:
+            exif.get_ifd(ifd).update(found.get_ifd(ifd))
+        if IFD.Interop in exif.get_ifd(IFD.Exif):
+            exif.get_ifd(IFD.Exif)[IFD.Interop] = dict(found.get_ifd(IFD.Interop))
+        return _dump(exif)
+    except Exception:  # a camera's damaged EXIF must not cost the picture
+        return b""
+
+
+def _read_iptc(picture: Image.Image) -> bytes | None:
+    if picture.format == "TIFF":
+        return picture.tag_v2._tagdata.get(IPTC_TAG)  # type: ignore[attr-defined,no-any-return]
+    resources = picture.info.get("photoshop")
+    return resources.get(IPTC_RESOURCE) if isinstance(resources, dict) else None
+
+
+def _read_dpi(info: dict[Any, Any]) -> tuple[float, float] | None:
+    try:
+        x, y = (float(v) for v in info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (x, y) if 0 < x < 1e6 and 0 < y < 1e6 else None
+
+
+def _bytes(value: Any) -> bytes | None:
+    if value is None or value == "":
+        return None
+    return value.encode() if isinstance(value, str) else bytes(value)

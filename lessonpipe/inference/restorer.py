@@ -1,32 +1,67 @@
-"""Restoring a picture of any size with the generator of a model folder."""
+"""Restoring pictures of any kind and size with the generator of a model folder."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image, ImageOps
-from torch import Tensor
+from torch import Tensor, nn
 
-from lessonpipe.data.photos import MAX_PIXELS, to_rgb
-from lessonpipe.data.pictures import to_picture, to_tensor
+from lessonpipe.data.photos import MAX_PIXELS
 from lessonpipe.device import Precision, Worker
 from lessonpipe.errors import UserError
+from lessonpipe.inference.memory import free_memory, parse_size, resident_memory
+from lessonpipe.inference.pixels import (
+    GREY_WEIGHTS,
+    Pixels,
+    bleed_colors,
+    from_pillow,
+    to_pillow,
+)
+from lessonpipe.inference.tiles import Tiling, restore_tiled
+from lessonpipe.nets.blocks import SelfAttention
 from lessonpipe.nets.generator import fold_weight_norm
-from lessonpipe.nets.io import load_generator
+from lessonpipe.nets.io import load_generator, read_model_json
 from lessonpipe.nets.unet import pad_to_grid
+
+FREE_SHARE = 0.6  # of the free memory, for activations; results and files need the rest
+LIVE_SHARE = 0.2  # of all activations of a network that are in memory at a time; 0.14 was measured
+MAX_SIDE = 4096  # tiles of more are no faster
+Progress = Callable[[float], None]  # called with the share of a picture that is done, 0...1
 
 
 class Restorer:
     """The generator of the folder `model`, on this machine's device, for any number of pictures.
 
-    Raises `MissingError` when the folder holds no model, `UserError` when it is damaged.
+    `strength` blends the result with the enlarged original: 0 is that, 1 the network's. `memory`,
+    bytes or text such as "2GB", bounds what this process takes on the CPU; by default what is free.
+    Raises `MissingError` when the folder holds no model, `UserError` when it is damaged, and for a
+    strength outside of 0...1.
     """
 
-    def __init__(self, model: str | Path, *, precision: Precision = "auto") -> None:
+    def __init__(
+        self,
+        model: str | Path,
+        *,
+        strength: float = 1.0,
+        memory: int | str | None = None,
+        precision: Precision = "auto",
+    ) -> None:
+        if not 0 <= strength <= 1:
+            raise UserError(f"a strength is a number from 0 to 1, not {strength}")
+        self.strength = strength
+        self.memory = parse_size(memory) if isinstance(memory, str) else memory
         self.worker = Worker.current(precision)
         net = load_generator(Path(model))
+        self.about = read_model_json(Path(model))
         self.grid = net.grid
+        self.colours = _colours(self.about)
+        self.exact_tiles = not any(isinstance(part, SelfAttention) for part in net.modules())
         self.net = self.worker.to_device(fold_weight_norm(net)).requires_grad_(False)
+        self._bytes_per_pixel: float | None = None
 
     def __call__(
         self,
@@ -34,37 +69,166 @@ class Restorer:
         *,
         scale: float = 1.0,
         size: tuple[int, int] | None = None,
+        progress: Progress | None = None,
     ) -> Image.Image:
-        """Restore a picture, RGB: its size times `scale`, or `size` (width, height) in pixels.
+        """Restore a picture: its size times `scale`, or `size` (width, height) in pixels.
 
-        It is enlarged first (bicubic), as crappy pictures are in training. EXIF orientation is
-        applied. Raises `UserError` for a size below 1 or of more than `MAX_PIXELS`.
+        Grey stays grey, transparency stays, 16-bit grey keeps its bits; every other mode becomes
+        RGB. EXIF orientation is applied. Raises `UserError` for a size below 1 or of more than
+        `MAX_PIXELS`, and when the memory is too small for any tile.
         """
-        if not math.isfinite(scale):
-            raise UserError(f"a picture cannot be enlarged {scale} times")
-        picture = to_rgb(ImageOps.exif_transpose(picture))
-        width, height = size or (round(side * scale) for side in picture.size)
-        if min(width, height) < 1 or width * height > MAX_PIXELS:
+        pixels = from_pillow(ImageOps.exif_transpose(picture))
+        return to_pillow(self.restore_pixels(pixels, scale=scale, size=size, progress=progress))
+
+    def restore_pixels(
+        self,
+        pixels: Pixels,
+        *,
+        scale: float = 1.0,
+        size: tuple[int, int] | None = None,
+        progress: Progress | None = None,
+    ) -> Pixels:
+        """Restore samples, enlarged first (bicubic) as crappy pictures are in training.
+
+        Grey is restored as a grey RGB picture, and is the luma of the result: no tint. Alpha is
+        enlarged alone. Raises what calling the restorer raises.
+        """
+        target = size or _scaled(pixels.size, scale)
+        if min(target) < 1 or target[0] * target[1] > MAX_PIXELS:
             raise UserError(
-                f"a picture cannot become {width}x{height} pixels; give it at least 1 a side and "
-                f"at most {MAX_PIXELS // 1_000_000} million"
+                f"a picture cannot become {target[0]}x{target[1]} pixels; give it at least 1 a "
+                f"side and at most {MAX_PIXELS // 1_000_000} million"
             )
-        if (width, height) != picture.size:
-            picture = picture.resize((width, height), Image.Resampling.BICUBIC)
-        x = to_tensor(picture)[None].float() / 255
-        return to_picture(self.run(x)[0])
+        enlarged = bleed_colors(pixels).resize(target)
+        if self.strength == 0:
+            return enlarged
+        color = enlarged.color
+        channels = 3 if self.colours else color.shape[2]
+        restored = np.empty((*color.shape[:2], channels), color.dtype)
+        top = 0
+        for rows in self._bands(color):
+            restored[top : top + len(rows)] = self._quantized(rows, color[top : top + len(rows)])
+            top += len(rows)
+            if progress:
+                progress(top / len(restored))
+        return Pixels(restored, enlarged.alpha)
 
     @torch.inference_mode()
-    def run(self, x: Tensor) -> Tensor:
-        """Restore a batch of any size, `B 3 H W` in 0...1; padded to the grid for the network."""
+    def run(self, x: Tensor, *, exact: bool = False) -> Tensor:
+        """Restore a batch of any size, `B 3 H W` in 0...1, at once; not clamped.
+
+        It is padded to the grid for the network; `exact` computes in float32 whatever the device.
+        Raises `torch.OutOfMemoryError`, or `RuntimeError` on a CPU, for more than fits.
+        """
         height, width = x.shape[-2:]
-        x = pad_to_grid(x, self.grid)
-        try:
+        x = self.worker.batch_to_device(pad_to_grid(x, self.grid))
+        if exact:
+            restored: Tensor = self.net(x)
+        else:
             with self.worker.autocast():
-                restored: Tensor = self.net(self.worker.batch_to_device(x))
-        except torch.OutOfMemoryError as error:
-            raise UserError(
-                f"{width}x{height} pixels do not fit in the memory of {self.worker.device}; use "
-                "LESSONPIPE_DEVICE=cpu, or a smaller --scale"
-            ) from error
+                restored = self.net(x)
         return restored[..., :height, :width].float()
+
+    def _quantized(self, rows: np.ndarray, original: np.ndarray) -> np.ndarray:
+        """Blend by the strength, and round to the type of the samples: `rows W C`."""
+        top = np.iinfo(original.dtype).max
+        values = rows * top
+        if self.strength < 1:
+            values = self.strength * values + (1 - self.strength) * original
+        return values.round().clip(0, top).astype(original.dtype)
+
+    def _bands(self, color: np.ndarray) -> Any:
+        """The result row of tiles by row of tiles; smaller tiles when memory runs out after all."""
+        side = self._tile_side(color.shape[0], color.shape[1])
+        done = 0
+        while True:
+            tiling = Tiling(side, self.grid)
+            try:
+                skip = done
+                for rows in restore_tiled(color, self._restore_tile, tiling):
+                    if skip >= len(rows):
+                        skip -= len(rows)
+                        continue
+                    yield rows[skip:]
+                    done += len(rows) - skip
+                    skip = 0
+                return
+            except (RuntimeError, MemoryError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+                if side // 2 < tiling.minimum:
+                    height, width = color.shape[:2]
+                    raise UserError(
+                        f"{width}x{height} pixels do not fit in the memory of "
+                        f"{self.worker.device}, not even in tiles; close other programs, use "
+                        "LESSONPIPE_DEVICE=cpu, or a smaller --scale"
+                    ) from error
+                side = side // 2 // self.grid * self.grid
+                if self.worker.device.type == "cuda":
+                    torch.cuda.empty_cache()
+
+    def _restore_tile(self, tile: np.ndarray) -> np.ndarray:
+        """`H W C` samples to `H W C` floats of 0...1."""
+        top = float(np.iinfo(tile.dtype).max)
+        x = torch.from_numpy(
+            np.ascontiguousarray(np.moveaxis(tile, -1, 0)).astype(np.float32) / top
+        )
+        y = self.run(x.expand(3, -1, -1)[None], exact=tile.dtype == np.uint16)[0]
+        values = np.moveaxis(y.cpu().numpy(), 0, -1)
+        if tile.shape[2] == 1 and not self.colours:
+            return (values @ GREY_WEIGHTS)[..., None]
+        return values
+
+    def _tile_side(self, height: int, width: int) -> int:
+        """The side of the tiles: all of the picture if it fits in the memory, else what does."""
+        budget = self._budget() / self.bytes_per_pixel
+        if height * width <= budget:
+            return max(height, width)
+        side = int(math.sqrt(budget)) // self.grid * self.grid
+        return min(MAX_SIDE, max(side, Tiling(0, self.grid).minimum + 2 * self.grid))
+
+    def _budget(self) -> float:
+        """Bytes for activations."""
+        if self.worker.device.type == "cuda":
+            return FREE_SHARE * torch.cuda.mem_get_info(self.worker.device)[0]
+        free = free_memory()
+        if self.memory is not None:
+            free = min(free, max(0, self.memory - resident_memory()))
+        return FREE_SHARE * free
+
+    @property
+    def bytes_per_pixel(self) -> float:
+        """About how much memory a pixel takes while the network runs, by its layers' outputs."""
+        if self._bytes_per_pixel is None:
+            total = 0
+
+            def add(_module: nn.Module, _inputs: Any, output: Any) -> None:
+                nonlocal total
+                total += output.numel() * 4 if isinstance(output, Tensor) else 0
+
+            leaves = [part for part in self.net.modules() if not list(part.children())]
+            hooks = [leaf.register_forward_hook(add) for leaf in leaves]
+            side = 4 * self.grid
+            try:
+                self.run(torch.zeros(1, 3, side, side))
+            finally:
+                for hook in hooks:
+                    hook.remove()
+            self._bytes_per_pixel = LIVE_SHARE * total / side**2
+        return self._bytes_per_pixel
+
+
+def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    if not math.isfinite(scale):
+        raise UserError(f"a picture cannot be enlarged {scale} times")
+    return round(size[0] * scale), round(size[1] * scale)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "memory" in str(error).lower()
+
+
+def _colours(about: dict[str, Any]) -> bool:
+    """Whether a model gives grey pictures colours: its recipe took them away."""
+    recipe = about.get("about", {}).get("recipe") or []
+    return any("grey" in (step if isinstance(step, dict) else [step]) for step in recipe)

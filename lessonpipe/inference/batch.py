@@ -1,0 +1,295 @@
+"""Restoring files: each ends well or is named with its reason, and a killed run goes on."""
+
+import errno
+import hashlib
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from PIL import Image
+
+from lessonpipe.errors import LessonpipeError, UserError
+from lessonpipe.inference.decode import Page, Source, read_pages
+from lessonpipe.inference.encode import Encoding, format_of, write_pages
+from lessonpipe.inference.metadata import for_result, parse_software, software_tag
+from lessonpipe.inference.pixels import Pixels, to_8_bits, to_pillow
+from lessonpipe.inference.restorer import Progress, Restorer
+from lessonpipe.io.atomic import atomic_file
+from lessonpipe.io.hashing import sha256_file
+from lessonpipe.io.journal import Journal
+
+JOURNAL = ".lessonpipe.jsonl"  # in the folder of the results: which were begun and done, of what
+FATAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # the next picture would fail as this one did
+Status = Literal["restored", "skipped", "left", "failed"]
+
+
+@dataclass(frozen=True)
+class RestoreOptions:
+    """What becomes of one file; `size` is (width, height), `quality` of lossy formats 1...100.
+
+    `pages: all` keeps every page where a TIFF is written, `first` the first alone. `print_size`
+    multiplies the dots per inch by the enlargement. `again` restores what lessonpipe restored.
+    """
+
+    scale: float = 1.0
+    size: tuple[int, int] | None = None
+    format: str | None = None
+    quality: int | None = None
+    pages: Literal["all", "first"] = "all"
+    strip: bool = False
+    gps: bool = True
+    print_size: bool = False
+    truncated: bool = False
+    again: bool = False
+    compare: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one file."""
+
+    source: str
+    target: str
+    status: Status
+    notes: list[str] = field(default_factory=list)
+    error: str | None = None
+    seconds: float = 0.0
+
+
+class AlreadyRestoredError(UserError):
+    """A picture that lessonpipe restored before."""
+
+
+def restore_file(
+    restorer: Restorer,
+    source: Source,
+    target: Path,
+    options: RestoreOptions = RestoreOptions(),
+    *,
+    lineage: dict[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> list[str]:
+    """Restore the file `source` into `target`, whole or not at all; returns notes for the person.
+
+    `lineage` is written into the result's EXIF. Raises `PictureError` for what is no picture,
+    `AlreadyRestoredError` for an earlier result, `UserError` for what cannot be done.
+    """
+    encoding = Encoding(options.format or format_of(target), options.quality)
+    every = options.pages == "all" and encoding.format == "TIFF"
+    software = None if lineage is None or options.strip else software_tag(lineage)
+    compared: list[Image.Image] = []
+
+    def restored() -> Iterator[Page]:
+        for page in read_pages(source, every=every, truncated=options.truncated):
+            if not options.again and parse_software(page.metadata.software):
+                raise AlreadyRestoredError(
+                    "lessonpipe restored it already; --again restores it once more"
+                )
+            pixels = restorer.restore_pixels(
+                page.pixels, scale=options.scale, size=options.size, progress=progress
+            )
+            if options.compare and not compared:
+                compared.append(_side_by_side(page.pixels, pixels))
+            yield _page_of_result(page, pixels, options, software)
+
+    with atomic_file(target) as draft:
+        notes = write_pages(draft, restored(), encoding)
+        if compared:
+            beside = target.with_name(f"{target.stem}-compare.jpg")
+            with atomic_file(beside) as sheet:
+                compared[0].save(sheet, "JPEG", quality=90)
+    return notes
+
+
+def _page_of_result(
+    page: Page, pixels: Pixels, options: RestoreOptions, software: str | None
+) -> Page:
+    scale = pixels.size[0] / page.pixels.size[0] if options.print_size else 1.0
+    said = for_result(
+        page.metadata,
+        pixels.size,
+        software=software,
+        scale=scale,
+        strip=options.strip,
+        gps=options.gps,
+    )
+    if pixels.color.shape[2] != page.pixels.color.shape[2]:
+        said = replace(said, icc=None)  # a grey profile says nothing of colours
+    return replace(page, pixels=pixels, metadata=said)
+
+
+def _side_by_side(before: Pixels, after: Pixels) -> Image.Image:
+    """Both, enlarged to one size, as RGB on white."""
+    pictures = [to_pillow(to_8_bits(p)).convert("RGBA") for p in (before.resize(after.size), after)]
+    width, height = after.size
+    sheet = Image.new("RGBA", (2 * width + 8, height), "white")
+    for x, picture in zip((0, width + 8), pictures, strict=True):
+        sheet.alpha_composite(picture, (x, 0))
+    return sheet.convert("RGB")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Files to restore into the folder `out`, by source; settings are the same for all.
+
+    An interrupted batch goes on: what its journal says is done, of the same source, model and
+    settings, is skipped. Other files in the way are replaced with `overwrite`, left with
+    `skip_existing`, and else refused before anything is done.
+    """
+
+    targets: dict[Path, Path]
+    out: Path
+    options: RestoreOptions
+    lineage: dict[str, Any]
+    note: bool = True
+    strength: float = 1.0
+    overwrite: bool = False
+    skip_existing: bool = False
+
+    def plan(self) -> tuple[list[tuple[Path, Path, str]], list[Outcome]]:
+        """Returns (source, target, key) of what is to be done, and outcomes of what is skipped.
+
+        Raises `UserError` when files that are no earlier results would be replaced.
+        """
+        state = {row["name"]: row for row in self._journal.read() if "name" in row}
+        todo, skipped, foreign = [], [], []
+        for source, target in self.targets.items():
+            key = self._key(source)
+            row = state.get(self._name(target), {})
+            if self.overwrite or not os.path.lexists(target):
+                todo.append((source, target, key))
+            elif self.skip_existing or (row.get("key") == key and row.get("done")):
+                skipped.append(Outcome(str(source), str(target), "skipped"))
+            elif row.get("key") == key:  # killed between the file and the journal's line
+                todo.append((source, target, key))
+            else:
+                foreign.append(target)
+        if foreign:
+            more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+            raise UserError(
+                f"{foreign[0]}{more} would be replaced; choose another folder with -o, or add "
+                "--overwrite or --skip-existing"
+            )
+        return todo, skipped
+
+    def run(
+        self,
+        restorer: Restorer,
+        todo: Sequence[tuple[Path, Path, str]],
+        *,
+        jobs: int = 1,
+        progress: Progress | None = None,
+    ) -> Iterator[Outcome]:
+        """Restore, `jobs` pictures at a time; yields the outcome of each as it ends.
+
+        `progress` is called with the pictures' worth of work that is newly done. Raises
+        `UserError` when the disk is full or cannot be written.
+        """
+        stop = threading.Event()
+
+        def one(item: tuple[Path, Path, str]) -> Outcome:
+            return self._one(restorer, item, stop, progress)
+
+        if jobs == 1 or len(todo) < 2:
+            yield from map(one, todo)
+            return
+        with _threads_of_torch(jobs), ThreadPoolExecutor(jobs) as pool:
+            futures = [pool.submit(one, item) for item in todo]
+            try:
+                for future in as_completed(futures):
+                    yield future.result()
+            except BaseException:
+                stop.set()
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _one(
+        self,
+        restorer: Restorer,
+        item: tuple[Path, Path, str],
+        stop: threading.Event,
+        progress: Progress | None,
+    ) -> Outcome:
+        source, target, key = item
+        start, reached = time.perf_counter(), 0.0
+
+        def advance(share: float) -> None:
+            nonlocal reached
+            if stop.is_set():
+                raise _StoppedError
+            if progress:
+                progress(max(0.0, share - reached))
+            reached = max(reached, share)
+
+        status: Status = "restored"
+        notes: list[str] = []
+        reason = None
+        try:
+            self._journal_row(target, key, done=False)
+            lineage = {**self.lineage, "source": key} if self.note else None
+            notes = restore_file(
+                restorer, source, target, self.options, lineage=lineage, progress=advance
+            )
+            self._journal_row(target, key, done=True)
+        except AlreadyRestoredError as error:
+            status, reason = "left", str(error)
+        except LessonpipeError as error:
+            status, reason = "failed", str(error)
+        except OSError as error:
+            if error.errno in FATAL:
+                raise UserError(
+                    f"{error.strerror or error}; look at the disk of {self.out}, then run it again"
+                ) from error
+            status, reason = "failed", f"{error.strerror or error}"
+        except _StoppedError:
+            raise
+        except Exception as error:  # one bad file never ends a batch, whatever it raises
+            status, reason = "failed", f"{type(error).__name__}: {error}"
+        if progress:
+            progress(1 - reached)
+        if reason and not reason.startswith(str(source)):
+            reason = f"{source}: {reason}"
+        seconds = time.perf_counter() - start
+        return Outcome(str(source), str(target), status, notes, reason, seconds)
+
+    @property
+    def _journal(self) -> Journal:
+        return Journal(self.out / JOURNAL)
+
+    def _journal_row(self, target: Path, key: str, *, done: bool) -> None:
+        self.out.mkdir(parents=True, exist_ok=True)
+        self._journal.append({"name": self._name(target), "key": key, "done": done})
+
+    def _name(self, target: Path) -> str:
+        return os.path.relpath(target, self.out)
+
+    def _key(self, source: Path) -> str:
+        """The same while the source's bytes, the model and the settings are."""
+        settings = [asdict(self.options), self.strength, self.note, self.lineage.get("weights")]
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+        with suppress(OSError):  # what cannot be read is named in its turn
+            digest.update(sha256_file(source).encode())
+        return digest.hexdigest()[:32]
+
+
+class _StoppedError(Exception):
+    """The batch ends; this picture is not finished."""
+
+
+@contextmanager
+def _threads_of_torch(jobs: int) -> Iterator[None]:
+    """Share the processor's cores between pictures that are restored at the same time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, before // jobs))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,179 @@
+"""Reading picture files page by page, with all it takes to write them back."""
+
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageFile, ImageOps, ImageSequence, UnidentifiedImageError
+
+from lessonpipe.data.photos import MAX_PIXELS
+from lessonpipe.errors import PictureError
+from lessonpipe.inference.color import grey_profile, to_working_space
+from lessonpipe.inference.metadata import Metadata, read_metadata
+from lessonpipe.inference.pixels import Pixels, from_pillow
+
+Source = Path | io.BytesIO
+SIXTEEN_BITS = re.compile(r"(RGB|RGBA|RGBX|LA);16")  # raw modes that Pillow decodes to 8 bits
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a file, upright: pixels, metadata, how it was stored, what was changed."""
+
+    pixels: Pixels
+    metadata: Metadata
+    format: str
+    compression: str | None = None  # of TIFF
+    lossless: bool = True
+    notes: tuple[str, ...] = ()
+
+
+def read_pages(
+    source: Source, name: str | None = None, *, every: bool, truncated: bool = False
+) -> Iterator[Page]:
+    """Yield every page of a TIFF or frame of an animation, or the first alone, of a file.
+
+    `name` is for the reasons; `truncated` takes files that are cut off, as far as they go. Raises
+    `PictureError` with the reason for anything that is no whole picture of at most `MAX_PIXELS`.
+    """
+    name = name or str(source)
+    with _reasons(name), _opened(source, name, truncated) as picture:
+        frames = getattr(picture, "n_frames", 1)
+        taken = frames if every else 1
+        for index, frame in enumerate(ImageSequence.Iterator(picture)):
+            if index == taken:
+                return
+            page = _read(frame, source, index)
+            if frames > taken:
+                kind = "page" if picture.format == "TIFF" else "frame"
+                page = replace(page, notes=(*page.notes, f"the first of {frames} {kind}s alone"))
+            yield page
+
+
+def _read(frame: Image.Image, source: Source, index: int) -> Page:
+    if frame.width * frame.height > MAX_PIXELS:
+        raise PictureError(
+            f"{frame.width}x{frame.height} pixels are more than {MAX_PIXELS // 1_000_000} million; "
+            "shrink it first"
+        )
+    format_ = frame.format or "PNG"
+    if SIXTEEN_BITS.match(_raw_mode(frame)):
+        pixels = _read_16_bits(frame, source, index)
+        metadata = read_metadata(frame)
+        pixels = _upright(pixels, frame.getexif().get(0x0112, 1))
+        note = None
+    else:
+        metadata = read_metadata(frame)  # before TIFF files are closed by loading
+        frame.load()
+        upright = ImageOps.exif_transpose(frame)
+        converted, icc, note = to_working_space(upright, metadata.icc)
+        pixels, metadata = from_pillow(converted), replace(metadata, icc=icc)
+    grey = pixels.grey_if_equal()
+    if grey is not pixels or pixels.color.shape[2] == 1:
+        may, icc = grey_profile(metadata.icc)
+        pixels, metadata = (grey, replace(metadata, icc=icc)) if may else (pixels, metadata)
+    return Page(
+        pixels,
+        metadata,
+        format_,
+        frame.info.get("compression") if format_ == "TIFF" else None,
+        not (format_ in ("JPEG", "MPO", "AVIF", "HEIF") or _is_lossy_webp(source, format_)),
+        (note,) if note else (),
+    )
+
+
+def _raw_mode(picture: Image.Image) -> str:
+    """The layout of the samples in the file, such as `RGB;16B`; empty where that is not said."""
+    if picture.format not in ("PNG", "TIFF") or not picture.tile:  # type: ignore[attr-defined]
+        return ""
+    args = picture.tile[0].args  # type: ignore[attr-defined]
+    return str(args if isinstance(args, str) else args[0] if args else "")
+
+
+def _read_16_bits(picture: Image.Image, source: Source, index: int) -> Pixels:
+    """The samples of a page of more than 8 bits and one channel, which Pillow would cut to 8."""
+    import imagecodecs
+    import tifffile
+
+    associated = False
+    if picture.format == "PNG":
+        content = source.read_bytes() if isinstance(source, Path) else source.getvalue()
+        values = imagecodecs.png_decode(content)
+    else:
+        with tifffile.TiffFile(source) as tiff:
+            page = tiff.pages[index].aspage()
+            values = page.asarray()
+            if page.planarconfig == 2:
+                values = np.moveaxis(values, 0, -1)
+            associated = 1 in tuple(page.extrasamples or ())
+    values = np.asarray(values, np.uint16)
+    channels = 1 if values.shape[-1] < 3 else 3
+    color = values[..., :channels]
+    has_alpha = picture.mode in ("RGBA", "LA", "RGBa", "La") and values.shape[-1] > channels
+    alpha = np.ascontiguousarray(values[..., channels]) if has_alpha else None
+    if alpha is not None and associated:
+        share = np.maximum(alpha, 1)[..., None] / 65535
+        color = (color / share).round().clip(0, 65535).astype(np.uint16)
+    return Pixels(color, alpha)
+
+
+def _upright(pixels: Pixels, orientation: int) -> Pixels:
+    """Turned as EXIF's orientation, 1 to 8, says."""
+
+    def turn(x: np.ndarray) -> np.ndarray:
+        if orientation in (5, 6, 7, 8):
+            x = x.swapaxes(0, 1)
+        if orientation in (3, 4, 7, 8):
+            x = x[::-1]
+        if orientation in (2, 3, 6, 7):
+            x = x[:, ::-1]
+        return np.ascontiguousarray(x)
+
+    alpha = None if pixels.alpha is None else turn(pixels.alpha)
+    return Pixels(turn(pixels.color), alpha)
+
+
+def _is_lossy_webp(source: Source, format_: str) -> bool:
+    if format_ != "WEBP":
+        return False
+    if isinstance(source, Path):
+        with open(source, "rb") as stream:
+            head = stream.read(64)
+    else:
+        head = source.getvalue()[:64]
+    return b"VP8L" not in head
+
+
+@contextmanager
+def _opened(source: Source, name: str, truncated: bool) -> Iterator[Any]:
+    size = source.stat().st_size if isinstance(source, Path) else len(source.getbuffer())
+    if size == 0:
+        raise PictureError("the file is empty")
+    with warnings.catch_warnings(action="ignore"):
+        ImageFile.LOAD_TRUNCATED_IMAGES = truncated  # a switch for the whole process
+        with Image.open(source) as picture:
+            yield picture
+
+
+@contextmanager
+def _reasons(name: str) -> Iterator[None]:
+    """Make any error of a decoder a `PictureError` that names the file."""
+    try:
+        yield
+    except PictureError as error:
+        raise PictureError(f"{name}: {error}") from error
+    except UnidentifiedImageError as error:
+        raise PictureError(f"{name}: not a picture, or of a kind Pillow does not know") from error
+    except Image.DecompressionBombError as error:
+        raise PictureError(f"{name}: far too many pixels; shrink it first") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders of damaged files raise what they like
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise PictureError(f"{name}: cannot be read ({reason})") from error
