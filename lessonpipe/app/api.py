@@ -2,32 +2,67 @@
 
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+import numpy as np
 from PIL import Image
 
 from lessonpipe.app.registry import default_model
 from lessonpipe.inference.restorer import Restorer
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
+P = TypeVar("P", Image.Image, np.ndarray, "Tensor")
+
+
+@overload
 def restore(
-    image: Image.Image,
+    image: P,
     model: str | Path | None = None,
     *,
     scale: float = 1.0,
     size: tuple[int, int] | None = None,
-) -> Image.Image:
-    """Restore a picture, RGB: its size times `scale`, or `size` (width, height) in pixels.
+    strength: float = 1.0,
+    memory: int | str | None = None,
+) -> P: ...
+@overload
+def restore(
+    image: str | Path,
+    model: str | Path | None = None,
+    *,
+    scale: float = 1.0,
+    size: tuple[int, int] | None = None,
+    strength: float = 1.0,
+    memory: int | str | None = None,
+) -> Image.Image: ...
+def restore(
+    image: Any,
+    model: str | Path | None = None,
+    *,
+    scale: float = 1.0,
+    size: tuple[int, int] | None = None,
+    strength: float = 1.0,
+    memory: int | str | None = None,
+) -> Any:
+    """Restore a picture: its size times `scale`, or `size` (width, height) in pixels.
+
+    It answers in kind: a Pillow picture; a NumPy array `H W` or `H W 1...4` of uint8, uint16 or
+    floats of 0...1; a tensor `C H W` or `B C H W`, the same. Of a path, the first page as a Pillow picture
+    (`Restorer.restore_file` writes a file, with all that belongs to it). `strength` blends with the
+    enlarged original, `memory` bounds what is taken ("2GB").
 
     The model folder, by default the one in production or else the one trained last, stays loaded
     until its weights change. Raises `MissingError` when the folder holds no model, `UserError` when
-    it is damaged or the size is impossible.
+    it is damaged or an argument is impossible, `PictureError` for a file that is no picture.
     """
     folder = Path(model or default_model()).resolve()
     weights = folder / "model.safetensors"
     changed = weights.stat().st_mtime_ns if weights.is_file() else 0
-    return _restorer(folder, changed)(image, scale=scale, size=size)
+    restorer = _restorer(folder, changed, strength, memory)
+    return restorer(image, scale=scale, size=size)
 
 
 @lru_cache(maxsize=2)
-def _restorer(model: Path, changed: int) -> Restorer:
-    return Restorer(model)
+def _restorer(model: Path, changed: int, strength: float, memory: int | str | None) -> Restorer:
+    return Restorer(model, strength=strength, memory=memory)

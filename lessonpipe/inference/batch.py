@@ -234,7 +234,7 @@ class Batch:
         reason = None
         try:
             self._journal_row(target, key, done=False)
-            lineage = {**self.lineage, "source": key} if self.note else None
+            lineage = self.lineage if self.note else None
             notes = restore_file(
                 restorer, source, target, self.options, lineage=lineage, progress=advance
             )

@@ -2,25 +2,19 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 from lessonpipe.data.photos import MAX_PIXELS
 from lessonpipe.device import Precision, Worker
 from lessonpipe.errors import UserError
 from lessonpipe.inference.memory import free_memory, parse_size, resident_memory
-from lessonpipe.inference.pixels import (
-    GREY_WEIGHTS,
-    Pixels,
-    bleed_colors,
-    from_pillow,
-    to_pillow,
-)
+from lessonpipe.inference.pixels import GREY_WEIGHTS, Pixels, bleed_colors
 from lessonpipe.inference.tiles import Tiling, restore_tiled
 from lessonpipe.nets.blocks import SelfAttention
 from lessonpipe.nets.generator import fold_weight_norm
@@ -65,20 +59,32 @@ class Restorer:
 
     def __call__(
         self,
-        picture: Image.Image,
+        image: Any,
         *,
         scale: float = 1.0,
         size: tuple[int, int] | None = None,
         progress: Progress | None = None,
-    ) -> Image.Image:
+    ) -> Any:
         """Restore a picture: its size times `scale`, or `size` (width, height) in pixels.
 
-        Grey stays grey, transparency stays, 16-bit grey keeps its bits; every other mode becomes
-        RGB. EXIF orientation is applied. Raises `UserError` for a size below 1 or of more than
-        `MAX_PIXELS`, and when the memory is too small for any tile.
+        Takes and gives back a Pillow picture, a NumPy array or a tensor; of a path it gives a
+        Pillow picture. Grey stays grey, transparency stays, 16-bit grey keeps its bits; Pillow's
+        other modes become RGB. EXIF orientation is applied. Raises `UserError` for a size below 1
+        or of more than `MAX_PIXELS`, and when the memory is too small for any tile.
         """
-        pixels = from_pillow(ImageOps.exif_transpose(picture))
-        return to_pillow(self.restore_pixels(pixels, scale=scale, size=size, progress=progress))
+        from lessonpipe.inference.kinds import restore_any
+
+        restore = partial(self.restore_pixels, scale=scale, size=size, progress=progress)
+        return restore_any(image, restore)
+
+    def restore_file(self, path: str | Path, out: str | Path, **options: Any) -> list[str]:
+        """Restore a file into the file `out` as the command does; returns notes for the person.
+
+        `options` are those of `RestoreOptions`. Raises `PictureError` for what is no picture.
+        """
+        from lessonpipe.inference.batch import RestoreOptions, restore_file
+
+        return restore_file(self, Path(path), Path(out), RestoreOptions(**options))
 
     def restore_pixels(
         self,

@@ -73,15 +73,23 @@ def test_an_impossible_size_is_refused(size: tuple[int, int], restorer: Restorer
         restorer(make_picture(20, 20), size=size)
 
 
-@pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "CMYK", "1", "I;16"])
-def test_pictures_of_any_mode_come_back_in_rgb(mode: str, restorer: Restorer) -> None:
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        *[("L", "L"), ("1", "L"), ("I;16", "I;16"), ("LA", "LA"), ("RGBA", "RGBA")],
+        *[("P", "RGB"), ("CMYK", "RGB"), ("YCbCr", "RGB"), ("RGB", "RGB")],
+    ],
+)
+def test_grey_transparency_and_16_bits_come_back(
+    mode: str, expected: str, restorer: Restorer
+) -> None:
     picture = (
         Image.new(mode, (20, 10), 900)
         if mode == "I;16"
         else make_picture(20, 10).convert("RGBA" if mode == "LA" else "RGB").convert(mode)
     )
     restored = restorer(picture)
-    assert restored.mode == "RGB" and restored.size == (20, 10)
+    assert restored.mode == expected and restored.size == (20, 10)
 
 
 def test_a_model_folder_gives_back_the_same_network(model: Path, tmp_path: Path) -> None:
