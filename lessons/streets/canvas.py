@@ -1,169 +1,91 @@
-"""A picture and its labels drawn in one go: a number a surface, and a table of what each is.
+"""A camera's image, painted from far to near, with the class of every pixel.
 
-Places are in metres: right and up of the camera's foot, and ahead of it.
+World coordinates are metres: x to the right of the camera, y up from the ground, z ahead.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from lessons.streets.classes import PAVEMENT, ROAD, SKY
 
-Rgb = tuple[float, float, float]  # 0...1
-Place = tuple[float, float, float]
-Point = tuple[float, float]
-TEXTURES = ("grain", "spots", "clouds", "leaves", "courses", "slats")
+Rng = np.random.Generator
+Vector = Sequence[float] | np.ndarray
+Vectors = Sequence[Vector] | np.ndarray
+Material = tuple[int, np.ndarray, str, float]  # class, colour in 0...1, texture and its contrast
+# height and width of a texture's bumps in a picture 360 high
+TEXTURES = {"leaf": (3, 3), "stone": (7, 7), "bricks": (2, 60), "slats": (60, 3), "sky": (50, 50)}
+CIRCLE = np.array([(np.cos(a), np.sin(a), 0) for a in np.linspace(0, 2 * np.pi, 20)])
 
 
-@dataclass(frozen=True)
-class Camera:
-    """Where it stands and looks: focal length in pixels, metres above the ground, the horizon."""
-
-    focal: float
-    height: float
-    centre: float
-    horizon: float
-
-    def see(self, place: Place) -> Point:
-        """Where a place is in the picture."""
-        x, y, z = place
-        return self.centre + self.focal * x / z, self.horizon + self.focal * (self.height - y) / z
-
-
-@dataclass(frozen=True)
-class Weather:
-    """What light there is, and how the picture is taken."""
-
-    zenith: Rgb
-    skyline: Rgb
-    clouds: float
-    haze_m: float  # metres after which 2/3 of a thing's colour is lost
-    exposure: float
-    gains: Rgb
-    gamma: float
-    blur: float
-    noise: float
-
-
-@dataclass
 class Canvas:
-    """Draw far things first. `rng` is for textures and noise alone."""
+    """A random pinhole camera, its image of surface numbers, and the surfaces' materials."""
 
-    height: int
-    width: int
-    camera: Camera
-    rng: np.random.Generator
-    table: list[tuple[int, Rgb, int, float, float]] = field(default_factory=list)
+    def __init__(self, size: tuple[int, int], sky: Material, rng: Rng) -> None:
+        self.size, self.rng = size, rng
+        self.focal, self.centre = size[1] * rng.uniform((0.75, 0.32), (1.05, 0.68))  # pixels
+        self.horizon, self.height = size[0] * rng.uniform(0.36, 0.52), rng.uniform(1.2, 1.9)
+        self.surfaces = [(*sky, 1.0, 0.0)]  # materials, the light on them, metres to them
+        self.light = rng.uniform(0.65, 1.05, 3)  # on the left, the right and the front of a box
+        self.sun = rng.uniform(-1.5, 1.5) * (rng.random() < 0.5)  # a shadow's length for a height
+        self._ids, self._shadows = (Image.new(mode, size[::-1]) for mode in "IL")
+        self._draw, self._darken = ImageDraw.Draw(self._ids), ImageDraw.Draw(self._shadows)
 
-    def __post_init__(self) -> None:
-        size = (self.width, self.height)
-        self._ids, self._shade = Image.new("I", size, 0), Image.new("L", size, 255)
-        self._pen, self._dark = ImageDraw.Draw(self._ids), ImageDraw.Draw(self._shade)
-        self.paint(SKY, (1, 1, 1))
+    def project(self, points: Vectors) -> list[float]:
+        """World to image coordinates, x and y in turn; the nearest that z can be is a metre."""
+        x, y, z = np.array(points).T
+        scale = self.focal / z.clip(1)
+        image = self.centre + scale * x, self.horizon + scale * (self.height - y)
+        return np.transpose(image).ravel().tolist()
 
-    def paint(
-        self, kind: int, rgb: Rgb, texture: str = "grain", rough: float = 0.03, depth: float = 0.0
-    ) -> int:
-        """A new surface of a class; `depth` is metres ahead, for the haze."""
-        self.table.append((kind, rgb, TEXTURES.index(texture), rough, depth))
-        return len(self.table) - 1
+    def polygon(self, corners: Vectors, material: Material, light: float = 1) -> None:
+        """A flat polygon."""
+        self._draw.polygon(self.project(corners), fill=len(self.surfaces))
+        self.surfaces.append((*material, light, corners[0][2]))
 
-    def face(self, places: Sequence[Place], paint: int) -> None:
-        """A flat polygon in the world; all of it must be ahead."""
-        self.polygon([self.camera.see(place) for place in places], paint)
+    def ellipse(self, low: np.ndarray, high: np.ndarray, material: Material, light: float) -> None:
+        """An upright ellipse in the rectangle between two corners."""
+        self.polygon((low + high) / 2 + (high - low) / 2 * CIRCLE, material, light)
 
-    def wall(self, x: float, y: Point, z: Point, paint: int) -> None:
-        """A rectangle along the street."""
-        self.face([(x, y[0], z[0]), (x, y[0], z[1]), (x, y[1], z[1]), (x, y[1], z[0])], paint)
+    def box(self, low: Vector, high: Vector, material: Material, taper: float = 0) -> None:
+        """A box between two corners, its top smaller by `taper` on all sides, and its shadow."""
+        rings, (left, right) = [], sorted((low[0], high[0]))
+        for y, t in ((low[1], 0), (high[1], taper)):
+            inset = min(t, (high[2] - low[2]) / 2)
+            a, b, near, far = left + t, right - t, low[2] + inset, high[2] - inset
+            rings.append([(a, y, near), (b, y, near), (b, y, far), (a, y, far)])
+        bottom, top = rings
+        self.polygon(top, material)  # where the camera does not see it, the front hides it
+        for light, i, j in ((0, 1, 2) if right < 0 else (1, 0, 3), (2, 0, 1)):
+            self.polygon([bottom[i], bottom[j], top[j], top[i]], material, self.light[light])
+        if low[1] < 0.2 < high[1]:  # it stands on the ground
+            reach, near, far = self.sun * high[1], low[2] - 0.2, high[2] + 0.3
+            a, b = left + min(reach, 0) - 0.1, right + max(reach, 0) + 0.1
+            corners = [(a, 0, near), (b, 0, near), (b, 0, far), (a, 0, far)]
+            self._darken.polygon(self.project(corners), fill=130)
 
-    def front(self, x: Point, y: Point, z: float, paint: int) -> None:
-        """A rectangle across the street."""
-        self.face([(x[0], y[0], z), (x[1], y[0], z), (x[1], y[1], z), (x[0], y[1], z)], paint)
-
-    def floor(self, x: Point, z: Point, paint: int) -> None:
-        """A rectangle on the ground."""
-        self.face([(x[0], 0, z[0]), (x[1], 0, z[0]), (x[1], 0, z[1]), (x[0], 0, z[1])], paint)
-
-    def polygon(self, points: Sequence[Point], paint: int) -> None:
-        """A polygon in the picture."""
-        self._pen.polygon(list(points), fill=paint)
-
-    def ellipse(self, middle: Point, radii: Point, paint: int) -> None:
-        """An upright ellipse in the picture."""
-        (x, y), (a, b) = middle, radii
-        self._pen.ellipse((x - a, y - b, x + a, y + b), fill=paint)
-
-    def stroke(self, points: Sequence[Point], thick: float, paint: int) -> None:
-        """A line in the picture, at least a pixel thick."""
-        self._pen.line(list(points), fill=paint, width=max(1, round(thick)), joint="curve")
-
-    def shadow(self, x: Point, z: Point, light: float) -> None:
-        """Only so much light falls on this rectangle of the ground."""
-        places = [(x[0], 0.0, z[0]), (x[1], 0.0, z[0]), (x[1], 0.0, z[1]), (x[0], 0.0, z[1])]
-        self._dark.polygon([self.camera.see(place) for place in places], fill=round(255 * light))
-
-    def labels(self) -> np.ndarray:
-        """The classes: `H W` bytes."""
-        kinds = np.array([row[0] for row in self.table], np.uint8)
-        return kinds[np.asarray(self._ids)]
-
-    def picture(self, weather: Weather) -> np.ndarray:
-        """What the camera sees: `H W 3` bytes."""
-        ids = np.asarray(self._ids)
-        kinds, colours, textures, rough, depth = (
-            np.array([row[i] for row in self.table], np.float32) for i in range(5)
-        )
-        fields = np.stack([self._field(name) for name in TEXTURES])
-        y, x = np.ogrid[: self.height, : self.width]
-        grain = rough[ids] * fields[textures.astype(int)[ids], y, x]
-        rgb = colours[ids] * (1 + grain[..., None])
-        ground = np.isin(kinds[ids], (ROAD, PAVEMENT))
-        shade = np.asarray(self._shade.filter(ImageFilter.GaussianBlur(1.5)), np.float32) / 255
-        rgb *= np.where(ground, shade, 1)[..., None]
-        rows = np.maximum(np.arange(self.height) - self.camera.horizon, 0.5)
-        ahead = np.where(
-            ground, (self.camera.focal * self.camera.height / rows)[:, None], depth[ids]
-        )
-        sky = self._sky(weather, fields[TEXTURES.index("clouds")])
-        clear = np.exp(-ahead / weather.haze_m)[..., None]
-        rgb = rgb * clear + np.array(weather.skyline, np.float32) * (1 - clear)
-        rgb = np.where((ids == 0)[..., None], sky, rgb)
-        return self._taken(rgb, weather)
-
-    def _sky(self, weather: Weather, clouds: np.ndarray) -> np.ndarray:
-        down = np.clip(np.arange(self.height) / max(1.0, self.camera.horizon), 0, 1)[:, None, None]
-        plain = np.array(weather.zenith) * (1 - down) + np.array(weather.skyline) * down
-        white = np.clip(clouds * weather.clouds, 0, 0.8)[..., None]
-        return plain * (1 - white) + white * (0.6 + 0.4 * np.array(weather.skyline))
-
-    def _taken(self, rgb: np.ndarray, weather: Weather) -> np.ndarray:
-        rgb = np.clip(rgb * weather.exposure * np.array(weather.gains), 0, 1) ** weather.gamma
-        seen = Image.fromarray((rgb * 255).astype(np.uint8))
-        seen = seen.filter(ImageFilter.GaussianBlur(weather.blur))
-        noisy = np.asarray(seen) + self.rng.normal(0, weather.noise, rgb.shape).astype(np.float32)
-        return noisy.round().clip(0, 255).astype(np.uint8)
-
-    def _field(self, name: str) -> np.ndarray:
-        """A texture over the whole picture, about -1...1: `H W`."""
-        h, w = self.height, self.width
-        if name == "grain":
-            return self.rng.normal(0, 1, (h, w)).astype(np.float32)
-        if name == "leaves":
-            return self._rough(2.5) + 0.5 * self._rough(9)
-        if name == "spots":
-            return self._rough(7) + 0.5 * self._rough(30)
-        if name == "clouds":
-            return self._rough(90) + 0.4 * self._rough(25) + 0.2 * self._rough(8)
-        step = self.rng.uniform(4, 9)
-        along = np.arange(h)[:, None] if name == "courses" else np.arange(w)[None]
-        lines = (along % step < 1.4) * -1.5 + 0.2
-        return (lines + 0.5 * self._rough(3)).astype(np.float32)
-
-    def _rough(self, grain_px: float) -> np.ndarray:
-        """Smooth noise with bumps of so many pixels of a picture 360 high."""
-        grain = grain_px * self.height / 360
-        shape = (int(self.height / grain) + 2, int(self.width / grain) + 2)
-        coarse = Image.fromarray(self.rng.normal(0, 1, shape).astype(np.float32))
-        return np.asarray(coarse.resize((self.width, self.height), Image.Resampling.BICUBIC))
+    def render(self, skyline: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Picture `H W 3` in random haze and exposure, and classes `H W`, bytes."""
+        rng, ids = self.rng, np.asarray(self._ids)
+        columns = (np.array(column)[ids] for column in zip(*self.surfaces, strict=True))
+        labels, rgb, texture, contrast, light, depth = columns
+        ground = np.isin(labels, (ROAD, PAVEMENT))
+        light *= 1 - ground * np.array(self._shadows.filter(ImageFilter.GaussianBlur(1.5))) / 255
+        for (name, bump), octave in product(TEXTURES.items(), (1, 4)):
+            cells = np.array(self.size) * 360 / self.size[0] / bump / octave + 2
+            noise = Image.fromarray(rng.normal(0, octave**-0.5, cells.astype(int)))
+            smooth = np.asarray(noise.resize(self.size[::-1], Image.Resampling.BICUBIC))
+            light *= 1 + (texture == name) * contrast * smooth
+        haze = np.exp(rng.uniform(*np.log((100, 900))))  # metres to where 1/e of a colour is left
+        down = np.arange(self.size[0])[:, None] - self.horizon
+        depth = np.where(ground, self.focal * self.height / down.clip(0.5), depth)
+        depth = np.where(labels == SKY, haze * np.exp(3 * down / self.horizon + 1), depth)
+        clear = np.exp(-depth / haze)[..., None]
+        rgb = rgb * light[..., None] * clear + skyline * (1 - clear)
+        rgb *= rng.uniform(0.75, 1.25) * rng.uniform(0.92, 1.08, 3)  # exposure, white balance
+        image = Image.fromarray((rgb.clip(0, 1) ** rng.uniform(0.75, 1.2) * 255).astype(np.uint8))
+        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.4, 0.8)))
+        noisy = np.asarray(image) + rng.normal(0, rng.uniform(1.5, 6), rgb.shape)
+        return noisy.round().clip(0, 255).astype(np.uint8), labels.astype(np.uint8)
