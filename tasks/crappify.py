@@ -19,7 +19,7 @@ from lessonpipe import cluster
 from lessonpipe.config import StrictModel
 from lessonpipe.crappify import Recipe
 from lessonpipe.crappify.pairs import PhotoPairs, make_pairs
-from lessonpipe.crappify.recipe import Steps, steps_of
+from lessonpipe.crappify.recipe import Steps, damage_of, steps_of
 from lessonpipe.crappify.step import Quality
 from lessonpipe.data.manifest import Manifest, Split
 from lessonpipe.data.photos import find_pictures, group_split
@@ -140,7 +140,8 @@ def run(p: Params, photos: Path = Path("data/photos"), out: Path = Path("data/cr
         draft.discard()
         raise UserError(f"none of the {len(names)} photos can be read: {failed}")
     write_json(draft.folder / "failed.json", failed)
-    Manifest(p.recipe, p.quality, p.seed, pairs).write(draft.folder)
+    damage = damage_of(p.recipe)
+    Manifest(p.recipe, p.quality, p.seed, pairs, damage).write(draft.folder)
     draft.publish(out)
     for name, reason in failed.items():
         print(f"set aside {name}: {reason}")

@@ -48,9 +48,9 @@ def restore(
     """Restore a picture: its size times `scale`, or `size` (width, height) in pixels.
 
     It answers in kind: a Pillow picture; a NumPy array `H W` or `H W 1...4` of uint8, uint16 or
-    floats of 0...1; a tensor `C H W` or `B C H W`, the same. Of a path, the first page as a Pillow picture
-    (`Restorer.restore_file` writes a file, with all that belongs to it). `strength` blends with the
-    enlarged original, `memory` bounds what is taken ("2GB").
+    floats of 0...1; a tensor `C H W` or `B C H W`, the same. Of a path, the first page as a
+    Pillow picture (`Restorer.restore_file` writes a file, with all that belongs to it). `strength`
+    blends with the enlarged original, `memory` bounds what is taken ("2GB").
 
     The model folder, by default the one in production or else the one trained last, stays loaded
     until its weights change. Raises `MissingError` when the folder holds no model, `UserError` when

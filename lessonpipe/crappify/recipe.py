@@ -33,6 +33,12 @@ def steps_of(recipe: str | Steps, recipes: Mapping[str, Steps]) -> Steps:
     return recipes[recipe]
 
 
+def damage_of(steps: Steps) -> list[str]:
+    """What people call the damage of each step, such as "JPEG compression"; else its name."""
+    titles = [step if isinstance(step, str) else next(iter(step)) for step in steps]
+    return [getattr(STEPS.get(title), "damage", "") or title for title in titles]
+
+
 class Recipe:
     """Steps that degrade a picture, one after the other.
 

@@ -35,12 +35,13 @@ class Random(random.Random):
 
 
 class Step(StrictModel):
-    """One kind of damage, with its settings as fields.
+    """One kind of damage, with its settings as fields; `damage` is what people call it.
 
     `is_local` is true where it damages parts of a picture and leaves the rest unchanged: of such a
     step the report says how much of its damage is removed.
     """
 
+    damage: ClassVar[str] = ""
     is_local: ClassVar[bool] = False
 
     @abstractmethod

@@ -1,6 +1,6 @@
 """The list of pairs that crappify leaves beside its pictures: what is what, and in which split."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,12 +25,13 @@ class Pair:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All pairs, sorted by name, and the recipe that degraded them."""
+    """All pairs, sorted by name, and the recipe that degraded them; in words, its `damage`."""
 
     recipe: list[Any]
     quality: tuple[int, int]
     seed: int
     pairs: list[Pair]
+    damage: list[str] = field(default_factory=list)
 
     def write(self, folder: Path) -> None:
         """Write `manifest.json` into `folder`."""
@@ -44,7 +45,8 @@ class Manifest:
             raise MissingError(f"{path} is not there", path)
         raw = read_json(path)
         pairs = [Pair(**pair) for pair in raw["pairs"]]
-        return cls(raw["recipe"], (raw["quality"][0], raw["quality"][1]), raw["seed"], pairs)
+        quality = (raw["quality"][0], raw["quality"][1])
+        return cls(raw["recipe"], quality, raw["seed"], pairs, raw.get("damage", []))
 
     def split(self, split: Split) -> list[Pair]:
         """The pairs of one split."""

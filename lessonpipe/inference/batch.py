@@ -232,8 +232,8 @@ class Batch:
         status: Status = "restored"
         notes: list[str] = []
         reason = None
+        self._journal_row(target, key, done=False)
         try:
-            self._journal_row(target, key, done=False)
             lineage = self.lineage if self.note else None
             notes = restore_file(
                 restorer, source, target, self.options, lineage=lineage, progress=advance

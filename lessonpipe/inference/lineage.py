@@ -8,10 +8,22 @@ from lessonpipe.io.git import commit
 from lessonpipe.io.hashing import fingerprint, sha256_file
 
 
-def stamp(folder: Path, params: dict[str, Any], inputs: dict[str, Path]) -> None:
-    """Write commit, params and the hashes of the inputs into a new model's `model.json`."""
+def stamp(
+    folder: Path,
+    params: dict[str, Any],
+    inputs: dict[str, Path],
+    *,
+    recipe: list[Any] | None = None,
+    undoes: list[str] | None = None,
+) -> None:
+    """Write commit, params and the hashes of the inputs into a new model's `model.json`.
+
+    Of a restorer also the `recipe` whose damage it learnt to undo, as steps and in words.
+    """
     path = folder / "model.json"
     about = read_json(path)
+    if recipe is not None:
+        about |= {"recipe": recipe, "undoes": undoes or []}
     about["lineage"] = {
         "commit": commit(),
         "params": params,

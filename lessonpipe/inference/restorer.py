@@ -236,5 +236,5 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 def _colours(about: dict[str, Any]) -> bool:
     """Whether a model gives grey pictures colours: its recipe took them away."""
-    recipe = about.get("about", {}).get("recipe") or []
+    recipe = about.get("recipe") or []
     return any("grey" in (step if isinstance(step, dict) else [step]) for step in recipe)

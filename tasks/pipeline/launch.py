@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from lessonpipe import cluster
 from lessonpipe.cluster.ray_train import Run
 from lessonpipe.inference import lineage
-from lessonpipe.io.atomic import atomic_folder, atomic_write
+from lessonpipe.io.atomic import atomic_folder, atomic_write, read_json
 from lessonpipe.io.hashing import fingerprint
 from lessonpipe.io.progress import progress_bar
 from lessonpipe.io.storage import Storage
@@ -65,7 +65,7 @@ def launch(
     with atomic_folder(out) as draft:
         run = TrainRun(stage, params, inputs, draft, scratch)
         cluster.run_training(train_worker, run, name=f"{stage}-{key}")
-        lineage.stamp(draft, params.model_dump(mode="json"), inputs)
+        lineage.stamp(draft, params.model_dump(mode="json"), inputs, **_recipe(inputs.values()))
     scratch.clear()
 
 
@@ -104,6 +104,15 @@ def map_trainings(
 def _named(train_one: Callable[[J], dict[str, Any]], item: tuple[str, J]) -> Any:
     name, job = item
     return name, train_one(job)
+
+
+def _recipe(inputs: Iterable[Path]) -> dict[str, list[Any]]:
+    """The recipe of the pairs among a training's inputs, as steps and in words."""
+    for folder in inputs:
+        if (folder / "manifest.json").is_file():
+            manifest = read_json(folder / "manifest.json")
+            return {"recipe": manifest["recipe"], "undoes": manifest.get("damage", [])}
+    return {}
 
 
 def run_key(stage: str, params: BaseModel, inputs: Iterable[Path]) -> str:

@@ -143,7 +143,7 @@ def test_a_picture_too_large_for_its_format_is_named(restore: Restore) -> None:
     for name in ("a.webp", "a.png"):
         make_picture(20, 10).save(name)
     code, _, errors = restore("a.webp", "a.png", "-o", "out", "--size", "16400x2")
-    assert code == 1 and "out/a.webp" in errors and "16400x2" in errors
+    assert code == 1 and "a.webp" in errors and "16400x2" in errors
     assert files("out") == {"a.png"}
 
 

@@ -1,5 +1,7 @@
 """Blur, as of a lens out of focus."""
 
+from typing import ClassVar
+
 from PIL import Image, ImageFilter
 
 from lessonpipe.crappify.step import Random, Range, Step
@@ -7,6 +9,8 @@ from lessonpipe.crappify.step import Random, Range, Step
 
 class Blur(Step):
     """Gaussian blur; `radius` is the range of its radius in pixels."""
+
+    damage: ClassVar[str] = "blur"
 
     radius: Range = (0.5, 2)
 

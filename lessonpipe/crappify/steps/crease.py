@@ -11,6 +11,7 @@ from lessonpipe.crappify.step import Random, Share, Step, WholeRange
 class Crease(Step):
     """`count` white cracks; `width` is the range of their width as a share of the shorter side."""
 
+    damage: ClassVar[str] = "creases"
     is_local: ClassVar[bool] = True
     count: WholeRange = (1, 3)
     width: Share = (0.006, 0.02)

@@ -1,5 +1,7 @@
 """Ageing: less contrast, less colour, a yellow cast."""
 
+from typing import ClassVar
+
 from PIL import Image, ImageEnhance
 
 from lessonpipe.crappify.step import Random, Range, Share, Step
@@ -10,6 +12,8 @@ class Fade(Step):
 
     `cast` is the range of the share of a warm paper tone, from 0 (none) to 1 (nothing else).
     """
+
+    damage: ClassVar[str] = "fading"
 
     contrast: Range = (0.55, 0.9)
     colour: Range = (0.3, 0.8)

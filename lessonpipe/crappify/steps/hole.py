@@ -10,6 +10,7 @@ from lessonpipe.crappify.step import Random, Share, Step, WholeRange
 class Hole(Step):
     """`count` black rectangles; `share` is the range of each side as a share of the picture's."""
 
+    damage: ClassVar[str] = "black boxes"
     is_local: ClassVar[bool] = True
     count: WholeRange = (1, 2)
     share: Share = (0.1, 0.3)

@@ -14,6 +14,7 @@ Level = Annotated[int, Field(ge=0, le=255)]
 class Ink(Step):
     """`count` blots; `share` is the range of their radius as a share of the shorter side."""
 
+    damage: ClassVar[str] = "ink blots"
     is_local: ClassVar[bool] = True
     count: WholeRange = (1, 4)
     share: Share = (0.02, 0.08)

@@ -1,6 +1,7 @@
 """JPEG compression: blocks, ringing, smeared colour."""
 
 import io
+from typing import ClassVar
 
 from PIL import Image
 from pydantic import Field
@@ -13,6 +14,8 @@ MAX_SIDE = 65_500  # pixels, of a JPEG
 
 class Jpeg(Step):
     """Compress with `quality`, by default the number drawn for the picture."""
+
+    damage: ClassVar[str] = "JPEG compression"
 
     quality: int | None = Field(None, ge=1, le=95)
 

@@ -1,5 +1,7 @@
 """Grain, as of a sensor or of film."""
 
+from typing import ClassVar
+
 import numpy as np
 from PIL import Image
 from pydantic import Field
@@ -9,6 +11,8 @@ from lessonpipe.crappify.step import Random, Range, Step
 
 class Noise(Step):
     """Gaussian noise; `sigma` is the range of its standard deviation in steps of 255."""
+
+    damage: ClassVar[str] = "grain"
 
     sigma: Range = (5, 25)
     colour: bool = Field(True, description="independent in the three channels")

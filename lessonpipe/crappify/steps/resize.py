@@ -1,5 +1,7 @@
 """Downscaling: detail that is lost."""
 
+from typing import ClassVar
+
 from PIL import Image
 
 from lessonpipe.crappify.step import Random, Sides, Step
@@ -11,6 +13,8 @@ class Resize(Step):
     Two numbers are a range, from which one is drawn for each picture. Photos are RGB before this
     step; the lesson's function converts them after it, which differs for palettes alone.
     """
+
+    damage: ClassVar[str] = "shrinking"
 
     shorter: Sides = (96, 96)
 

@@ -15,6 +15,7 @@ class Text(Step):
     its height in pixels.
     """
 
+    damage: ClassVar[str] = "written text"
     is_local: ClassVar[bool] = True
     says: str | None = None
     letters: float = Field(10, ge=4, le=400)

@@ -15,6 +15,7 @@ class Watermark(Step):
     from which one number is drawn for each picture.
     """
 
+    damage: ClassVar[str] = "watermarks"
     is_local: ClassVar[bool] = True
     says: str = Field("SAMPLE", min_length=1, max_length=60)
     opacity: Share = (0.2, 0.5)
