@@ -28,6 +28,7 @@ from lessonpipe.io.journal import Journal
 
 JOURNAL = ".lessonpipe.jsonl"  # in the folder of the results: which were begun and done, of what
 FATAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # the next picture would fail as this one did
+INEXACT = "made in tiles: this network's attention looks at each of them alone, so they differ"
 Status = Literal["restored", "skipped", "left", "failed"]
 
 
@@ -98,7 +99,10 @@ def restore_file(
             )
             if options.compare and not compared:
                 compared.append(_side_by_side(page.pixels, pixels))
-            yield _page_of_result(page, pixels, options, software)
+            result = _page_of_result(page, pixels, options, software)
+            if not restorer.exact_tiles and restorer.is_tiled(pixels.size):
+                result = replace(result, notes=(*result.notes, INEXACT))
+            yield result
 
     with atomic_file(target) as draft:
         notes = write_pages(draft, restored(), encoding)

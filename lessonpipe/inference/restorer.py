@@ -138,10 +138,10 @@ class Restorer:
     def _quantized(self, rows: np.ndarray, original: np.ndarray) -> np.ndarray:
         """Blend by the strength, and round to the type of the samples: `rows W C`."""
         top = np.iinfo(original.dtype).max
-        values = rows * top
+        values = (rows * top).clip(0, top)
         if self.strength < 1:
             values = self.strength * values + (1 - self.strength) * original
-        return values.round().clip(0, top).astype(original.dtype)
+        return values.round().astype(original.dtype)
 
     def _bands(self, color: np.ndarray) -> Any:
         """The result row of tiles by row of tiles; smaller tiles when memory runs out after all."""
@@ -184,6 +184,10 @@ class Restorer:
         if tile.shape[2] == 1 and not self.colours:
             return (values @ GREY_WEIGHTS)[..., None]
         return values
+
+    def is_tiled(self, size: tuple[int, int]) -> bool:
+        """Whether a result of `size` (width, height) has to be made in tiles now."""
+        return self._tile_side(size[1], size[0]) < max(size)
 
     def _tile_side(self, height: int, width: int) -> int:
         """The side of the tiles: all of the picture if it fits in the memory, else what does."""
