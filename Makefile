@@ -12,6 +12,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 .PHONY: run test lint ui bench lessons
 
 run lessons: .venv/installed
+	@python -m tasks.pipeline.prepare $(if $(PROFILE)$(RECIPE),--experiment)
 ifeq ($(PROFILE)$(RECIPE),)
 	dvc repro $(PIPELINE)
 else

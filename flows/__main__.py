@@ -26,6 +26,7 @@ from flows import dvc, server
 from lessonpipe.errors import LessonpipeError, UserError
 from tasks.pipeline import child_process
 from tasks.pipeline.dvc_files import with_cure
+from tasks.pipeline.prepare import prepare
 
 SUMMARY, *_, EXIT_CODES = __doc__.strip().split("\n")
 app = typer.Typer(
@@ -68,7 +69,8 @@ def run(stages: Stages = None, side_by_side: SideBySide = 1) -> None:
     The run is on PREFECT_API_URL's server, else on that of this folder's page, else on a server of
     its own that ends with it.
     """
-    dvc.select_stages(dvc.read_stages(), stages or ())  # fails before a server starts
+    prepare()  # both fail before a server starts
+    dvc.select_stages(dvc.read_stages(), stages or ())
     if not os.environ.get("PREFECT_API_URL"):
         if url := server.running():
             os.environ["PREFECT_API_URL"] = f"{url}/api"

@@ -15,6 +15,7 @@ from lessonpipe.errors import LessonpipeError, one_of
 from lessonpipe.io.progress import JSON_ENV, Event, parse_event
 from lessonpipe.report.result import RESULT_FILE, Result
 from tasks.pipeline import child_process
+from tasks.pipeline.prepare import check_repository
 
 LOCK_MESSAGES = ("Unable to acquire lock", "is busy, it is being blocked by")  # of DVC
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".svg")
@@ -74,8 +75,9 @@ def dvc(*args: str | Path) -> str:
 def read_stages() -> dict[str, Stage]:
     """All stages of this folder's project, the lessons' too, each after those that it needs.
 
-    Raises `LessonpipeError` when DVC cannot read them.
+    Raises `UserError` without a repository, and `LessonpipeError` when DVC cannot read them.
     """
+    check_repository()
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 

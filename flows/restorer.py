@@ -21,6 +21,7 @@ from flows import dvc
 from flows.artifacts import ProgressArtifact, publish
 from lessonpipe.io.progress import Event, Progress
 from tasks.pipeline.lock import run_lock
+from tasks.pipeline.prepare import prepare
 
 CRASH_RETRIES = 1
 RETRY_DELAYS: list[float] = [2, 5, 10, 15, 15, 15]  # seconds
@@ -71,6 +72,7 @@ def restorer(stages: Sequence[str] = (), side_by_side: Annotated[int, Field(ge=1
         stages: Which to bring up to date, with all they depend on; none named: all of the restorer.
         side_by_side: How many stages may run at the same time; 1 suits one processor or GPU.
     """
+    prepare()
     selected = dvc.select_stages(dvc.read_stages(), stages)
     with run_lock(get_run_logger().info):
         done, failed = run_stages(selected, side_by_side)

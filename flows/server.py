@@ -1,13 +1,16 @@
 """A Prefect server for this folder: on this machine only, its database in `.lessonpipe`."""
 
+import http.client
 import os
+import re
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from lessonpipe.errors import LessonpipeError, UserError
@@ -15,6 +18,12 @@ from tasks.pipeline import child_process
 from tasks.pipeline.lock import STATE_DIR
 
 HOME = STATE_DIR / "prefect"
+DATABASE = HOME / "prefect.db"
+DATABASE_FAULTS = {  # by what the server's log says of them; locked or full is no fault of its own
+    r"alembic\.util\.exc\.CommandError: (.+)": "of another version of Prefect",
+    r"\(sqlite3\.OperationalError\) ((?:no such|duplicate|table|index) .+)": "half made",
+    r"\(sqlite3\.DatabaseError\) (.+)": "damaged",
+}
 START_SECONDS = 90  # a first start makes the database
 
 
@@ -34,7 +43,7 @@ def running() -> str | None:
     """Return the address of the server that `python -m flows ui` runs in this folder, if any."""
     try:
         url = (HOME / "address").read_text()
-    except OSError:
+    except (OSError, ValueError):
         return None
     return url if _healthy(url) else None
 
@@ -43,10 +52,11 @@ def running() -> str | None:
 def serving(host: str = "127.0.0.1", port: int = 0, *, known: bool = False) -> Iterator[str]:
     """Run a server for the block and yield its address; port 0 takes a free one.
 
-    `running()` finds a `known` server. Raises `UserError` when the port is taken, and
-    `LessonpipeError` when the server does not start.
+    `running()` finds a `known` server. Raises `UserError` when the port is taken or the database
+    cannot be used, and `LessonpipeError` when the server does not start.
     """
     HOME.mkdir(parents=True, exist_ok=True)
+    _check_database()
     port = _free_port(host, port)
     url = f"http://{host}:{port}"
     env = (
@@ -86,16 +96,43 @@ def _wait_until_healthy(server: "subprocess.Popen[str]", url: str, log: Path) ->
     deadline = time.monotonic() + START_SECONDS
     while not _healthy(url):
         if server.poll() is not None or time.monotonic() > deadline:
-            last_lines = log.read_text().strip().splitlines()[-3:]
-            raise LessonpipeError(
-                f"Prefect's server did not start; {log} ends: {' '.join(last_lines)}"
-            )
+            text = log.read_text(errors="replace")
+            for pattern, fault in DATABASE_FAULTS.items():
+                if reason := re.search(pattern, text):
+                    raise _database_error(f"{fault} ({reason[1]})")
+            errors = re.findall(r"(?m)^[\w.]*(?:Error|Exception)\b.*$", text)
+            last = (errors or text.strip().splitlines() or ["it is empty"])[-1]
+            raise LessonpipeError(f"Prefect's server did not start; {log} ends: {last}")
         time.sleep(0.2)
+
+
+def _check_database() -> None:
+    """Raise `UserError` when the database is damaged; a server might start with it all the same."""
+    if not DATABASE.exists():
+        return
+    try:
+        with closing(
+            sqlite3.connect(f"{DATABASE.absolute().as_uri()}?mode=ro", uri=True)
+        ) as opened:
+            found = opened.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.OperationalError:
+        return  # locked, say: Prefect will tell
+    except sqlite3.DatabaseError as error:
+        found = str(error)
+    if found != "ok":
+        raise _database_error(f"damaged ({' '.join(found.split())})")
+
+
+def _database_error(fault: str) -> UserError:
+    return UserError(
+        f"Prefect's database {DATABASE} is {fault}; it holds the history of runs, and no models: "
+        f"`mv {HOME} {HOME}-old` and run again"
+    )
 
 
 def _healthy(url: str) -> bool:
     try:
         with urllib.request.urlopen(f"{url}/api/health", timeout=2) as response:  # noqa: S310
             return response.status == 200
-    except OSError:
+    except (OSError, ValueError, http.client.HTTPException):  # no server, no address, not Prefect
         return False

@@ -46,6 +46,8 @@ def run(
 ) -> None:
     """Run the stage, and exit with a code and a sentence where the person can mend something."""
     os.environ.setdefault("DO_NOT_TRACK", "1")
+    for stream in (sys.stdout, sys.stderr):  # of any encoding: a photo's name may hold any letter
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     try:
         if stage not in STAGES:

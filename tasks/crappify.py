@@ -3,7 +3,7 @@
     python -m tasks crappify
 
 Writes `good/`, `crappy/` (the same names), `manifest.json` (the pairs and their split) and
-`failed.json` (photos that could not be read, with reasons). Photos and pictures travel to the
+`failed.json` (photos that could not be used, with reasons). Photos and pictures travel to the
 workers and back as bytes, a few at a time. A run after a kill does the missing photos alone.
 """
 
@@ -21,8 +21,17 @@ from lessonpipe.crappify import Recipe
 from lessonpipe.crappify.pairs import PhotoPairs, make_pairs
 from lessonpipe.crappify.recipe import Steps, damage_of, steps_of
 from lessonpipe.crappify.step import Quality
+from lessonpipe.data.folders import (
+    NOT_UTF8,
+    Found,
+    find_copies,
+    format_left_aside,
+    is_utf8,
+    list_folder,
+    printable,
+)
 from lessonpipe.data.manifest import Manifest, Split
-from lessonpipe.data.photos import find_pictures, group_split
+from lessonpipe.data.photos import group_split
 from lessonpipe.errors import UserError
 from lessonpipe.io.atomic import write_json
 from lessonpipe.io.progress import progress_bar
@@ -113,10 +122,10 @@ def chunks(jobs: Iterable[Job], max_jobs: int) -> Iterator[list[Job]]:
 
 def run(p: Params, photos: Path = Path("data/photos"), out: Path = Path("data/crappify")) -> None:
     """Make all pairs. Raises `UserError` when there is no readable photo."""
-    found = find_pictures([photos]) if photos.is_dir() else []
-    names = [path.relative_to(photos).as_posix() for path in found]
-    if not names:
+    found = list_folder(photos) if photos.is_dir() else Found([], [])
+    if not found.pictures:
         raise UserError(f"{photos} holds no pictures; run `dvc repro download` first")
+    names, unused = _usable(found.pictures, photos)
     splits = group_split(
         names, group_pattern=p.group_pattern, valid_share=p.valid_share, seed=p.seed
     )
@@ -135,15 +144,41 @@ def run(p: Params, photos: Path = Path("data/photos"), out: Path = Path("data/cr
             done[result.photo] = draft.add(result)
             new_pairs += len(result.pairs)
     pairs = sorted((pair for row in done.values() for pair in row.pairs), key=lambda x: x.name)
-    failed = {name: done[name].error for name in sorted(done) if done[name].error}
+    unread = {name: row.error for name, row in done.items() if row.error}
+    failed = dict(sorted((unused | unread).items()))
     if not pairs:
         draft.discard()
-        raise UserError(f"none of the {len(names)} photos can be read: {failed}")
+        raise UserError(f"none of the {len(found.pictures)} photos can be read: {failed}")
     write_json(draft.folder / "failed.json", failed)
     damage = damage_of(p.recipe)
     Manifest(p.recipe, p.quality, p.seed, pairs, damage).write(draft.folder)
     draft.publish(out)
     for name, reason in failed.items():
-        print(f"set aside {name}: {reason}")
+        print(f"set aside {printable(name)}: {printable(reason)}")
+    if found.others:
+        print(f"{len(found.others)} left aside: {format_left_aside(found.left_aside)}")
+    if enlarged := sorted(name for name, row in done.items() if row.enlarged):
+        print(
+            f"{len(enlarged)} of {len(names)} photos are smaller than a tile of {p.tiles.tile_px} "
+            "px and were enlarged, which blurs what the network learns from: "
+            f"{', '.join(map(printable, enlarged[:5]))}{', ...' if len(enlarged) > 5 else ''}"
+        )
     rate = f", {new_pairs / seconds:.0f} a second on {workers} workers" if seconds else ""
-    print(f"{len(pairs)} pairs from {len(names) - len(failed)} photos{rate}")
+    print(f"{len(pairs)} pairs from {len(names) - len(unread)} photos{rate}")
+
+
+def _usable(found: Iterable[Path], photos: Path) -> tuple[list[str], dict[str, str]]:
+    """The names of the photos that take part in the split, and the reasons against the others."""
+    names: list[str] = []
+    unused: dict[str, str] = {}
+    copies = find_copies(found)
+    for path in found:
+        name = path.relative_to(photos).as_posix()
+        if not is_utf8(name):
+            unused[printable(name)] = NOT_UTF8
+        elif path in copies:  # might be in the other split
+            first = copies[path].relative_to(photos).as_posix()
+            unused[name] = f"the same bytes as {printable(first)}"
+        else:
+            names.append(name)
+    return names, unused

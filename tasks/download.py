@@ -2,23 +2,36 @@
 
     python -m tasks download
 
-Writes the photos and `download.json`: their number, and the rejected files with reasons.
+Writes the photos and `download.json`: their number, the rejected files with reasons, copies of
+photos, and how many files are of other kinds, by suffix. Of copies the first alone is a photo.
 """
 
 import hashlib
 import importlib.util
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from lessonpipe.config import StrictModel
 from lessonpipe.data.fetch import Archive, fetch, unpack_pictures
-from lessonpipe.data.photos import hidden, is_picture, open_photo
+from lessonpipe.data.folders import (
+    NOT_UTF8,
+    Found,
+    find_copies,
+    format_left_aside,
+    is_utf8,
+    list_folder,
+    printable,
+)
+from lessonpipe.data.formats import HEIF_CURE, HEIF_SUFFIXES
+from lessonpipe.data.photos import open_photo
 from lessonpipe.environment import environment
 from lessonpipe.errors import PictureError, UserError
 from lessonpipe.io.atomic import atomic_folder, write_json
@@ -32,6 +45,15 @@ PETS = Archive(
     "md5",
     "5c4f3ee8e5d25df40f4fd59a7f44e54c",
 )
+
+
+@dataclass(frozen=True)
+class Source:
+    """The photos of a source by name, those with a name that is no text, and the rest by suffix."""
+
+    photos: Mapping[str, Path]
+    misnamed: dict[str, str] = field(default_factory=dict)
+    left_aside: Mapping[str, int] = field(default_factory=dict)
 
 
 class Params(StrictModel):
@@ -50,27 +72,56 @@ def run(p: Params, out: Path = Path("data/photos")) -> None:
             url = environment().pets_url or PETS.url
             archive = fetch(Archive(url, PETS.algorithm, PETS.digest), STATE_DIR / "downloads")
             unpack_pictures(archive, draft)
-            photos = {path.name: path for path in sorted(draft.iterdir())}
+            source = Source({path.name: path for path in sorted(draft.iterdir())})
         elif p.source == "folder":
-            photos = dict(_from_folder(Path(p.folder).expanduser(), p.pattern))
+            source = _from_folder(Path(p.folder).expanduser(), p.pattern)
         else:
-            photos = {path.name: path for path in sample_photos()}
-        photos = dict(list(photos.items())[: p.limit])
-        rejected = _copy_readable(photos, draft)
-        count = len(photos) - len(rejected)
+            source = Source({path.name: path for path in sample_photos()})
+        copies = _copies(source.photos)
+        unique = {name: path for name, path in source.photos.items() if name not in copies}
+        photos = dict(list(unique.items())[: p.limit])
+        rejected = source.misnamed | _copy_readable(photos, draft)
+        copies = {name: first for name, first in copies.items() if first in photos}
+        for name in [name for name, first in copies.items() if first in rejected]:
+            rejected[name] = f"the same bytes as {copies.pop(name)}"
+        count = len(photos.keys() - rejected.keys())
         for name, reason in rejected.items():
-            print(f"set aside {name}: {reason}")
+            print(f"set aside {printable(name)}: {printable(reason)}")
         if not count:
             raise UserError(
-                f"none of the {len(photos)} files found by source {p.source!r} is a picture that "
+                f"none of the {len(rejected)} files found by source {p.source!r} is a picture that "
                 "can be read: " + "; ".join(list(rejected.values())[:5])
             )
-        report = {"source": p.source, "photos": count, "rejected": rejected}
+        report: dict[str, Any] = {"source": p.source, "photos": count, "rejected": rejected}
+        report |= {"copies": copies} if copies else {}
+        report |= {"left_aside": source.left_aside} if source.left_aside else {}
         write_json(draft / "download.json", report)
-    print(f"{count} photos in {out}, {len(rejected)} set aside")
+    told = [f"{count} photos in {out}", f"{len(rejected)} set aside"]
+    if copies:
+        of_what = (
+            "1 copy of another photo"
+            if len(copies) == 1
+            else f"{len(copies)} copies of other photos"
+        )
+        told.append(f"{of_what} left aside")
+    print(", ".join(told + _left_aside(source.left_aside)))
 
 
-def _copy_readable(photos: dict[str, Path], draft: Path) -> dict[str, str]:
+def _left_aside(counts: Mapping[str, int]) -> list[str]:
+    """What to tell of the files that are taken for no photos."""
+    if not counts:
+        return []
+    cure = f" ({HEIF_CURE})" if HEIF_SUFFIXES & counts.keys() else ""
+    return [f"{sum(counts.values())} left aside: {format_left_aside(counts)}{cure}"]
+
+
+def _copies(photos: Mapping[str, Path]) -> dict[str, str]:
+    """The photos of the same bytes as an earlier one, each with that one."""
+    names = {path: name for name, path in photos.items()}
+    return {names[path]: names[first] for path, first in find_copies(names).items()}
+
+
+def _copy_readable(photos: Mapping[str, Path], draft: Path) -> dict[str, str]:
     """Copy the readable photos into `draft`; returns the reasons against the others."""
 
     def check(item: tuple[str, Path]) -> tuple[str, str | None]:
@@ -88,32 +139,51 @@ def _copy_readable(photos: dict[str, Path], draft: Path) -> dict[str, str]:
         return name, None
 
     for extra in set(draft.iterdir()) - set(photos.values()):
-        extra.unlink()  # beyond `limit`
+        extra.unlink()  # a copy, or beyond `limit`
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         checked = pool.map(check, photos.items())
         results = list(progress_bar(checked, "check", total=len(photos), unit="photo"))
-    return {name: reason for name, reason in results if reason}
+    return {name: printable(reason) for name, reason in results if reason}
 
 
-def _from_folder(folder: Path, pattern: str) -> Iterator[tuple[str, Path]]:
-    """Yield the pictures of a folder and its subfolders, by their relative paths."""
+def _from_folder(folder: Path, pattern: str) -> Source:
+    """The pictures of a folder and its subfolders, by their relative paths."""
     if not folder.is_dir():
         raise UserError(f"download.folder = {str(folder)!r}: there is no such folder")
-    if not pattern or Path(pattern).is_absolute() or ".." in Path(pattern).parts:
+    parts = Path(pattern).parts
+    if not parts or Path(pattern).is_absolute() or ".." in parts:
         raise UserError(
             f"download.pattern = {pattern!r}: it must lie within the folder, like '**/*' or '*.jpg'"
         )
-    found = sorted(p for p in folder.glob(pattern) if is_picture(p) and not hidden(p, folder))
-    if not found:
+    found = list_folder(folder)
+    pictures, others = (
+        [path for path in paths if matches(path.relative_to(folder).parts, parts)]
+        for paths in (found.pictures, found.others)
+    )
+    left_aside = Found(pictures, others).left_aside
+    if not pictures:
+        rest = "".join(f"; {words}" for words in _left_aside(left_aside))
         raise UserError(
             f"download.folder = {str(folder)!r} holds no pictures that match {pattern!r}; put "
-            "photos there, or name another folder in params.yaml"
+            f"photos there, or name another folder in params.yaml{rest}"
         )
-    for path in found:
-        name = path.relative_to(folder).as_posix()
-        if any("\ud800" <= letter <= "\udfff" for letter in name):
-            raise UserError(f"{folder}/{ascii(name)[1:-1]}: the name is not UTF-8; rename it")
-        yield name, path
+    names = {path.relative_to(folder).as_posix(): path for path in pictures}
+    photos = {name: path for name, path in names.items() if is_utf8(name)}
+    misnamed = {
+        printable(name): f"{printable(str(path))}: {NOT_UTF8}"
+        for name, path in names.items()
+        if name not in photos
+    }
+    return Source(photos, misnamed, left_aside)
+
+
+def matches(path: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether the parts of a path fit those of a glob; `**` stands for any number of folders."""
+    if not pattern or not path:
+        return not path and all(part == "**" for part in pattern)
+    if pattern[0] == "**":
+        return matches(path, pattern[1:]) or matches(path[1:], pattern)
+    return fnmatch(path[0], pattern[0]) and matches(path[1:], pattern[1:])
 
 
 def sample_photos() -> list[Path]:

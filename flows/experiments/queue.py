@@ -15,6 +15,7 @@ from lessonpipe.errors import LessonpipeError
 from lessonpipe.io.progress import JSON_ENV, Done, parse_event
 from tasks.pipeline import child_process
 from tasks.pipeline.own_photos import project_photos
+from tasks.pipeline.prepare import check_repository, prepare
 from tasks.pipeline.profiles import hydra_value
 
 
@@ -39,6 +40,7 @@ def run_all(
     With `anew` they run even where DVC's run cache has their outputs. Raises `LessonpipeError` when
     some failed.
     """
+    prepare(experiment=True)
     missing = {e.name: e for e in experiments}
     for name in finished():
         missing.pop(name, None)
@@ -90,7 +92,8 @@ def remove(experiments: Iterable[Experiment]) -> None:
 
 
 def finished() -> set[str]:
-    """The names of all experiments that were run."""
+    """The names of all experiments that were run. Raises `UserError` without a commit."""
+    check_repository(experiment=True)
     return set(dvc("exp", "list", "--all-commits", "--name-only").split())
 
 

@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from lessonpipe.cluster.remote import STORAGE, RemoteFiles, shared_storage, upload
-from lessonpipe.cluster.session import address, node_cpus, ray_session, unwrap_error, worker_count
+from lessonpipe.cluster.session import (
+    address,
+    node_cpus,
+    ray_session,
+    shorten_temp_dirs,
+    unwrap_error,
+    worker_count,
+)
 from lessonpipe.environment import environment
 from lessonpipe.errors import LessonpipeError, UserError
 from lessonpipe.io import transfer
@@ -60,6 +67,7 @@ def run_training(function: Callable[[R], None], run: R, *, name: str) -> None:
         with ray_session(workers + 1, log_to_driver=True):
             _fit(local, name, run.scratch.address, workers)
     else:
+        shorten_temp_dirs()
         _fit(local, name, run.scratch.address, 0)
 
 

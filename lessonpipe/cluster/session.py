@@ -1,11 +1,12 @@
 """A Ray session: on the running cluster that RAY_ADDRESS names, or on this machine."""
 
+import atexit
 import logging
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from lessonpipe.errors import LessonpipeError, UserError
 from lessonpipe.io.git import commit
 
 JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray in a submitted job
+MAX_TEMP_DIR_BYTES = 35  # of a socket's 103: Ray adds 68, its session's and the socket's names
+SHORT_PLACES = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - of a folder with a random name
 _code = ["lessonpipe"]
 
 
@@ -40,8 +43,8 @@ def ray_session(workers: int, *, log_to_driver: bool = False) -> Iterator[int]:
     """Connect to the cluster at RAY_ADDRESS, or run one of `workers` CPUs here, for the block.
 
     Yields its number of CPUs. With `log_to_driver`, what the work prints is printed here. Within
-    another session, it is that one. Raises `UserError` when no cluster answers, and
-    `LessonpipeError` when Ray does not start in time.
+    another session, it is that one. Raises `UserError` when no cluster answers or no folder for
+    temporary files will do, and `LessonpipeError` when Ray does not start in time.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -51,6 +54,7 @@ def ray_session(workers: int, *, log_to_driver: bool = False) -> Iterator[int]:
         yield cpus()
         return
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": log_to_driver}
+    shorten_temp_dirs()
     with tempfile.TemporaryDirectory() as folder:
         if address() is None:
             options |= {"num_cpus": workers, "include_dashboard": False}
@@ -77,6 +81,34 @@ def ray_session(workers: int, *, log_to_driver: bool = False) -> Iterator[int]:
             yield cpus()
         finally:
             ray.shutdown()
+
+
+def shorten_temp_dirs() -> None:
+    """Put a link in the place of a long TMPDIR or RAY_TMPDIR, until this process ends.
+
+    Ray's sockets lie there, and those by which data loaders hand over memory. Raises `UserError`
+    where no link can be made.
+    """
+    for name in ("RAY_TMPDIR", "TMPDIR"):
+        folder = os.environ.get(name, "")
+        if len(os.fsencode(folder)) > MAX_TEMP_DIR_BYTES:
+            os.makedirs(folder, exist_ok=True)
+            link = Path(_short_folder(folder), "tmp")
+            link.symlink_to(os.path.abspath(folder))
+            os.environ[name] = str(link)
+            tempfile.tempdir = None  # what it was is remembered
+
+
+def _short_folder(instead_of: str) -> str:
+    for place in SHORT_PLACES:
+        with suppress(OSError):
+            folder = tempfile.mkdtemp(prefix="ray-", dir=place)
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
+            return folder
+    raise UserError(
+        f"{instead_of} is too long a path for sockets, and none of {', '.join(SHORT_PLACES)} can "
+        f"be written; set TMPDIR to a folder of at most {MAX_TEMP_DIR_BYTES} bytes"
+    )
 
 
 def _copy_code(folder: Path) -> None:

@@ -2,26 +2,34 @@
 
 import hashlib
 import io
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from PIL import Image
 
 from lessonpipe.crappify.recipe import Recipe
+from lessonpipe.data import formats
 from lessonpipe.data.manifest import Pair, Split
 from lessonpipe.data.photos import cut_tiles, decode_photo, group_of
 from lessonpipe.errors import PictureError
+from lessonpipe.io.atomic import MAX_NAME_BYTES
 
 
 @dataclass(frozen=True)
 class PhotoPairs:
-    """The pairs of one photo and the content of their files by name, or why there are none."""
+    """The pairs of one photo and the content of their files by name, or why there are none.
+
+    `enlarged` is whether the photo is smaller than its tiles.
+    """
 
     photo: str
     sha256: str
     pairs: list[Pair]
     files: dict[str, bytes]
     error: str | None = None
+    enlarged: bool = False
 
 
 def make_pairs(
@@ -37,10 +45,13 @@ def make_pairs(
     """Cut and degrade the photo called `name`, whose file is `content`: `good/...`, `crappy/...`.
 
     With a `tile_px`, `count` square tiles of that size are cut; without, the photo stays as it is.
-    For a photo that cannot be read or degraded the result has an error, and nothing is raised.
+    For a photo that cannot be read, degraded or called so, the result has an error, and nothing is
+    raised.
     """
     source = hashlib.sha256(content).hexdigest()
     try:
+        if tile_px is None:
+            _check_length(name)
         picture = decode_photo(content, name)
         pairs: list[Pair] = []
         files: dict[str, bytes] = {}
@@ -48,14 +59,32 @@ def make_pairs(
             picture, content, name, tile_px, count, recipe.seed
         ):
             crappy_file, suffix = recipe.encode(pixels, title)
-            crappy = "crappy/" + (title if title.endswith(suffix) else title + suffix)
+            crappy = f"crappy/{_crappy_name(title, suffix)}"
             files |= {good: good_file, crappy: crappy_file}
             digest = hashlib.sha256(good_file + crappy_file).hexdigest()
             group = group_of(name, group_pattern)
             pairs.append(Pair(title, name, group, split, good, crappy, digest))
-        return PhotoPairs(name, source, pairs, files)
+        enlarged = tile_px is not None and min(picture.size) < tile_px
+        return PhotoPairs(name, source, pairs, files, enlarged=enlarged)
     except PictureError as error:
         return PhotoPairs(name, source, [], {}, str(error))
+
+
+def _crappy_name(title: str, suffix: str) -> str:
+    """The name of a pair's crappy file: its own, or its own and `suffix`; no two share one.
+
+    `a.png` becomes `a.png.jpg`; so a photo of that name, a picture's name before its suffix, may
+    not keep it. Names that differ in their letters' case are taken for the same.
+    """
+    kept = title.endswith(suffix) and not formats.has_suffix(title.removesuffix(suffix))
+    return title if kept else title + suffix
+
+
+def _check_length(name: str) -> None:
+    """Raise `PictureError` when no file can be called by the photo's name and one more suffix."""
+    most = MAX_NAME_BYTES - len(".png")
+    if len(os.fsencode(PurePosixPath(name).name)) > most:
+        raise PictureError(f"{name}: the name is longer than {most} bytes; rename it")
 
 
 def _good_pictures(

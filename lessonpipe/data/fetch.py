@@ -13,7 +13,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from lessonpipe.data.photos import SUFFIXES
+from lessonpipe.data import formats
 from lessonpipe.errors import UserError
 from lessonpipe.io.progress import progress_bar
 
@@ -130,7 +130,7 @@ def unpack_pictures(archive: Path, out: Path, *, most_bytes: int = 20_000_000_00
                 name = Path(member.name).name
                 if not member.isfile() or name.startswith("."):
                     continue
-                if Path(name).suffix.lower() not in SUFFIXES:
+                if Path(name).suffix.lower() not in formats.suffixes():
                     continue
                 used += member.size
                 if used > most_bytes:

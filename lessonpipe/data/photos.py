@@ -11,25 +11,27 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
+from lessonpipe.data.folders import list_folder
+from lessonpipe.data.formats import open_image
 from lessonpipe.data.manifest import Split
 from lessonpipe.errors import PictureError, UserError
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
 MAX_PIXELS = 120_000_000  # a picture of more is refused: a decompression bomb, or a mistake
 
 
 def find_pictures(places: Iterable[str | Path]) -> list[Path]:
     """Every picture file in the given files, folders (with their subfolders) and globs.
 
-    Sorted, each once. Raises `UserError` when a place does not exist.
+    Sorted, each once; `list_folder` says what else a folder holds. Raises `UserError` when a place
+    does not exist.
     """
     found: set[Path] = set()
     for place in places:
         path = Path(place).expanduser()
         if path.is_dir():
-            found.update(p for p in path.rglob("*") if is_picture(p) and not hidden(p, path))
+            found.update(list_folder(path).pictures)
         elif path.is_file():
             found.add(path)
         else:
@@ -38,16 +40,6 @@ def find_pictures(places: Iterable[str | Path]) -> list[Path]:
                 raise UserError(f"{place}: there is no such file or folder")
             found.update(find_pictures(hits))
     return sorted(found)
-
-
-def is_picture(path: Path) -> bool:
-    """Whether the name looks like a picture file that is not hidden."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
-
-
-def hidden(path: Path, below: Path) -> bool:
-    """Whether a file, or a folder on the way to it from `below`, is hidden."""
-    return any(part.startswith(".") for part in path.relative_to(below).parts)
 
 
 def open_photo(path: str | Path) -> Image.Image:
@@ -74,7 +66,7 @@ def _decode(source: Path | io.BytesIO, name: str, size: int) -> Image.Image:
     if size == 0:
         raise PictureError(f"{name}: the file is empty")
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(source) as picture:
+        with warnings.catch_warnings(action="ignore"), open_image(source, name) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise PictureError(
                     f"{name}: {picture.width}x{picture.height} pixels are more than "
@@ -84,8 +76,6 @@ def _decode(source: Path | io.BytesIO, name: str, size: int) -> Image.Image:
             return to_rgb(ImageOps.exif_transpose(picture))
     except PictureError:
         raise
-    except UnidentifiedImageError as error:
-        raise PictureError(f"{name}: not a picture, or of a kind Pillow does not know") from error
     except Image.DecompressionBombError as error:
         raise PictureError(f"{name}: far too many pixels; shrink it first") from error
     except Exception as error:  # decoders of damaged files raise what they like

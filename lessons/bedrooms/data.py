@@ -16,9 +16,10 @@ from safetensors.torch import load_file
 from safetensors.torch import save as as_bytes
 from torch import Tensor
 
+from lessonpipe.data import formats
 from lessonpipe.data.fetch import Archive
 from lessonpipe.data.manifest import Split
-from lessonpipe.data.photos import SUFFIXES, cut_tiles, decode_photo
+from lessonpipe.data.photos import cut_tiles, decode_photo
 from lessonpipe.data.pictures import to_tensor
 from lessonpipe.errors import MissingError, PictureError, UserError
 from lessonpipe.io.atomic import atomic_write
@@ -111,7 +112,7 @@ def pictures_in(archive: Path) -> Iterator[File]:
             with tarfile.open(fileobj=stream, mode="r|") as tar:
                 for member in progress_bar(tar, "read", unit="file"):
                     name = PurePosixPath(member.name).name
-                    picture = PurePosixPath(name).suffix.lower() in SUFFIXES
+                    picture = PurePosixPath(name).suffix.lower() in formats.suffixes()
                     if not (member.isfile() and picture) or name.startswith("."):
                         continue
                     used += member.size

@@ -20,6 +20,7 @@ class DonePhoto:
     sha256: str
     pairs: list[Pair]
     error: str | None
+    enlarged: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class PairsDraft:
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        done = DonePhoto(result.photo, result.sha256, result.pairs, result.error)
+        done = DonePhoto(result.photo, result.sha256, result.pairs, result.error, result.enlarged)
         self.journal.append(asdict(done))
         return done
 

@@ -112,6 +112,78 @@ def test_photos_that_cannot_be_used_are_reported_and_the_run_goes_on(
     assert set(contents(out)) == on_disk | {"manifest.json", "failed.json"}
 
 
+def test_photos_whose_names_meet_have_crappy_files_of_their_own(
+    ray: None, tmp_path: Path, make: Make
+) -> None:
+    names = [
+        "a.png",
+        "a.png.jpg",
+        "a.png.jpg.jpg",
+        "B.PNG",
+        "b.png.jpg",
+        "c.jpg",
+        "c.jpeg",
+        "c.JPG",
+    ]
+    (tmp_path / "photos").mkdir()
+    for seed, name in enumerate(names):
+        make_picture(seed=seed).save(tmp_path / "photos" / name)
+    manifest, failed, out = make(
+        tmp_path / "photos", tiles={"tile_px": None, "train": 1, "valid": 1}
+    )
+    assert failed == {} and len(manifest.pairs) == len(names)
+    assert len({pair.crappy.lower() for pair in manifest.pairs}) == len(names)
+    crappy = {pair.photo: pair.crappy for pair in manifest.pairs}
+    assert crappy["a.png"] == "crappy/a.png.jpg" and crappy["c.jpg"] == "crappy/c.jpg"
+    recipe = Recipe(manifest.recipe, quality=manifest.quality, seed=manifest.seed)
+    for pair in manifest.pairs:
+        good = open_photo(tmp_path / "photos" / pair.photo)
+        assert np.array_equal(open_photo(out / pair.crappy), recipe.degrade(good, pair.name))
+
+
+def test_copies_of_a_photo_are_in_no_split(
+    ray: None, photos: Photos, make: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = photos(4)
+    for name in ("copy.jpg", "other.png"):
+        (folder / name).write_bytes((folder / "a0.jpg").read_bytes())
+    manifest, failed, _ = make(folder)
+    assert {pair.photo for pair in manifest.pairs} == {"a0.jpg", "b0.jpg", "c0.jpg", "d0.jpg"}
+    assert failed == dict.fromkeys(["copy.jpg", "other.png"], "the same bytes as a0.jpg")
+    assert "set aside copy.jpg: the same bytes as a0.jpg" in capsys.readouterr().out
+
+
+def test_photos_smaller_than_a_tile_are_used_and_told(
+    ray: None, photos: Photos, make: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = photos(3)
+    make_picture(200, 47).save(folder / "small.png")
+    manifest, _, _ = make(folder)
+    assert "small.png" in {pair.photo for pair in manifest.pairs}
+    told = "1 of 4 photos are smaller than a tile of 48 px and were enlarged"
+    assert told in (printed := capsys.readouterr().out) and ": small.png\n" in printed
+    make(folder, tiles={"tile_px": 47, "train": 2, "valid": 1})
+    assert "smaller" not in capsys.readouterr().out
+
+
+def test_names_of_any_bytes_are_used_or_set_aside_with_the_reason(
+    ray: None, photos: Photos, make: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = photos(5)
+    names = ["a\nb.jpg", "-n.jpg", "x" * 247 + ".jpg", "y" * 248 + ".jpg", "caf\udce9.jpg"]
+    for old, new in zip(sorted(folder.iterdir()), names, strict=True):
+        old.rename(folder / new)
+    (folder / "film.mov").touch()
+    manifest, failed, _ = make(folder, tiles={"tile_px": None, "train": 1, "valid": 1})
+    assert {pair.photo for pair in manifest.pairs} == set(names[:3])
+    assert set(failed) == {names[3], "caf\\udce9.jpg"}
+    assert "not UTF-8" in failed["caf\\udce9.jpg"] and "longer than 251 bytes" in failed[names[3]]
+    assert "1 left aside: 1 .mov" in capsys.readouterr().out
+    assert {pair.photo for pair in make(folder)[0].pairs} == set(
+        names[:4]
+    )  # tiles' names are short
+
+
 def test_without_a_readable_photo_nothing_is_left(ray: None, tmp_path: Path, make: Make) -> None:
     (tmp_path / "photos").mkdir()
     with pytest.raises(UserError, match="dvc repro download"):

@@ -3,6 +3,8 @@
 import hashlib
 import http.server
 import json
+import shutil
+import subprocess
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
@@ -10,9 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pillow_heif
 import pytest
 from PIL import Image
 
+from lessonpipe.data import formats
 from lessonpipe.data.fetch import Archive
 from lessonpipe.errors import UserError
 from tasks import download
@@ -36,10 +40,11 @@ def run(source: str, **changes: Any) -> tuple[set[str], dict[str, Any]]:
 
 
 def test_a_folder_is_copied_as_it_is_and_broken_pictures_set_aside() -> None:
-    for name in ("a.jpg", "sub/a.jpg", "sub/100%\u202fü.PNG", ".trash/b.jpg", ".c.jpg"):
+    names = ("a.jpg", "sub/a.jpg", "sub/100%\u202fü.PNG", ".trash/b.jpg", ".c.jpg")
+    for seed, name in enumerate(names):
         path = Path("my") / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        make_picture(20, 10).save(path)
+        make_picture(20, 10, seed=seed).save(path)
     Path("my/sub/half.jpg").write_bytes(Path("my/a.jpg").read_bytes()[:300])
     Path("my/empty.png").touch()
     Path("my/notes.txt").write_text("no picture")
@@ -53,7 +58,7 @@ def test_a_folder_is_copied_as_it_is_and_broken_pictures_set_aside() -> None:
 
 def test_pattern_and_limit_choose_among_a_folders_photos(photos: Photos) -> None:
     photos(4, folder="my/deep")
-    photos(2, folder="my")
+    photos(2, width=70, folder="my")
     assert run("folder", pattern="*")[0] == {"a0.jpg", "b0.jpg"}
     assert run("folder", pattern="**/b*.jpg")[0] == {"b0.jpg", "deep/b0.jpg"}
     assert run("folder", limit=3)[0] == {"a0.jpg", "b0.jpg", "deep/a0.jpg"}
@@ -100,11 +105,108 @@ def test_a_failing_run_keeps_what_an_earlier_one_made(photos: Photos) -> None:
     assert made[0] == {p.name for p in Path("data/photos").glob("*.jpg")}
 
 
-def test_a_name_that_is_not_unicode_is_told_of(photos: Photos) -> None:
-    folder = photos(1, folder="my")
-    (folder / "a0.jpg").rename(folder / "caf\udce9.jpg")
+def test_photos_with_names_of_any_bytes_are_copied_or_set_aside_by_name_and_reason(
+    photos: Photos, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = photos(4, folder="my")
+    names = ["caf\udce9.jpg", "a\nb.jpg", "-n.jpg", "x" * 251 + ".jpg"]
+    for old, new in zip(sorted(folder.iterdir()), names, strict=True):
+        old.rename(folder / new)
+    left, report = run("folder")
+    assert left == set(names[1:]) and report["photos"] == 3
+    reason = "my/caf\\udce9.jpg: the name is not UTF-8; rename it"
+    assert report["rejected"] == {"caf\\udce9.jpg": reason}
+    assert reason in capsys.readouterr().out
+    (folder / "caf\udce9.jpg").rename(Path("caf\udce9.jpg"))
+    Path("only").mkdir()
+    Path("caf\udce9.jpg").rename("only/caf\udce9.jpg")
     with pytest.raises(UserError, match=r"caf\\udce9\.jpg.*rename"):
-        run("folder")
+        run("folder", folder="only")
+
+
+def test_names_are_printed_on_a_terminal_that_has_no_such_letters(
+    door: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    Path("my").mkdir()
+    make_picture().save("my/a.jpg")
+    Path("my/写真.jpg").write_bytes(b"no photo")
+    given = {"source": "folder", "folder": "my", "pattern": "**/*", "limit": None}
+    Path("params.yaml").write_text(json.dumps({"download": given}))
+    done = door("tasks", "download", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert r"set aside \u5199\u771f.jpg" in done.stdout
+
+
+def test_what_a_folder_holds_beside_photos_is_told(
+    photos: Photos, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = photos(2, folder="my")
+    for name in ("a.MOV", "in/b.mov", "c.cr2", "d.json", ".e.mov"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    assert run("folder")[1]["left_aside"] == {".cr2": 1, ".mov": 2}
+    told = capsys.readouterr().out
+    assert told == "2 photos in data/photos, 0 set aside, 3 left aside: 2 .mov, 1 .cr2\n"
+    assert "left_aside" not in run("folder", pattern="*.jpg")[1]
+    with pytest.raises(UserError, match=r"holds no pictures.*left aside: 1 \.mov"):
+        run("folder", pattern="in/*")
+
+
+def test_without_the_extra_heic_is_left_aside_with_the_cure(
+    photos: Photos, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (photos(1, folder="my") / "b.heic").touch()
+    monkeypatch.setattr(formats, "has_heif", lambda: False)
+    run("folder")
+    told = capsys.readouterr().out
+    assert (
+        "1 left aside: 1 .heic (HEIC is read with an extra: pip install 'lessonpipe[heic]')" in told
+    )
+
+
+def test_the_same_bytes_twice_are_one_photo(
+    photos: Photos, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = photos(3, folder="my")
+    Path("my/in").mkdir()
+    for copy, of in (("in/a.jpg", "a0.jpg"), ("z.png", "b0.jpg")):
+        shutil.copyfile(folder / of, folder / copy)
+    left, report = run("folder")
+    assert left == {"a0.jpg", "b0.jpg", "c0.jpg"} and report["photos"] == 3
+    assert report["copies"] == {"in/a.jpg": "a0.jpg", "z.png": "b0.jpg"}
+    assert "2 copies of other photos left aside" in capsys.readouterr().out
+    assert run("folder", limit=1)[1]["copies"] == {"in/a.jpg": "a0.jpg"}
+
+
+def test_a_copy_of_a_broken_picture_is_set_aside_as_it_is(photos: Photos) -> None:
+    folder = photos(1, folder="my")
+    for name in ("x.jpg", "y.jpg"):
+        (folder / name).write_bytes(b"no photo")
+    report = run("folder")[1]
+    assert set(report["rejected"]) == {"x.jpg", "y.jpg"} and "copies" not in report
+
+
+def test_photos_in_linked_folders_are_copied_once(photos: Photos) -> None:
+    photos(1, folder="my")
+    photos(2, width=70, folder="elsewhere")
+    Path("my/link").symlink_to("../elsewhere")
+    Path("elsewhere/back").symlink_to("../my")
+    assert run("folder")[0] == {"a0.jpg", "link/a0.jpg", "link/b0.jpg"}
+
+
+def test_the_folder_may_lie_in_the_home(photos: Photos, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(photos(1, folder="home/pictures").parent))
+    assert run("folder", folder="~/pictures")[0] == {"a0.jpg"}
+
+
+@pytest.mark.parametrize("kind", ["jfif", "avif", "jp2", "tga", "ppm", "mpo", "heic"])
+def test_photos_of_every_kind_are_taken(kind: str) -> None:
+    Path("my").mkdir()
+    if kind == "heic":
+        pillow_heif.from_pillow(make_picture()).save("my/a.heic")
+    else:
+        make_picture().save(f"my/a.{kind}")
+    assert run("folder")[0] == {f"a.{kind}"}
 
 
 def test_the_sample_is_39_photos() -> None:

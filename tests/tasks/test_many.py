@@ -52,7 +52,7 @@ def test_a_hundred_thousand_pictures_take_flat_memory_and_a_killed_run_goes_on(
         path = tmp_path / f"data/photos/{i // 1000:03d}/{i:06d}.jpg"
         if i % 1000 == 0:
             path.parent.mkdir(parents=True)
-        path.write_bytes(contents[i % 50])
+        path.write_bytes(contents[i % 50] + i.to_bytes(8, "big"))  # no two the same
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(PARAMS))
     command = [sys.executable, "-m", "tasks", "crappify"]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "LESSONPIPE_WORKERS": "2"}

@@ -1,0 +1,113 @@
+"""What DVC needs before it runs, put right or told with the cure; `make run` and the flows ask.
+
+    python -m tasks.pipeline.prepare [--experiment]
+
+DVC wants a git repository (for `dvc exp`, with `--experiment`, one with a commit), does not know
+the `~` of a home, and cannot keep a name that is not UTF-8.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from lessonpipe.data.folders import NOT_UTF8, is_utf8, printable
+from lessonpipe.errors import UserError
+from lessonpipe.io.atomic import atomic_write
+from lessonpipe.io.git import git
+from tasks.pipeline import params
+
+COMMIT = "git init && git add -A && git commit -m start"
+PARAMS = Path("params.yaml")
+NO_GIT = "dvc config --local core.no_scm true"
+
+
+def prepare(*, experiment: bool = False, params_file: Path = PARAMS) -> None:
+    """Make the working folder one that DVC can run stages in.
+
+    Writes the home's path in the place of `~` into `params_file`. Raises `UserError` with the cure.
+    """
+    check_repository(experiment=experiment)
+    if params_file.is_file():
+        check_photos(params_file)
+
+
+def check_repository(*, experiment: bool = False) -> None:
+    """Raise `UserError` where DVC would miss git: no repository, or for an experiment no commit."""
+    here = Path.cwd()
+    if experiment:
+        try:
+            git("rev-parse", "--verify", "HEAD")
+        except OSError:
+            return  # no git command: DVC says what it misses
+        except subprocess.CalledProcessError as error:
+            reason = error.stderr.strip().splitlines()[0].removeprefix("fatal: ")
+            raise UserError(
+                f"a profile, a recipe or an experiment needs a git repository with a commit: "
+                f"{COMMIT} (git says: {reason})"
+            ) from error
+    elif not any((folder / ".git").exists() for folder in (here, *here.parents)) and not _no_scm():
+        raise UserError(
+            f"this folder is no git repository, which DVC asks for; make it one: {COMMIT}; "
+            f"or run the stages without: {NO_GIT}"
+        )
+
+
+def _no_scm() -> bool:
+    command = [sys.executable, "-m", "dvc", "config", "core.no_scm"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip().lower() == "true"
+
+
+def check_photos(params_file: Path) -> None:
+    """Write out a `~` in `download.folder`. Raises `UserError` where DVC cannot keep its files."""
+    download = params.read(params_file).get("download") or {}
+    given = download.get("folder")
+    if download.get("source") != "folder" or not isinstance(given, str):
+        return
+    folder = Path(given).expanduser() if given.startswith("~") else Path(given)
+    if given.startswith("~"):
+        _write_folder(params_file, given, str(folder))
+    for place, _, files in os.walk(folder):
+        for name in files:
+            if not is_utf8(name):
+                path = printable(os.path.join(place, name))
+                raise UserError(f"{path}: {NOT_UTF8}, since DVC cannot keep it")
+
+
+def _write_folder(params_file: Path, given: str, folder: str) -> None:
+    """Put the full path in the place of the one with `~`; the rest of the file stays as it is."""
+    text = params_file.read_text("utf-8")
+    line = (
+        rf"(?m)^(download:[^\n]*\n(?:[ #][^\n]*\n|\n)*?[ ]+folder: *)['\"]?{re.escape(given)}['\"]?"
+    )
+    written = re.sub(line, lambda match: match[1] + _quoted(folder), text, count=1)
+    if not _folder_is(written, folder):
+        raise UserError(f"download.folder = {given!r}: DVC does not know ~; write {folder}")
+    atomic_write(params_file, written)
+    print(f"{params_file}: download.folder is now {folder}, since DVC does not know ~", flush=True)
+
+
+def _quoted(text: str) -> str:
+    return text if re.fullmatch(r"[\w./-]+", text) else "'" + text.replace("'", "''") + "'"
+
+
+def _folder_is(text: str, folder: str) -> bool:
+    return bool(yaml.safe_load(text)["download"]["folder"] == folder)
+
+
+def main(arguments: list[str]) -> int:
+    """Prepare the working folder; returns the exit code."""
+    try:
+        prepare(experiment="--experiment" in arguments)
+    except UserError as error:
+        print(f"run: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
