@@ -1,5 +1,6 @@
 """Running a typer app so that it ends in a sentence and an exit code, never in a traceback."""
 
+import io
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ def run_command(app: typer.Typer, args: Sequence[str] | None, name: str) -> int:
 
     0 done, 1 some pictures failed, 2 something that the person can mend, 130 interrupted.
     """
+    for stream in (sys.stdout, sys.stderr):  # names that are not UTF-8 are printed all the same
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(args, prog_name=name)
         return 0

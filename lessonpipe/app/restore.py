@@ -139,9 +139,9 @@ def restore(
     say = _Sayer(quiet=quiet, json_lines=json_lines, stdout_taken=str(out) == "-")
     piped = "-" in paths or str(out) == "-"
     single = not piped and is_picture_name(out) and not out.is_dir()
-    if piped:
-        targets = {}
-    else:
+    targets: dict[Path, Path] = {}
+    if not piped:
+        say.left_aside(paths, out)
         targets = plan_outputs(
             paths,
             out.parent if single else out,
@@ -216,6 +216,16 @@ class _Sayer:
         """A line for people."""
         if not self.quiet and not self.json_lines:
             print(text, file=self.stream, flush=True)
+
+    def left_aside(self, paths: list[str], out: Path) -> None:
+        """How many files of which kinds the folders hold that are no pictures."""
+        from lessonpipe.data.folders import format_left_aside, kind_of, list_folder
+
+        folders = [path for path in map(Path, paths) if path.is_dir()]
+        others = {file for folder in folders for file in list_folder(folder).others}
+        counts = Counter(kind_of(file) for file in others if not file.is_relative_to(out))
+        if counts:
+            self.line(f"left aside: {format_left_aside(counts)}")
 
     def outcome(self, outcome: "Outcome") -> None:
         """What became of a picture: as JSON, or its notes."""

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps, ImageSequence, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, ImageSequence
 
+from lessonpipe.data.formats import open_image
 from lessonpipe.data.photos import MAX_PIXELS
 from lessonpipe.errors import PictureError
 from lessonpipe.inference.color import grey_profile, to_working_space
@@ -157,7 +158,7 @@ def _opened(source: Source, name: str, truncated: bool) -> Iterator[Any]:
         raise PictureError("the file is empty")
     with warnings.catch_warnings(action="ignore"):
         ImageFile.LOAD_TRUNCATED_IMAGES = truncated  # a switch for the whole process
-        with Image.open(source) as picture:
+        with open_image(source, name) as picture:
             yield picture
 
 
@@ -167,9 +168,8 @@ def _reasons(name: str) -> Iterator[None]:
     try:
         yield
     except PictureError as error:
-        raise PictureError(f"{name}: {error}") from error
-    except UnidentifiedImageError as error:
-        raise PictureError(f"{name}: not a picture, or of a kind Pillow does not know") from error
+        text = str(error)
+        raise PictureError(text if text.startswith(name) else f"{name}: {text}") from error
     except Image.DecompressionBombError as error:
         raise PictureError(f"{name}: far too many pixels; shrink it first") from error
     except MemoryError:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 from PIL import Image
 
+from lessonpipe.data.formats import HEIF_SUFFIXES
 from lessonpipe.data.photos import find_pictures
 from lessonpipe.errors import PictureError, UserError
 from lessonpipe.inference.encode import FORMATS, Encoding, check_size
 from lessonpipe.io.atomic import atomic_file
 
+LOSSY_SUFFIXES = HEIF_SUFFIXES | {".mpo"}
 SUFFIX_OF = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "AVIF": ".avif", "TIFF": ".tif"}
 
 
@@ -43,7 +45,8 @@ def plan_outputs(
 
     A picture keeps its name, with `name_suffix` before the dot, and below a folder its relative
     path. Its format is `format` or its own; one that is not written (see `FORMATS`) becomes PNG,
-    whose suffix is appended, as it is where two names would else become one. Outputs of an earlier
+    or JPEG if it is HEIC or MPO, whose suffix is appended, as it is where two names would else
+    become one. Outputs of an earlier
     run, where `out` lies within a folder of `paths`, are no inputs. Raises `UserError` when two
     pictures would become the same file all the same.
     """
@@ -89,7 +92,8 @@ def _suffix(name: Path, format: str | None) -> str:
     own = FORMATS.get(name.suffix.lower())
     if own and (format is None or format == own):
         return name.suffix
-    return SUFFIX_OF[format or "PNG"]
+    lossy = name.suffix.lower() in LOSSY_SUFFIXES  # phones' photos, which PNG makes huge
+    return SUFFIX_OF[format or ("JPEG" if lossy else "PNG")]
 
 
 def _free_name(path: Path, suffix: str, name_suffix: str, taken: dict[Path, Path]) -> Path:

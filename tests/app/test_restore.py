@@ -205,3 +205,21 @@ def test_what_was_restored_before_is_left_and_told(restore: Restore) -> None:
     assert files("twice") == set()
     assert restore("out/a.png", "-o", "twice", "--again")[0] == 0
     assert files("twice") == {"a.png"}
+
+
+def test_what_a_folder_holds_beside_pictures_is_told(restore: Restore) -> None:
+    Path("my").mkdir()
+    make_picture(20, 10).save("my/a.png")
+    for name in ("b.mov", "c.MOV", "d.cr2", "notes.txt", ".hidden"):
+        Path("my", name).write_text("no picture")
+    code, output, _ = restore("my", "-o", "out")
+    assert code == 0 and "left aside: 2 .mov, 1 .cr2\n" in output
+
+
+def test_heic_becomes_jpeg(restore: Restore) -> None:
+    import pillow_heif
+
+    pillow_heif.from_pillow(make_picture(64, 48)).save("a.heic")
+    assert restore("a.heic", "-o", "out")[0] == 0
+    assert files("out") == {"a.heic.jpg"}
+    assert Image.open("out/a.heic.jpg").size == (64, 48)
