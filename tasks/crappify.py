@@ -56,6 +56,7 @@ class Params(StrictModel):
     recipes: dict[str, Steps] = Field({})
     recipe: Steps
     quality: Quality = (10, 70)
+    undamaged_share: float = Field(0.0, ge=0, lt=1)
     group_pattern: str | None
     valid_share: float = Field(gt=0, lt=1)
     tiles: Tiles
@@ -100,7 +101,9 @@ class Job:
             group_pattern=p.group_pattern,
             tile_px=p.tiles.tile_px,
             count=p.tiles.train if self.split == "train" else p.tiles.valid,
-            recipe=Recipe(p.recipe, quality=p.quality, seed=p.seed),
+            recipe=Recipe(
+                p.recipe, quality=p.quality, seed=p.seed, undamaged_share=p.undamaged_share
+            ),
         )
 
 

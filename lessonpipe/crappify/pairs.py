@@ -58,7 +58,10 @@ def make_pairs(
         for title, good, good_file, pixels in _good_pictures(
             picture, content, name, tile_px, count, recipe.seed
         ):
-            crappy_file, suffix = recipe.encode(pixels, title)
+            if split == "train" and recipe.spares(title):
+                crappy_file, suffix = good_file, PurePosixPath(good).suffix
+            else:
+                crappy_file, suffix = recipe.encode(pixels, title)
             crappy = f"crappy/{_crappy_name(title, suffix)}"
             files |= {good: good_file, crappy: crappy_file}
             digest = hashlib.sha256(good_file + crappy_file).hexdigest()

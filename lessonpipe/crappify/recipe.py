@@ -6,6 +6,7 @@ The same name and seed give the same picture on any machine and with any number 
 import importlib
 import inspect
 import io
+import random
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -45,7 +46,8 @@ class Recipe:
     `steps` is a list like `[{"resize": {"shorter": 96}}, "grey", {"my_module.my_step": {}}]`: a
     name in `STEPS`, or the dotted path of a `Step` class or of a function `(picture, rng,
     **settings) -> picture`. `quality` is the range of the JPEG quality, drawn once a picture.
-    Raises `UserError` for unknown steps and settings.
+    `undamaged_share` is the share of training pictures that stay as they are, so that a network
+    learns to leave alone what is not damaged. Raises `UserError` for unknown steps and settings.
     """
 
     def __init__(
@@ -54,8 +56,9 @@ class Recipe:
         *,
         quality: tuple[int, int] = (10, 70),
         seed: int = 42,
+        undamaged_share: float = 0.0,
     ) -> None:
-        self.quality, self.seed = quality, seed
+        self.quality, self.seed, self.undamaged_share = quality, seed, undamaged_share
         self.steps = [_read(step) for step in steps]
         if not self.steps:
             raise UserError("the recipe has no steps; give at least one, such as `- grey`")
@@ -70,6 +73,10 @@ class Recipe:
         rng = Random(f"{self.seed}/{name}")
         rng.quality, rng.skip = rng.randint(*self.quality), frozenset(without)
         return rng
+
+    def spares(self, name: str) -> bool:
+        """Whether the training picture called `name` stays undamaged."""
+        return random.Random(f"{self.seed}/undamaged/{name}").random() < self.undamaged_share
 
     def degrade(
         self, picture: Image.Image, name: str, *, without: Iterable[str] = ()
