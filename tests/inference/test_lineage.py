@@ -70,6 +70,16 @@ def test_a_picture_names_its_model_and_keeps_the_cameras_exif_and_colour_profile
         read_lineage(out)
 
 
+def test_a_model_says_what_it_undoes_and_restore_does(
+    stamped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lineage.stamp(stamped, {}, {}, recipe=["grey", "jpeg"], undoes=["lost colour", "blocks"])
+    make_picture(30, 20).save(tmp_path / "a.png")
+    args = [f"{tmp_path}/a.png", "-o", f"{tmp_path}/out", "--model", str(stamped)]
+    assert main(["restore", *args]) == 0
+    assert "undoes: lost colour, blocks" in capsys.readouterr().out
+
+
 def test_a_picture_says_all_of_it_when_the_model_is_gone(
     stamped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

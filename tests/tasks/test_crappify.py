@@ -73,6 +73,24 @@ def ray() -> Any:
         yield
 
 
+def test_a_share_of_training_pairs_is_undamaged_and_none_of_validation(
+    ray: None, photos: Photos, make: Make
+) -> None:
+    tiles = {"tile_px": 48, "train": 40, "valid": 40}
+    manifest, _, out = make(photos(5), undamaged_share=0.25, tiles=tiles)
+    same = {
+        split: [
+            (out / pair.good).read_bytes() == (out / pair.crappy).read_bytes()
+            for pair in manifest.split(split)
+        ]
+        for split in ("train", "valid")
+    }
+    assert 0.12 < np.mean(same["train"]) < 0.38 and not any(same["valid"])
+    others, _, _ = make(photos(5), tiles=tiles)
+    assert sum(a == b for a, b in zip(manifest.pairs, others.pairs, strict=True)) > 100
+    assert manifest.damage == ["shrinking", "written text", "JPEG compression"]
+
+
 def test_pairs_are_what_the_manifest_says(ray: None, photos: Photos, make: Make) -> None:
     manifest, failed, out = make(photos(5))
     assert failed == {}
