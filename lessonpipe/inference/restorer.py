@@ -15,7 +15,7 @@ from lessonpipe.device import Precision, Worker
 from lessonpipe.errors import UserError
 from lessonpipe.inference.memory import free_memory, parse_size, resident_memory
 from lessonpipe.inference.pixels import GREY_WEIGHTS, Pixels, bleed_colors
-from lessonpipe.inference.tiles import Tiling, restore_tiled
+from lessonpipe.inference.tiles import Tiling, Window, restore_tiled
 from lessonpipe.nets.blocks import SelfAttention
 from lessonpipe.nets.generator import fold_weight_norm
 from lessonpipe.nets.io import load_generator, read_model_json
@@ -145,13 +145,15 @@ class Restorer:
 
     def _bands(self, color: np.ndarray) -> Any:
         """The result row of tiles by row of tiles; smaller tiles when memory runs out after all."""
-        side = self._tile_side(color.shape[0], color.shape[1])
+        height, width = color.shape[:2]
+        side = self._tile_side(height, width)
         done = 0
         while True:
             tiling = Tiling(side, self.grid)
             try:
                 skip = done
-                for rows in restore_tiled(color, self._restore_tile, tiling):
+                restore = partial(self._restore_window, color)
+                for rows in restore_tiled(height, width, restore, tiling):
                     if skip >= len(rows):
                         skip -= len(rows)
                         continue
@@ -163,7 +165,6 @@ class Restorer:
                 if not _is_out_of_memory(error):
                     raise
                 if side // 2 < tiling.minimum:
-                    height, width = color.shape[:2]
                     raise UserError(
                         f"{width}x{height} pixels do not fit in the memory of "
                         f"{self.worker.device}, not even in tiles; close other programs, use "
@@ -172,6 +173,21 @@ class Restorer:
                 side = side // 2 // self.grid * self.grid
                 if self.worker.device.type == "cuda":
                     torch.cuda.empty_cache()
+
+    def _restore_window(self, color: np.ndarray, window: Window) -> np.ndarray:
+        """A window of `H W C` samples, restored: floats of 0...1.
+
+        Where it ends with the picture this is mirrored: convolutions pad with zeros, which draws a
+        border of up to 10 levels into flat colours.
+        """
+        ends = zip(window, color.shape[:2], strict=True)
+        padding = [
+            (self.grid * (s.start == 0), self.grid * (s.stop == length)) for s, length in ends
+        ]
+        tile = np.pad(color[window], (*padding, (0, 0)), mode="reflect")
+        (top, bottom), (left, right) = padding
+        restored = self._restore_tile(tile)
+        return restored[top : len(restored) - bottom, left : restored.shape[1] - right]
 
     def _restore_tile(self, tile: np.ndarray) -> np.ndarray:
         """`H W C` samples to `H W C` floats of 0...1."""

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Restore = Callable[[np.ndarray], np.ndarray]  # `H W C` samples to `H W C` floats of 0...1
+Window = tuple[slice, slice]  # rows and columns of a picture
+Restore = Callable[[Window], np.ndarray]  # the restored window, `H W C` floats of 0...1
 
 
 @dataclass(frozen=True)
@@ -37,16 +38,17 @@ class Tiling:
         return 2 * self.margin + self.blend + self.grid
 
 
-def restore_tiled(picture: np.ndarray, restore: Restore, tiling: Tiling) -> Iterator[np.ndarray]:
-    """Yield the restored picture from top to bottom, `rows W C` floats.
+def restore_tiled(
+    height: int, width: int, restore: Restore, tiling: Tiling
+) -> Iterator[np.ndarray]:
+    """Yield a restored picture of so many pixels from top to bottom, `rows W C` floats.
 
-    `picture` is `H W C`. Only one row of tiles is in memory.
+    Only one row of tiles is in memory.
     """
-    height, width = picture.shape[:2]
     rows, columns = tiling.spans(height), tiling.spans(width)
     kept: np.ndarray | None = None  # the end of the rows above that fades into those below
     for index, (top, bottom) in enumerate(rows):
-        band = _band(picture, restore, tiling, (top, bottom), columns)
+        band = _band(restore, tiling, slice(top, bottom), columns)
         first = tiling.margin if index else 0
         last = bottom - top if index == len(rows) - 1 else rows[index + 1][0] - top + tiling.margin
         if kept is not None:
@@ -56,20 +58,15 @@ def restore_tiled(picture: np.ndarray, restore: Restore, tiling: Tiling) -> Iter
 
 
 def _band(
-    picture: np.ndarray,
-    restore: Restore,
-    tiling: Tiling,
-    rows: tuple[int, int],
-    columns: list[tuple[int, int]],
+    restore: Restore, tiling: Tiling, rows: slice, columns: list[tuple[int, int]]
 ) -> np.ndarray:
     """One row of tiles, blended from left to right: `rows W C`."""
-    top, bottom = rows
     band: np.ndarray | None = None
     reached = 0  # columns of `band` that are final, but for the next tile's fading
     for left, right in columns:
-        tile = restore(picture[top:bottom, left:right])
+        tile = restore((rows, slice(left, right)))
         if band is None:
-            band = np.empty((bottom - top, picture.shape[1], tile.shape[2]), np.float32)
+            band = np.empty((len(tile), columns[-1][1], tile.shape[2]), np.float32)
             band[:, :right] = tile
         else:
             start = left + tiling.margin

@@ -37,7 +37,9 @@ def test_tiles_are_the_whole_where_the_network_sees_no_farther_than_the_margin(
     size: tuple[int, int], side: int
 ) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    bands = list(restore_tiled(picture, neighbourhood_mean, Tiling(side)))
+    bands = list(
+        restore_tiled(*size, lambda window: neighbourhood_mean(picture[window]), Tiling(side))
+    )
     assert np.allclose(np.concatenate(bands), neighbourhood_mean(picture), atol=1e-6)
 
 
@@ -74,7 +76,7 @@ def test_tiles_shrink_with_the_memory(model: Path) -> None:
 def test_out_of_memory_is_met_with_smaller_tiles_and_then_a_sentence(model: Path) -> None:
     restorer = Restorer(model, precision="fp32")
     seen: list[int] = []
-    run, most = restorer.run, 300
+    run, most = restorer.run, 400
 
     def limited(x: torch.Tensor, *, exact: bool = False) -> torch.Tensor:
         seen.append(max(x.shape[-2:]))
@@ -86,7 +88,7 @@ def test_out_of_memory_is_met_with_smaller_tiles_and_then_a_sentence(model: Path
     pixels = Pixels(np.asarray(make_picture(600, 500)))
     assert restorer.bytes_per_pixel > 0
     restored = restorer.restore_pixels(pixels).color
-    assert max(seen) == 600 and seen[-1] <= 300
+    assert max(seen) > 600 and seen[-1] <= 400
     assert np.abs(restored.astype(int) - Restorer(model, precision="fp32")(pixels.color)).max() <= 1
     most = 10
     with pytest.raises(UserError, match="do not fit in the memory of cpu, not even in tiles"):
