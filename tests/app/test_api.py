@@ -1,5 +1,7 @@
 """The call from Python, `lessonpipe.restore`."""
 
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,8 @@ from PIL import Image
 
 import lessonpipe
 from lessonpipe.app.cli import main
-from lessonpipe.errors import MissingError
+from lessonpipe.errors import MissingError, UserError
+from lessonpipe.inference.restorer import Restorer
 from lessonpipe.nets.io import load_generator, save_model
 from tests.conftest import make_picture
 
@@ -59,3 +62,67 @@ def test_a_model_that_was_trained_again_is_loaded_again(model: Path, tmp_path: P
             parameter.add_(0.5)
     save_model(tmp_path, net, {})
     assert lessonpipe.restore(picture, tmp_path).tobytes() != before.tobytes()
+
+
+def test_a_path_an_array_and_a_tensor_come_back_in_kind(model: Path, tmp_path: Path) -> None:
+    picture = make_picture(60, 40)
+    picture.save(tmp_path / "a.png")
+    expected = np.asarray(lessonpipe.restore(picture, model)).astype(int)
+    of_path = lessonpipe.restore(tmp_path / "a.png", model)
+    of_array = lessonpipe.restore(np.asarray(picture), model)
+    tensor = torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+    of_tensor = lessonpipe.restore(tensor, model)
+    of_batch = lessonpipe.restore(torch.stack([tensor, tensor]).float() / 255, model)
+    assert np.array_equal(of_path, expected) and np.array_equal(of_array, expected)
+    assert of_tensor.dtype == torch.uint8 and of_tensor.shape == (3, 40, 60)
+    assert np.array_equal(of_tensor.permute(1, 2, 0), expected)
+    assert of_batch.dtype == torch.float32 and of_batch.shape == (2, 3, 40, 60)
+    close = of_batch[1].permute(1, 2, 0).numpy() * 255
+    assert np.abs(close - expected).max() < 4  # floats are restored in float32
+
+
+@pytest.mark.parametrize("shape", [(40, 60), (40, 60, 1), (40, 60, 2), (40, 60, 4)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
+def test_arrays_keep_their_shape_and_type(shape: tuple[int, ...], dtype: type, model: Path) -> None:
+    values = np.random.default_rng(0).random(shape)
+    top = 1 if issubclass(dtype, np.floating) else np.iinfo(dtype).max
+    restored = lessonpipe.restore((values * top).astype(dtype), model)
+    assert restored.shape == shape and restored.dtype == dtype
+    assert restored.min() >= 0 and restored.max() <= top
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((4, 4, 5), np.uint8), "shape"),
+        (np.zeros((4,), np.uint8), "shape"),
+        (np.zeros((4, 4), np.int64), "uint8, uint16 or floats"),
+        (np.full((4, 4), 2.0), "from 0 to 1"),
+        (np.full((4, 4), np.nan), "from 0 to 1"),
+        (torch.zeros(4, 4), "C H W"),
+        (7, "a path, a Pillow picture"),
+        ("none.png", "none.png"),
+    ],
+)
+def test_what_is_no_picture_is_told_in_a_sentence(image: object, message: str, model: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        lessonpipe.restore(image, model)  # type: ignore[call-overload]
+
+
+def test_a_file_is_restored_with_all_that_belongs_to_it(model: Path, tmp_path: Path) -> None:
+    make_picture(60, 40).convert("L").save(tmp_path / "a.tif", dpi=(300, 300))
+    restorer = Restorer(model, strength=0.5, memory="4GB")
+    assert restorer.restore_file(tmp_path / "a.tif", tmp_path / "b.tif", scale=2) == []
+    with Image.open(tmp_path / "b.tif") as restored:
+        assert (restored.mode, restored.size) == ("L", (120, 80))
+        assert restored.info["dpi"] == (300, 300)
+
+
+def test_importing_the_package_loads_neither_torch_nor_ray(
+    door: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "run.py").write_text(
+        "import sys, lessonpipe\n"
+        "print(sorted({'torch', 'ray', 'numpy', 'PIL'} & set(sys.modules)))\n"
+    )
+    assert door("run").stdout == "[]\n"
