@@ -35,7 +35,8 @@ def project(tmp_path: Path, photos: Callable[..., Path]) -> Path:
     (tmp_path / "my_steps.py").write_text("\n\n".join(code))
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["recipes"] |= recipes()
-    params["crappify"] |= {"group_pattern": None, "tiles": {"tile_px": 64, "train": 2, "valid": 1}}
+    tiles = {"tile_px": 64, "train": 2, "valid": 1}
+    params["crappify"] |= {"group_pattern": None, "undamaged_share": 0, "tiles": tiles}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     return tmp_path
 
