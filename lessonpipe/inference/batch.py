@@ -249,6 +249,8 @@ class Batch:
             status, reason = "failed", str(error)
         except OSError as error:
             if error.errno in FATAL:
+                if not any(row.get("done") for row in self._journal.read()):
+                    self._journal.path.unlink(missing_ok=True)  # nothing to go on from
                 raise UserError(
                     f"{error.strerror or error}; look at the disk of {self.out}, then run it again"
                 ) from error

@@ -159,8 +159,8 @@ def test_crappify_on_a_full_disk_is_an_error_in_a_sentence_and_leaves_its_draft_
     small_disk: Path, tmp_path: Path, door: Door
 ) -> None:
     (small_disk / "photos").mkdir()
-    for name in ("a.jpg", "b.jpg", "c.jpg"):
-        make_picture(320, 320).save(small_disk / "photos" / name, quality=40)
+    for seed, name in enumerate(("a.jpg", "b.jpg", "c.jpg")):
+        make_picture(320, 320, seed).save(small_disk / "photos" / name, quality=40)
     done = door("tasks", "crappify", "--params", params(tmp_path), LESSONPIPE_WORKERS="2")
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "No space left on device" in done.stderr and "free some space" in done.stderr
