@@ -39,9 +39,8 @@ WITH_ALPHA = {"PNG", "WEBP", "AVIF", "TIFF", "JPEG2000"}
 QUALITY = {"JPEG": 95, "WEBP": 95, "AVIF": 90}
 TIFF_COMPRESSIONS: dict[str, str | None] = {  # Pillow's names to tifffile's
     **{"raw": None, "tiff_lzw": "lzw", "packbits": "packbits", "jpeg": "jpeg", "zstd": "zstd"},
-    **dict.fromkeys(
-        ("group3", "group4", "tiff_ccitt"), "lzw"
-    ),  # those are of black and white alone
+    # those are of black and white alone, and a restored picture is grey
+    **dict.fromkeys(("group3", "group4", "tiff_ccitt"), "lzw"),
 }
 
 

@@ -201,7 +201,7 @@ def _dump(exif: Image.Exif) -> bytes:
                 directory[tag] = value.encode("latin-1", "replace")  # as it read them
     try:
         return exif.tobytes()
-    except Exception:
+    except Exception:  # Pillow's encoder raises what it likes at a value of an unusual type
         return _encodable(exif).tobytes()
 
 
