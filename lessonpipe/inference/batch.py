@@ -205,6 +205,7 @@ class Batch:
         if jobs == 1 or len(todo) < 2:
             yield from map(one, todo)
             return
+        restorer.jobs = jobs
         with _threads_of_torch(jobs), ThreadPoolExecutor(jobs) as pool:
             futures = [pool.submit(one, item) for item in todo]
             try:

@@ -52,6 +52,7 @@ class Restorer:
         net = load_generator(Path(model))
         self.about = read_model_json(Path(model))
         self.grid = net.grid
+        self.jobs = 1  # pictures that are restored at the same time, which share the memory
         self.colours = _colours(self.about)
         self.exact_tiles = not any(isinstance(part, SelfAttention) for part in net.modules())
         self.net = self.worker.to_device(fold_weight_norm(net)).requires_grad_(False)
@@ -216,11 +217,11 @@ class Restorer:
     def _budget(self) -> float:
         """Bytes for activations."""
         if self.worker.device.type == "cuda":
-            return FREE_SHARE * torch.cuda.mem_get_info(self.worker.device)[0]
+            return FREE_SHARE * torch.cuda.mem_get_info(self.worker.device)[0] / self.jobs
         free = free_memory()
         if self.memory is not None:
             free = min(free, max(0, self.memory - resident_memory()))
-        return FREE_SHARE * free
+        return FREE_SHARE * free / self.jobs
 
     @property
     def bytes_per_pixel(self) -> float:

@@ -71,6 +71,10 @@ def test_tiles_shrink_with_the_memory(model: Path) -> None:
         for mb in (1, 20, 200)
     ]
     assert sides == sorted(set(sides)) and sides[0] < 400
+    shared = Restorer(model, memory=memory.resident_memory() + (200 << 20))
+    alone = shared._tile_side(6000, 6000)
+    shared.jobs = 4
+    assert shared._tile_side(6000, 6000) < alone * 0.6
 
 
 def test_out_of_memory_is_met_with_smaller_tiles_and_then_a_sentence(model: Path) -> None:
