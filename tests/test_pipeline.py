@@ -192,8 +192,8 @@ def test_a_new_photo_in_the_folder_that_params_name_is_part_of_the_next_run(tmp_
         tmp_path / "project", lambda params: params | {"download": params["download"] | folder}
     )
     (project / "else where").mkdir()
-    for name in ("a.jpg", "b.jpg"):
-        make_picture().save(project / "else where" / name)
+    for seed, name in enumerate(("a.jpg", "b.jpg")):
+        make_picture(seed=seed).save(project / "else where" / name)
         assert "Running stage 'download'" in dvc(project, "repro", "download")
         assert (project / "data/photos" / name).is_file()
     assert "didn't change" in dvc(project, "repro", "download")

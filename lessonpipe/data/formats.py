@@ -26,7 +26,8 @@ def pillow_suffixes() -> frozenset[str]:
     """The suffixes of the pictures that Pillow reads by itself, in lower case."""
     found = Image.registered_extensions()  # loads every plugin: not for an import
     readable = (Image.OPEN.keys() | {"MPO"}) - NOT_PICTURES  # an MPO is opened as the JPEG it is
-    return frozenset(suffix for suffix, kind in found.items() if kind in readable)
+    # `register_heif`, in the same process, adds HEIC's to Pillow's own
+    return frozenset(suffix for suffix, kind in found.items() if kind in readable) - HEIF_SUFFIXES
 
 
 def suffixes() -> frozenset[str]:

@@ -95,6 +95,13 @@ def test_without_the_extra_heic_is_left_aside_and_a_sentence_names_it(tmp_path: 
     ], done.stderr
 
 
+def test_heic_stays_apart_from_what_pillow_reads_by_itself_once_it_was_registered() -> None:
+    assert formats.register_heif() and ".heic" in Image.registered_extensions()
+    formats.pillow_suffixes.cache_clear()
+    assert not formats.pillow_suffixes() & formats.HEIF_SUFFIXES
+    assert formats.suffixes() >= formats.HEIF_SUFFIXES
+
+
 def test_importing_the_package_loads_neither_torch_nor_pillows_plugins() -> None:
     code = (
         "import sys, lessonpipe, lessonpipe.data.folders; from PIL import Image;"
