@@ -205,8 +205,7 @@ class Batch:
         if jobs == 1 or len(todo) < 2:
             yield from map(one, todo)
             return
-        restorer.jobs = jobs
-        with _threads_of_torch(jobs), ThreadPoolExecutor(jobs) as pool:
+        with _shared_by(jobs, restorer), ThreadPoolExecutor(jobs) as pool:
             futures = [pool.submit(one, item) for item in todo]
             try:
                 for future in as_completed(futures):
@@ -292,11 +291,13 @@ class _StoppedError(Exception):
 
 
 @contextmanager
-def _threads_of_torch(jobs: int) -> Iterator[None]:
-    """Share the processor's cores between pictures that are restored at the same time."""
+def _shared_by(jobs: int, restorer: Restorer) -> Iterator[None]:
+    """Share cores and memory between pictures that are restored at the same time."""
     before = torch.get_num_threads()
     torch.set_num_threads(max(1, before // jobs))
+    restorer.jobs = jobs
     try:
         yield
     finally:
         torch.set_num_threads(before)
+        restorer.jobs = 1

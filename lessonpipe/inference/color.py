@@ -1,10 +1,15 @@
 """Colour profiles: what becomes sRGB for the work, and what keeps its numbers and its profile."""
 
 import io
+import struct
+from collections.abc import Mapping
+from typing import Any
 
 from PIL import Image, ImageCms
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+SRGB_GAMMA = 1 / 2.2  # what PNG files say for it
+SRGB_PRIMARIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)  # white, red, green, blue
 SPACES = {"RGB ": ("RGB", "RGBA", "RGBX", "P", "PA"), "GRAY": ("1", "L", "LA", "I;16")}
 
 
@@ -56,3 +61,40 @@ def grey_profile(icc: bytes | None) -> tuple[bool, bytes | None]:
     except (OSError, ImageCms.PyCMSError):
         return True, None
     return ("sRGB" in name), None
+
+
+def png_color(
+    info: Mapping[str | tuple[int, int], Any], *, grey: bool
+) -> tuple[bytes | None, dict[bytes, bytes]]:
+    """What a PNG file without a profile says of its colours: a profile, or chunks for PNG's.
+
+    `gAMA` and `cHRM` that mean sRGB stay chunks, as `sRGB` does; others become the profile that
+    they describe, which other formats hold, too. `info` is Pillow's.
+    """
+    gamma, primaries = info.get("gamma"), info.get("chromaticity")
+    if "srgb" in info:
+        return None, {b"sRGB": bytes([info["srgb"]])}
+    if not gamma:
+        return None, {}
+    near = all(
+        abs(a - b) < 0.002 for a, b in zip(primaries or SRGB_PRIMARIES, SRGB_PRIMARIES, strict=True)
+    )
+    if abs(gamma - SRGB_GAMMA) < 0.01 and near:
+        chunks = {b"gAMA": struct.pack(">I", round(gamma * 100_000))}
+        if primaries:
+            chunks[b"cHRM"] = struct.pack(">8I", *(round(v * 100_000) for v in primaries))
+        return None, chunks
+    import imagecodecs
+
+    white, colors = (primaries or SRGB_PRIMARIES)[:2], (primaries or SRGB_PRIMARIES)[2:]
+    try:
+        return bytes(
+            imagecodecs.cms_profile(
+                "gray" if grey else "rgb",
+                whitepoint=[*white, 1.0],
+                primaries=None if grey else list(colors),
+                gamma=1 / gamma,
+            )
+        ), {}
+    except (ValueError, RuntimeError):  # numbers that are no colours
+        return None, {}

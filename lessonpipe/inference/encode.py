@@ -121,6 +121,8 @@ def _write_one(draft: Path, page: Page, encoding: Encoding) -> None:
             draft.write_bytes(_png_16(page.pixels, said))
             return
         chunks = PngImagePlugin.PngInfo()
+        for kind, data in said.png_chunks.items():
+            chunks.add(kind, data)
         for key, value in said.text.items():
             chunks.add_itxt(key, value) if not _is_latin(value) else chunks.add_text(key, value)
         if said.xmp:
@@ -173,7 +175,7 @@ def _png_16(pixels: Pixels, said: Metadata) -> bytes:
     layers = pixels.color if pixels.alpha is None else np.dstack([pixels.color, pixels.alpha])
     squeezed = layers[..., 0] if layers.shape[2] == 1 else layers
     content = bytes(imagecodecs.png_encode(np.ascontiguousarray(squeezed), level=6))
-    chunks = []
+    chunks = list(said.png_chunks.items())
     if said.icc:
         chunks.append((b"iCCP", b"ICC Profile\0\0" + zlib.compress(said.icc)))
     if said.dpi:

@@ -18,32 +18,14 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from lessonpipe import __version__
 from lessonpipe.errors import PictureError, UserError
+from lessonpipe.inference.color import png_color
 
 MAKER_NOTE, USER_COMMENT, PIXEL_X, PIXEL_Y = 0x927C, 0x9286, 0xA002, 0xA003
 DIRECTORIES = (IFD.Exif, IFD.GPSInfo)
 LAYOUT_TAGS = {  # of TIFF files: how their pixels are stored, which the encoder says anew
     *(254, 255, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 280, 281, 284, 292, 293, 317),
-    *(
-        320,
-        322,
-        323,
-        324,
-        325,
-        330,
-        338,
-        339,
-        347,
-        512,
-        513,
-        514,
-        519,
-        520,
-        521,
-        529,
-        530,
-        531,
-        532,
-    ),
+    *(320, 322, 323, 324, 325, 330, 338, 339, 347, 512, 513, 514, 519, 520, 521, 529, 530, 531),
+    532,
 }
 XMP_TAG, IPTC_TAG, PHOTOSHOP_TAG, ICC_TAG = 700, 33723, 34377, 34675
 IPTC_RESOURCE = 0x0404  # of Photoshop's resources
@@ -62,7 +44,7 @@ class Metadata:
     """What a file says of one page, as bytes that can be written back.
 
     `exif` is TIFF-encoded without orientation; `dpi` is horizontal and vertical; `text` has PNG's
-    text chunks by keyword; `iptc` is its records (IIM).
+    text chunks by keyword, `png_chunks` those of its colours; `iptc` is its records (IIM).
     """
 
     exif: bytes = b""
@@ -72,6 +54,7 @@ class Metadata:
     dpi: tuple[float, float] | None = None
     comment: bytes | None = None
     text: dict[str, str] = field(default_factory=dict)
+    png_chunks: dict[bytes, bytes] = field(default_factory=dict)
 
     @property
     def software(self) -> str:
@@ -85,14 +68,18 @@ def read_metadata(picture: Image.Image) -> Metadata:
     tiff = picture.tag_v2 if picture.format == "TIFF" else {}  # type: ignore[attr-defined]
     comment = info.get("comment")
     text = getattr(picture, "text", {}) if picture.format == "PNG" else {}
+    icc, png_chunks = info.get("icc_profile") or None, {}
+    if icc is None and picture.format == "PNG":
+        icc, png_chunks = png_color(info, grey=picture.mode in ("1", "L", "LA", "I;16"))
     return Metadata(
         exif=_read_exif(picture),
-        icc=info.get("icc_profile") or None,
+        icc=icc,
         xmp=_bytes(info.get("xmp") or tiff.get(XMP_TAG)),
         iptc=_read_iptc(picture),
         dpi=_read_dpi(info),
         comment=_bytes(comment) if picture.format in ("JPEG", "MPO") else None,
         text={k: str(v) for k, v in text.items() if not k.startswith("XML:com.adobe.xmp")},
+        png_chunks=png_chunks,
     )
 
 
@@ -107,11 +94,11 @@ def for_result(
 ) -> Metadata:
     """The metadata of a result of `size` (width, height) that was made of a picture of `source`.
 
-    `scale` multiplies the dots per inch; `strip` leaves nothing but the profile, without which the
-    numbers mean other colours.
+    `scale` multiplies the dots per inch; `strip` leaves nothing but the profile and what PNG has in
+    its place, without which the numbers mean other colours.
     """
     if strip:
-        return Metadata(icc=source.icc)
+        return Metadata(icc=source.icc, png_chunks=source.png_chunks)
     dpi = source.dpi and (source.dpi[0] * scale, source.dpi[1] * scale)
     xmp = source.xmp and SIZES_IN_XMP.sub(b"", source.xmp)
     exif = _load(source.exif)

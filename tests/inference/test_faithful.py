@@ -1,6 +1,7 @@
 """What goes in comes out: kinds, depth, grey, transparency, colour, metadata, pages."""
 
 import io
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -176,6 +177,47 @@ def test_a_profile_of_another_space_is_left_out_and_told(run: RestoreFile, tmp_p
     with Image.open(run(tmp_path / "a.png")) as restored:
         assert "icc_profile" not in restored.info
     assert any("profile" in note for note in run.notes)  # type: ignore[attr-defined]
+
+
+def srgb_of(picture: Image.Image) -> np.ndarray:
+    """How a colour-managed viewer shows a picture: its numbers through its profile, by lcms."""
+    profile = io.BytesIO(picture.info["icc_profile"])
+    shown = ImageCms.profileToProfile(picture, profile, io.BytesIO(SRGB), outputMode="RGB")
+    assert shown is not None
+    return np.asarray(shown, dtype=float)
+
+
+def encode_srgb(linear: np.ndarray) -> np.ndarray:
+    """Light in 0...1 as sRGB's levels in 0...255, by IEC 61966-2-1."""
+    curve = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return np.asarray(255 * curve)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+def test_a_png_of_another_gamma_looks_the_same_in_any_format(
+    mode: str, name: str, model: Path, tmp_path: Path
+) -> None:
+    chunks, picture = PngInfo(), make_picture(64, 48).convert(mode)
+    chunks.add(b"gAMA", struct.pack(">I", 100_000))  # linear
+    picture.save(tmp_path / "a.png", pnginfo=chunks)
+    unchanged = Restorer(model, strength=0)
+    restore_file(unchanged, tmp_path / "a.png", tmp_path / "out" / name, RestoreOptions())
+    with Image.open(tmp_path / "out" / name) as restored:
+        assert restored.mode == mode
+        shown = srgb_of(restored)
+    expected = encode_srgb(np.asarray(picture.convert("RGB"), dtype=float) / 255)
+    assert np.abs(shown - expected).mean() < (1 if name == "a.png" else 4)
+
+
+def test_a_png_that_says_that_it_is_srgb_says_so_again(run: RestoreFile, tmp_path: Path) -> None:
+    said = {b"gAMA": struct.pack(">I", 45455), b"sRGB": b"\1"}
+    for kind, data in said.items():
+        chunks = PngInfo()
+        chunks.add(kind, data)
+        make_picture(40, 30).save(tmp_path / "a.png", pnginfo=chunks)
+        assert kind + data in run(tmp_path / "a.png").read_bytes()
+        (tmp_path / "out/a.png").unlink()
 
 
 def rich_exif() -> Image.Exif:
