@@ -57,7 +57,9 @@ class Params(StrictModel):
     recipe: Steps
     quality: Quality = (10, 70)
     undamaged_share: float = Field(0.0, ge=0, lt=1)
+    color_jitter: float = Field(0.0, ge=0, le=1, description="share of the training tiles")
     group_pattern: str | None
+    train_only: str | None = None
     valid_share: float = Field(gt=0, lt=1)
     tiles: Tiles
 
@@ -72,7 +74,7 @@ class Params(StrictModel):
         Recipe(steps)
         return steps
 
-    @field_validator("group_pattern")
+    @field_validator("group_pattern", "train_only")
     @classmethod
     def _check_pattern(cls, pattern: str | None) -> str | None:
         try:
@@ -102,7 +104,11 @@ class Job:
             tile_px=p.tiles.tile_px,
             count=p.tiles.train if self.split == "train" else p.tiles.valid,
             recipe=Recipe(
-                p.recipe, quality=p.quality, seed=p.seed, undamaged_share=p.undamaged_share
+                p.recipe,
+                quality=p.quality,
+                seed=p.seed,
+                undamaged_share=p.undamaged_share,
+                jitter_share=p.color_jitter,
             ),
         )
 
@@ -130,7 +136,11 @@ def run(p: Params, photos: Path = Path("data/photos"), out: Path = Path("data/cr
         raise UserError(f"{photos} holds no pictures; run `dvc repro download` first")
     names, unused = _usable(found.pictures, photos)
     splits = group_split(
-        names, group_pattern=p.group_pattern, valid_share=p.valid_share, seed=p.seed
+        names,
+        group_pattern=p.group_pattern,
+        valid_share=p.valid_share,
+        seed=p.seed,
+        train_only=p.train_only,
     )
     draft = PairsDraft.find(out, launch.run_key("crappify", p, []))
     done = draft.done(photos, splits)

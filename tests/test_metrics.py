@@ -16,6 +16,8 @@ from lessonpipe.metrics import (
     PerceptualDistance,
     ab_error,
     colourfulness,
+    flat_ground,
+    ghost,
     lab,
     laplacian_energy,
     luma,
@@ -122,6 +124,25 @@ def test_squared_errors_count_only_masked_pixels() -> None:
     mask = torch.zeros(2, 1, 4, 4, dtype=torch.bool)
     mask[:, 0, 0, :] = True
     assert squared_errors(output, good, mask).tolist() == pytest.approx([0.75, 0.01])
+
+
+def test_ghost_is_the_largest_channels_difference_in_levels() -> None:
+    without = torch.full((1, 3, 4, 4), 0.5)
+    output = without.clone()
+    output[0, 1, 2, 3], output[0, 2, 2, 3] = 0.5 - 30 / 255, 0.5 + 10 / 255
+    left = ghost(output, without)
+    assert left.shape == (1, 1, 4, 4)
+    assert left[0, 0, 2, 3].item() == pytest.approx(30, abs=1e-3) and left.sum() == left[0, 0, 2, 3]
+
+
+def test_flat_ground_is_where_the_luma_hardly_deviates_in_nine_by_nine_pixels() -> None:
+    photo = to_tensor(make_picture(96, 64)).float() / 255
+    photo[:, :, 48:] = photo[:, :, 48:] / 8 + 0.4
+    levels = np.pad(255 * luma(photo[None])[0, 0].numpy().astype(float), 4, mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(levels, (9, 9))
+    expected = windows.std((2, 3)) < 4
+    assert np.mean(flat_ground(photo[None])[0, 0].numpy() == expected) > 0.999
+    assert 0.1 < expected.mean() < 0.9
 
 
 def test_perceptual_distance_grows_with_damage_and_is_symmetric() -> None:

@@ -56,7 +56,7 @@ def make_pairs(
         pairs: list[Pair] = []
         files: dict[str, bytes] = {}
         for title, good, good_file, pixels in _good_pictures(
-            picture, content, name, tile_px, count, recipe.seed
+            picture, content, name, tile_px, count, recipe, split
         ):
             if split == "train" and recipe.spares(title):
                 crappy_file, suffix = good_file, PurePosixPath(good).suffix
@@ -91,15 +91,23 @@ def _check_length(name: str) -> None:
 
 
 def _good_pictures(
-    picture: Image.Image, content: bytes, name: str, tile_px: int | None, count: int, seed: int
+    picture: Image.Image,
+    content: bytes,
+    name: str,
+    tile_px: int | None,
+    count: int,
+    recipe: Recipe,
+    split: Split,
 ) -> Iterator[tuple[str, str, bytes, Image.Image]]:
     """Yield the good pictures of a photo: name of the pair, path, the file's bytes, its pixels."""
     if tile_px is None:
         yield name, f"good/{name}", content, picture
         return
-    tiles = cut_tiles(picture, name, count=count, tile_px=tile_px, seed=seed)
+    tiles = cut_tiles(picture, name, count=count, tile_px=tile_px, seed=recipe.seed)
     for number, tile in enumerate(tiles):
+        title = f"{name}/{number:03d}"
+        tile = recipe.jittered(tile, title) if split == "train" else tile
         buffer = io.BytesIO()
         tile.save(buffer, "JPEG", quality=95, subsampling=0)  # no visible loss
         pixels = Image.open(buffer).convert("RGB")  # as training will read them
-        yield f"{name}/{number:03d}", f"good/{name}/{number:03d}.jpg", buffer.getvalue(), pixels
+        yield title, f"good/{title}.jpg", buffer.getvalue(), pixels

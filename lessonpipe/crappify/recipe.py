@@ -13,6 +13,7 @@ from typing import Any
 from PIL import Image
 from pydantic import ValidationError
 
+from lessonpipe.crappify.color_jitter import color_jitter
 from lessonpipe.crappify.step import Random, Step
 from lessonpipe.crappify.steps import STEPS
 from lessonpipe.crappify.steps.jpeg import Jpeg
@@ -47,7 +48,9 @@ class Recipe:
     name in `STEPS`, or the dotted path of a `Step` class or of a function `(picture, rng,
     **settings) -> picture`. `quality` is the range of the JPEG quality, drawn once a picture.
     `undamaged_share` is the share of training pictures that stay as they are, so that a network
-    learns to leave alone what is not damaged. Raises `UserError` for unknown steps and settings.
+    learns to leave alone what is not damaged; `jitter_share` is the share whose colours are changed
+    before, if every step can be undone on any colours. Raises `UserError` for unknown steps and
+    settings.
     """
 
     def __init__(
@@ -57,9 +60,12 @@ class Recipe:
         quality: tuple[int, int] = (10, 70),
         seed: int = 42,
         undamaged_share: float = 0.0,
+        jitter_share: float = 0.0,
     ) -> None:
         self.quality, self.seed, self.undamaged_share = quality, seed, undamaged_share
         self.steps = [_read(step) for step in steps]
+        keeps = all(getattr(step, "keeps_colour", False) for _, step in self.steps)
+        self.jitter_share = jitter_share if keeps else 0.0
         if not self.steps:
             raise UserError("the recipe has no steps; give at least one, such as `- grey`")
 
@@ -77,6 +83,11 @@ class Recipe:
     def spares(self, name: str) -> bool:
         """Whether the training picture called `name` stays undamaged."""
         return random.Random(f"{self.seed}/undamaged/{name}").random() < self.undamaged_share
+
+    def jittered(self, picture: Image.Image, name: str) -> Image.Image:
+        """The training picture called `name`, in other colours if it is one of that share."""
+        rng = random.Random(f"{self.seed}/jitter/{name}")
+        return color_jitter(picture, rng) if rng.random() < self.jitter_share else picture
 
     def degrade(
         self, picture: Image.Image, name: str, *, without: Iterable[str] = ()

@@ -38,11 +38,13 @@ class Step(StrictModel):
     """One kind of damage, with its settings as fields; `damage` is what people call it.
 
     `is_local` is true where it damages parts of a picture and leaves the rest unchanged: of such a
-    step the report says how much of its damage is removed.
+    step the report says how much of its damage is removed. `keeps_colour` is true where it could be
+    undone on a picture of any colours: only then may training pictures have colours of no photo.
     """
 
     damage: ClassVar[str] = ""
     is_local: ClassVar[bool] = False
+    keeps_colour: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, picture: Image.Image, rng: Random) -> Image.Image:

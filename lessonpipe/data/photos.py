@@ -113,13 +113,21 @@ def group_of(name: str, pattern: str | None) -> str:
 
 
 def group_split(
-    names: Sequence[str], *, group_pattern: str | None, valid_share: float, seed: int
+    names: Sequence[str],
+    *,
+    group_pattern: str | None,
+    valid_share: float,
+    seed: int,
+    train_only: str | None = None,
 ) -> dict[str, Split]:
     """Each photo's split, "train" or "valid"; a group is never in both.
 
-    Whole groups, in an order drawn from `seed`, go to "valid" while they fit in `valid_share`
-    of the photos; at least one does, and one stays. Raises `UserError` for fewer than two groups.
+    Photos in whose name `train_only` is found are for training. Of the others whole groups, in an
+    order drawn from `seed`, go to "valid" while they fit in `valid_share` of those photos; at least
+    one does, and one stays. Raises `UserError` for fewer than two groups.
     """
+    extra = {name for name in names if train_only and re.search(train_only, name)}
+    names = [name for name in names if name not in extra]
     members: dict[str, list[str]] = defaultdict(list)
     for name in names:
         members[group_of(name, group_pattern)].append(name)
@@ -138,7 +146,10 @@ def group_split(
             taken += len(members[one])
     if not chosen:
         chosen.add(min(order, key=lambda s: len(members[s])))
-    return {n: "valid" if s in chosen else "train" for s, ns in members.items() for n in ns}
+    splits: dict[str, Split] = dict.fromkeys(extra, "train")
+    return splits | {
+        n: "valid" if s in chosen else "train" for s, ns in members.items() for n in ns
+    }
 
 
 def cut_tiles(

@@ -68,7 +68,7 @@ def read_metadata(picture: Image.Image) -> Metadata:
     tiff = picture.tag_v2 if picture.format == "TIFF" else {}  # type: ignore[attr-defined]
     comment = info.get("comment")
     text = getattr(picture, "text", {}) if picture.format == "PNG" else {}
-    icc, png_chunks = info.get("icc_profile") or None, {}
+    icc, png_chunks = info.get("icc_profile") or None, dict[bytes, bytes]()
     if icc is None and picture.format == "PNG":
         icc, png_chunks = png_color(info, grey=picture.mode in ("1", "L", "LA", "I;16"))
     return Metadata(

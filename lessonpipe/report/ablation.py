@@ -7,9 +7,10 @@ import numpy as np
 from lessonpipe.report.bootstrap import bootstrap_difference
 from lessonpipe.report.tables import Cell, Row, Table
 
-METRICS = {  # the table's columns; of `perceptual` less is better
+METRICS = {  # the table's columns; of `ghost` and `perceptual` less is better
     "psnr_gain": "PSNR gained, dB",
     "text_removed": "text removed",
+    "flat_ghost": "ghost on flat ground",
     "perceptual": "perceptual distance",
     "sharpness": "sharpness",
     "accuracy": "accuracy",

@@ -19,12 +19,12 @@ from lessonpipe.data.photos import open_photo
 from lessonpipe.data.pictures import grid, to_picture, to_tensor
 from lessonpipe.device import Precision, Worker
 from lessonpipe.io.progress import progress_bar
-from lessonpipe.metrics import PerceptualDistance
+from lessonpipe.metrics import PerceptualDistance, flat_ground, ghost, psnr
 from lessonpipe.nets.generator import fold_weight_norm
 from lessonpipe.nets.io import load_generator
 from lessonpipe.report.scores import Scores
 
-DAMAGE_THRESHOLD = 16 / 255  # a pixel that local damage changes by less counts as undamaged
+DAMAGE_THRESHOLD = 16.5 / 255  # a pixel that damage changes by at most 16 counts as undamaged
 
 
 class EvaluationParams(StrictModel):
@@ -91,18 +91,18 @@ def evaluate_models(
 ) -> tuple[dict[str, Scores], Grid]:
     """Restores the validation tiles in the folder `pairs`, cut to `image_px`, with every net.
 
-    Returns scores by name, those of the crappy pictures too, and a grid of some tiles. Removed
-    local damage is scored twice: as `KIND_removed`, and as `KIND_ceiling`, which is what the net
-    makes of the same picture without that damage. Raises `MissingError` when there are no pairs.
+    Returns scores by name, those of the crappy pictures too, and a grid of `grid_rows` tiles from
+    the worst to the best: by what the last net left of local damage, or by its PSNR gain where a
+    recipe has none. Removed local damage is scored twice: as `KIND_removed`, and as `KIND_ceiling`,
+    which is what the net makes of the same picture without that damage. What is left of it is
+    `ghost`. Raises `MissingError` when there are no pairs.
     """
     manifest = Manifest.read(pairs)
     tiles = manifest.split("valid")
     recipe = Recipe(manifest.recipe, quality=manifest.quality, seed=manifest.seed)
     damage = local_damage(recipe)
     scores = {name: Scores() for name in ["crappy", *nets]}
-    grid = Grid(image_px, ["crappy", *nets, "photo"])
-    stride = max(1, len(tiles) // grid_rows)
-    in_grid = {tile.name for tile in tiles[stride // 2 :: stride][:grid_rows]}
+    badness: dict[str, float] = {}  # by tile, of the last net
     batches = _batches(tiles, recipe, damage, pairs, image_px, batch)
     steps = -(-len(tiles) // batch)
     for part, *tensors in progress_bar(batches, f"evaluate at {image_px}", total=steps):
@@ -110,16 +110,28 @@ def evaluate_models(
         outputs = {"crappy": x, **{name: _restore(net, x, worker) for name, net in nets.items()}}
         for name, output in outputs.items():
             scores[name].add(part, output, x, y, perceptual(output, y))
+            lost = psnr(x, y) - psnr(output, y)
+            badness |= {tile.name: v for tile, v in zip(part, lost.tolist(), strict=True)}
+        flat = flat_ground(y)
         for kind, without in zip(damage, undamaged, strict=True):
             damaged = (x - without).abs().amax(1, keepdim=True) > DAMAGE_THRESHOLD
+            best = {name: _restore(net, without, worker) for name, net in nets.items()}
             for name, output in outputs.items():
+                left = ghost(output, best.get(name, without))
                 scores[name].add_removed(f"{kind}_removed", part, output, x, y, damaged)
-            for name, net in nets.items():
-                best = _restore(net, without, worker)
-                scores[name].add_removed(f"{kind}_ceiling", part, best, x, y, damaged)
-        for i, tile in enumerate(part):
-            if tile.name in in_grid:
-                grid.rows.append([to_picture(column[i]) for column in [*outputs.values(), y]])
+                scores[name].add_ghost(part, left, damaged, flat)
+                means = (left * damaged).flatten(1).sum(1) / damaged.flatten(1).sum(1).clamp(min=1)
+                badness |= {tile.name: v for tile, v in zip(part, means.tolist(), strict=True)}
+            for name, output in best.items():
+                scores[name].add_removed(f"{kind}_ceiling", part, output, x, y, damaged)
+    ranked = sorted(tiles, key=lambda tile: -badness[tile.name])
+    count = min(grid_rows, len(ranked))
+    shown = [ranked[i * (len(ranked) - 1) // max(1, count - 1)] for i in range(count)]
+    grid = Grid(image_px, ["crappy", *nets, "photo"])
+    for part, *tensors in _batches(shown, recipe, {}, pairs, image_px, batch):
+        x, y = map(worker.batch_to_device, tensors)
+        columns = [x, *(_restore(net, x, worker) for net in nets.values()), y]
+        grid.rows += [[to_picture(column[i]) for column in columns] for i in range(len(part))]
     return scores, grid
 
 

@@ -46,6 +46,12 @@ def _size(grid: Grid, models: Mapping[str, Any]) -> dict[str, Any]:
         "image_px": grid.image_px,
         "grid": jpeg_uri(grid.picture()),
         "alt": f"crappy, {names} and photo at {grid.image_px} pixels",
+        "order": f"from the worst to the best tile by {_order(models)} of {grid.titles[-2]}",
         "table": metrics_table(models),
         "ratios": ratio_lines(models),
     }
+
+
+def _order(models: Mapping[str, Any]) -> str:
+    local = any("ghost" in model for model in models.values())
+    return "the ghost of local damage" if local else "the PSNR gain"

@@ -15,7 +15,7 @@ from lessonpipe.report.evaluation import EvaluationParams, Grid, evaluate_folder
 from lessonpipe.report.render import jpeg_uri, render
 from lessonpipe.report.tables import Table
 
-LESS_IS_BETTER = ("perceptual", "ab_error")
+LESS_IS_BETTER = ("perceptual", "ab_error", "ghost", "ghost_p95", "flat_ghost", "flat_ghost_p95")
 NOISE = 1e-4  # what the last bits of the weights and the order of sums may change in a metric
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from lessonpipe.data.manifest import Pair
@@ -22,6 +23,8 @@ from lessonpipe.report.bootstrap import bootstrap_mean, bootstrap_ratio
 MEANS = ("psnr", "psnr_gain", "ssim", "perceptual", "ab_error")
 RATIOS = ("sharpness", "colourfulness")
 REMOVED = ("text_removed", "text_ceiling", "damage_removed", "damage_ceiling")
+GHOST = ("ghost", "ghost_p95", "flat_ghost", "flat_ghost_p95")
+GHOST_BINS, GHOST_BIN = 1024, 0.25  # a histogram's, in levels of 0...255
 COMPARED = ("sharpness", "perceptual", "ssim")
 
 
@@ -33,13 +36,15 @@ class Scores:
     median and the 95 % bootstrap interval are over photos. Those of `RATIOS` are the output's value
     over the photo's, both summed over the photo's tiles. Those of `REMOVED` are 1 - the output's
     squared error over the crappy picture's, both summed over the pixels of a photo that local
-    damage changed: writing (`text`) or any other (`damage`).
+    damage changed: writing (`text`) or any other (`damage`). Those of `GHOST` are the mean and the
+    95th percentile of `metrics.ghost` over these pixels, all of them or those on flat ground.
     """
 
     tiles: dict[str, list[dict[str, float]]] = field(default_factory=lambda: defaultdict(list))
     sums: dict[tuple[str, str], list[tuple[float, float]]] = field(
         default_factory=lambda: defaultdict(list)
     )
+    histograms: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     def add(
         self,
@@ -80,6 +85,20 @@ class Scores:
         errors = (squared_errors(x, photo, damaged) for x in (output, crappy))
         self._add_sums(metric, pairs, *errors)
 
+    def add_ghost(
+        self, pairs: Sequence[Pair], ghost: Tensor, damaged: Tensor, flat: Tensor
+    ) -> None:
+        """Adds a batch of `metrics.ghost`; `damaged` and `flat` are true where those are.
+
+        All are `B 1 H W`.
+        """
+        bins = (ghost / GHOST_BIN).round().long().clamp(max=GHOST_BINS - 1)
+        for kind, where in (("ghost", damaged), ("flat_ghost", damaged & flat)):
+            for pair, values, mask in zip(pairs, bins, where, strict=True):
+                counts = torch.bincount(values[mask], minlength=GHOST_BINS).cpu().numpy()
+                known = self.histograms.get((kind, pair.photo), 0)
+                self.histograms[kind, pair.photo] = known + counts
+
     def _add_sums(
         self, metric: str, pairs: Sequence[Pair], output: Tensor, reference: Tensor
     ) -> None:
@@ -94,6 +113,10 @@ class Scores:
         photos = sorted(self.tiles)
         if metric in MEANS:
             return [float(np.mean([t[metric] for t in self.tiles[p]])) for p in photos]
+        if metric in GHOST:
+            kind, p95, _ = metric.partition("_p95")
+            counts = [self.histograms.get((kind, p), np.zeros(GHOST_BINS)) for p in photos]
+            return [_of_histogram(c, bool(p95)) for c in counts if c.sum()]
         sums = [np.sum(self.sums[metric, p], axis=0) for p in photos if self.sums[metric, p]]
         if metric == "sharpness":
             return [float(output / max(photo, 1e-12)) for output, photo in sums]
@@ -103,8 +126,16 @@ class Scores:
 
     def summary(self, seed: int) -> dict[str, dict[str, float]]:
         """Returns mean, median, low and high of every metric that any photo has."""
-        values = {name: self.by_photo(name) for name in (*MEANS, *RATIOS, *REMOVED)}
+        values = {name: self.by_photo(name) for name in (*MEANS, *RATIOS, *REMOVED, *GHOST)}
         return {name: asdict(bootstrap_mean(v, seed=seed)) for name, v in values.items() if v}
+
+
+def _of_histogram(counts: np.ndarray, p95: bool) -> float:
+    """The mean or the 95th percentile of what fell into bins around multiples of `GHOST_BIN`."""
+    centers = np.arange(GHOST_BINS) * GHOST_BIN
+    if not p95:
+        return float(np.average(centers, weights=counts))
+    return float(centers[np.searchsorted(counts.cumsum(), 0.95 * counts.sum())])
 
 
 def compare_scores(new: Scores, old: Scores, seed: int) -> dict[str, Any]:

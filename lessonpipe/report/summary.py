@@ -10,6 +10,8 @@ SUMMARY = {  # the README's columns; text and damage are each a metric and its c
     "psnr_gain": "PSNR over the crappy picture, dB",
     "text": "text removed (ceiling)",
     "damage": "damage removed (ceiling)",
+    "ghost": "ghost, levels (p95)",
+    "flat_ghost": "ghost on flat ground (p95)",
     "colourfulness": "colourfulness",
     "ab_error": "colours off, Lab ab",
     "perceptual": "perceptual distance",
@@ -24,6 +26,10 @@ METRICS = {  # the report's columns
     "text_ceiling": "text ceiling",
     "damage_removed": "damage removed",
     "damage_ceiling": "damage ceiling",
+    "ghost": "ghost, levels",
+    "ghost_p95": "ghost, p95",
+    "flat_ghost": "ghost on flat ground",
+    "flat_ghost_p95": "the same, p95",
     "sharpness": "sharpness",
     "colourfulness": "colourfulness",
     "ab_error": "colours off, Lab ab",
@@ -42,6 +48,8 @@ def headline(metrics: Mapping[str, Any]) -> str:
             for kind in ("text", "damage"):
                 if removed := model.get(f"{kind}_removed"):
                     text += f", {kind} removed {removed['mean']:.2f}"
+            if left := model.get("flat_ghost"):
+                text += f", ghost on flat ground {left['mean']:.1f}"
             parts.append(text)
     return "; ".join(parts)
 
@@ -107,6 +115,8 @@ def _summary_cell(model: Model, column: str) -> Cell:
         return Cell(text, (f"{ceiling['mean']:.2f}",) if ceiling else ())
     if column not in model:
         return Cell("–")
+    if p95 := model.get(f"{column}_p95"):
+        return Cell(f"{model[column]['mean']:.1f}", (f"{p95['mean']:.0f}",))
     return Cell(f"{model[column]['mean']:.{DIGITS.get(column, 2)}f}")
 
 

@@ -156,6 +156,28 @@ def test_a_recipe_needs_a_step() -> None:
         Recipe([])
 
 
+def test_colours_are_jittered_in_the_share_of_pictures_that_is_asked_for() -> None:
+    picture = Image.new("RGB", (8, 8), (200, 60, 40))
+    recipe = Recipe(["text", "jpeg"], jitter_share=0.4, seed=7)
+    changed = [recipe.jittered(picture, str(i)) is not picture for i in range(400)]
+    assert 0.33 < np.mean(changed) < 0.47
+    again = Recipe(["text", "jpeg"], jitter_share=0.4, seed=7)
+    assert [again.jittered(picture, str(i)) is not picture for i in range(400)] == changed
+    hues = [
+        np.asarray(recipe.jittered(picture, str(i)).convert("HSV"))[..., 0].mean()
+        for i in range(400)
+        if changed[i]
+    ]
+    assert np.std(hues) > 60 and len({round(hue) for hue in hues}) > 50
+
+
+@pytest.mark.parametrize("steps", [["grey"], [{"fade": {}}, "jpeg"], [f"{__name__}.darker"]])
+def test_colours_stay_where_a_step_changes_them_or_might(steps: list[str]) -> None:
+    steps = [{step: {"by": 0.5}} if "darker" in step else step for step in steps]  # type: ignore
+    picture, recipe = make_picture(32, 32), Recipe(steps, jitter_share=1.0)
+    assert all(recipe.jittered(picture, str(i)) is picture for i in range(20))
+
+
 def darker(picture: Image.Image, rng: Random, by: float) -> Image.Image:
     return picture.point(lambda value: int(value // by))
 

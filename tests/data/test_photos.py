@@ -228,6 +228,14 @@ def test_the_split_depends_on_the_seed_and_not_on_the_order() -> None:
     assert len({tuple(sorted(splits.items())) for splits in drawn}) > 3
 
 
+def test_photos_for_training_alone_leave_the_split_of_the_others_as_it_is() -> None:
+    how = {"group_pattern": PATTERN, "valid_share": 0.4, "seed": 3}
+    others = [f"various/{i}.jpg" for i in range(40)]
+    splits = group_split([*NAMES, *others], **how, train_only="^various/")
+    assert {name: splits[name] for name in NAMES} == group_split(NAMES, **how)
+    assert {splits[name] for name in others} == {"train"}
+
+
 def test_without_a_pattern_every_photo_is_its_own_group() -> None:
     splits = group_split(NAMES, group_pattern=None, valid_share=0.2, seed=1)
     assert sum(split == "valid" for split in splits.values()) == 6

@@ -8,6 +8,7 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor, nn
 
+from lessonpipe.crappify import Recipe
 from lessonpipe.crappify.recipe import Steps
 from lessonpipe.data.manifest import Manifest
 from lessonpipe.data.pairs import center_square
@@ -66,9 +67,13 @@ def test_every_recipe_has_its_metrics_and_a_headline(name: str, tmp_path: Path) 
     always = {"psnr", "psnr_gain", "ssim", "perceptual", "sharpness", "colourfulness", "ab_error"}
     kind = {"lesson": "text", "old-photo": "damage", "watermark": "damage", "inpaint": "damage"}
     more = {f"{kind[name]}_removed", f"{kind[name]}_ceiling"} if name in kind else set()
+    more |= {"ghost", "ghost_p95", "flat_ghost", "flat_ghost_p95"} & set(same) if more else set()
     assert set(same) == always | more
+    assert ("ghost" in same) == (name in kind)
     line = headline({"64": {"crappy": crappy, "same": same}})
-    assert line == "same at 64: +0.00 dB" + (f", {kind[name]} removed 0.00" if more else "")
+    assert line.startswith(
+        "same at 64: +0.00 dB" + (f", {kind[name]} removed 0.00" if more else "")
+    )
     table = metrics_table({"crappy": crappy, "same": same})
     assert [row[0].text for row in table.cells] == ["crappy", "same"]
     assert len(grid.rows) == 2
@@ -87,6 +92,32 @@ def test_text_and_other_local_damage_are_scored_apart(tmp_path: Path) -> None:
     for kind in ("text", "damage"):
         assert same[f"{kind}_removed"]["mean"] == pytest.approx(0)
         assert same[f"{kind}_ceiling"]["mean"] > 0.6
+
+
+def test_ghost_is_the_difference_that_local_damage_makes_and_orders_the_grid(
+    tmp_path: Path,
+) -> None:
+    steps: Steps = [{"resize": {"shorter": 32}}, "text", "jpeg"]
+    pairs = validation_pairs(steps, tmp_path, tmp_path / "pairs")
+    scores, grid = evaluate_identity(pairs)
+    recipe, left, photos = Recipe(steps), {}, {}
+    for pair in Manifest.read(pairs).pairs:
+        good = open_photo(pairs / pair.good)
+        without = recipe.degrade(good, pair.name, without=["text"])
+        x, y = (
+            np.asarray(center_square(picture, 64), dtype=float)
+            for picture in (open_photo(pairs / pair.crappy), without)
+        )
+        difference = np.abs(x - y).max(-1)
+        values = difference[difference > 16]
+        left[pair.name] = values.mean()
+        photos.setdefault(pair.photo, []).append(values)
+    means = [np.concatenate(photos[name]).mean() for name in sorted(photos)]
+    assert scores["same"].by_photo("ghost") == pytest.approx(means, abs=0.2)
+    assert scores["same"].by_photo("ghost") == scores["crappy"].by_photo("ghost")
+    worst = next(p for p in Manifest.read(pairs).pairs if p.name == max(left, key=left.__getitem__))
+    shown = np.asarray(grid.rows[0][0])
+    assert np.array_equal(shown, np.asarray(center_square(open_photo(pairs / worst.crappy), 64)))
 
 
 def test_without_pairs_it_says_what_to_run(tmp_path: Path) -> None:

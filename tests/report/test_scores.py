@@ -1,5 +1,6 @@
 """Scores are over photos, not tiles; models are compared photo by photo."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -99,3 +100,21 @@ def test_models_are_compared_photo_by_photo() -> None:
         assert comparison["perceptual"][key] == pytest.approx(0.5)
     for key in ("mean", "median", "low", "high"):
         assert comparison["psnr_lost"][key] == pytest.approx(-6.02, abs=0.01)
+
+
+def test_ghost_is_over_the_damaged_pixels_of_a_photo_and_on_flat_ground_apart() -> None:
+    scores, rng = Scores(), np.random.default_rng(0)
+    values = rng.gamma(2, 9, (2, 1, 64, 64)).clip(0, 250).astype(np.float32)
+    damaged, flat = rng.random(values.shape) < 0.3, rng.random(values.shape) < 0.5
+    for number in range(2):
+        add(scores, tile("a", number), off=0.1)
+        part = [torch.from_numpy(v[number : number + 1]) for v in (values, damaged, flat)]
+        scores.add_ghost([tile("a", number)], *part)
+    add(scores, tile("clean"), off=0.1)
+    scores.add_ghost(
+        [tile("clean")], *(torch.from_numpy(v[:1]) for v in (values, flat & False, flat))
+    )
+    for metric, where in (("ghost", damaged), ("flat_ghost", damaged & flat)):
+        assert scores.by_photo(metric) == pytest.approx([values[where].mean()], abs=0.05)
+        p95 = np.percentile(values[where], 95)
+        assert scores.by_photo(f"{metric}_p95") == pytest.approx([p95], abs=0.3)

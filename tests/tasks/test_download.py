@@ -209,9 +209,13 @@ def test_photos_of_every_kind_are_taken(kind: str) -> None:
     assert run("folder")[0] == {f"a.{kind}"}
 
 
-def test_the_sample_is_39_photos() -> None:
+def test_the_sample_is_39_rooms_and_14_photos_of_other_kinds_with_their_authors() -> None:
     left, report = run("sample")
-    assert len(left) == report["photos"] == 39 and report["rejected"] == {}
+    various = {name.removeprefix("various/") for name in left if "/" in name}
+    assert len(left) == 53 and len(various) == 14
+    assert report["photos"] == 53 and report["rejected"] == {}
+    authors = (download.VARIOUS / "LICENSES.md").read_text()
+    assert all(name.removesuffix(".jpg") in authors for name in various)
     with Image.open(Path("data/photos") / min(left)) as first:
         assert min(first.size) >= 800
 

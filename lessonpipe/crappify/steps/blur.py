@@ -11,6 +11,7 @@ class Blur(Step):
     """Gaussian blur; `radius` is the range of its radius in pixels."""
 
     damage: ClassVar[str] = "blur"
+    keeps_colour: ClassVar[bool] = True
 
     radius: Range = (0.5, 2)
 

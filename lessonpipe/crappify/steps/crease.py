@@ -13,6 +13,7 @@ class Crease(Step):
 
     damage: ClassVar[str] = "creases"
     is_local: ClassVar[bool] = True
+    keeps_colour: ClassVar[bool] = True
     count: WholeRange = (1, 3)
     width: Share = (0.006, 0.02)
 

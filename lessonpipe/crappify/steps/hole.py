@@ -12,6 +12,7 @@ class Hole(Step):
 
     damage: ClassVar[str] = "black boxes"
     is_local: ClassVar[bool] = True
+    keeps_colour: ClassVar[bool] = True
     count: WholeRange = (1, 2)
     share: Share = (0.1, 0.3)
 

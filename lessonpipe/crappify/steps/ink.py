@@ -16,6 +16,7 @@ class Ink(Step):
 
     damage: ClassVar[str] = "ink blots"
     is_local: ClassVar[bool] = True
+    keeps_colour: ClassVar[bool] = True
     count: WholeRange = (1, 4)
     share: Share = (0.02, 0.08)
     colour: tuple[Level, Level, Level] = (20, 18, 40)

@@ -16,6 +16,7 @@ class Jpeg(Step):
     """Compress with `quality`, by default the number drawn for the picture."""
 
     damage: ClassVar[str] = "JPEG compression"
+    keeps_colour: ClassVar[bool] = True
 
     quality: int | None = Field(None, ge=1, le=95)
 

@@ -13,6 +13,7 @@ class Noise(Step):
     """Gaussian noise; `sigma` is the range of its standard deviation in steps of 255."""
 
     damage: ClassVar[str] = "grain"
+    keeps_colour: ClassVar[bool] = True
 
     sigma: Range = (5, 25)
     colour: bool = Field(True, description="independent in the three channels")

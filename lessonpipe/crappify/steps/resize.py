@@ -15,6 +15,7 @@ class Resize(Step):
     """
 
     damage: ClassVar[str] = "shrinking"
+    keeps_colour: ClassVar[bool] = True
 
     shorter: Sides = (96, 96)
 

@@ -17,6 +17,7 @@ class Text(Step):
 
     damage: ClassVar[str] = "written text"
     is_local: ClassVar[bool] = True
+    keeps_colour: ClassVar[bool] = True
     says: str | None = None
     letters: float = Field(10, ge=4, le=400)
 

@@ -17,6 +17,7 @@ class Watermark(Step):
 
     damage: ClassVar[str] = "watermarks"
     is_local: ClassVar[bool] = True
+    keeps_colour: ClassVar[bool] = True
     says: str = Field("SAMPLE", min_length=1, max_length=60)
     opacity: Share = (0.2, 0.5)
     angle: Angle = (-45, 45)
