@@ -64,7 +64,7 @@ def _read(frame: Image.Image, source: Source, index: int) -> Page:
             "shrink it first"
         )
     format_ = frame.format or "PNG"
-    if SIXTEEN_BITS.match(_raw_mode(frame)):
+    if SIXTEEN_BITS.match(_raw_mode(frame)) or _jpeg2000_bits(frame, source) > 8:
         pixels = _read_16_bits(frame, source, index)
         metadata = read_metadata(frame)
         pixels = _upright(pixels, frame.getexif().get(0x0112, 1))
@@ -97,6 +97,15 @@ def _raw_mode(picture: Image.Image) -> str:
     return str(args if isinstance(args, str) else args[0] if args else "")
 
 
+def _jpeg2000_bits(picture: Image.Image, source: Source) -> int:
+    """The bits a sample of a JPEG 2000 file, by its first SIZ marker; 0 for other kinds of files."""
+    if picture.format != "JPEG2000":
+        return 0
+    head = _content(source, 2**16)
+    start = head.find(b"\xff\x4f\xff\x51")
+    return (head[start + 42] & 0x7F) + 1 if 0 <= start < len(head) - 42 else 0
+
+
 def _read_16_bits(picture: Image.Image, source: Source, index: int) -> Pixels:
     """The samples of a page of more than 8 bits and one channel, which Pillow would cut to 8."""
     import imagecodecs
@@ -104,8 +113,11 @@ def _read_16_bits(picture: Image.Image, source: Source, index: int) -> Pixels:
 
     associated = False
     if picture.format == "PNG":
-        content = source.read_bytes() if isinstance(source, Path) else source.getvalue()
-        values = imagecodecs.png_decode(content)
+        values = imagecodecs.png_decode(_content(source))
+    elif picture.format == "JPEG2000":
+        values = np.atleast_3d(imagecodecs.jpeg2k_decode(_content(source)))
+        top = 2 ** _jpeg2000_bits(picture, source) - 1
+        values = (values.astype(np.float32) * (65535 / top)).round()
     else:
         with tifffile.TiffFile(source) as tiff:
             page = tiff.pages[index].aspage()
@@ -143,12 +155,15 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
 def _is_lossy_webp(source: Source, format_: str) -> bool:
     if format_ != "WEBP":
         return False
+    return b"VP8L" not in _content(source, 64)
+
+
+def _content(source: Source, count: int = -1) -> bytes:
+    """The first `count` bytes of a file, or all."""
     if isinstance(source, Path):
         with open(source, "rb") as stream:
-            head = stream.read(64)
-    else:
-        head = source.getvalue()[:64]
-    return b"VP8L" not in head
+            return stream.read(count)
+    return source.getvalue()[: None if count < 0 else count]
 
 
 @contextmanager

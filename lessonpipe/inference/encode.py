@@ -35,6 +35,7 @@ FORMATS = {  # suffixes that are kept, and their format; of other kinds PNG is w
 MAX_SIDE_PX = {"JPEG": 65_500, "WEBP": 16_383, "AVIF": 65_535}
 MAX_EXIF_BYTES = {"JPEG": 65_533 - 2 - 6}  # of one segment
 MAX_SEGMENT_BYTES = 65_533
+WITH_16_BITS = {"PNG", "TIFF", "JPEG2000"}
 WITH_ALPHA = {"PNG", "WEBP", "AVIF", "TIFF", "JPEG2000"}
 QUALITY = {"JPEG": 95, "WEBP": 95, "AVIF": 90}
 TIFF_COMPRESSIONS: dict[str, str | None] = {  # Pillow's names to tifffile's
@@ -94,7 +95,7 @@ def _fitted(page: Page, format_: str) -> tuple[Page, list[str]]:
     """The page as the format can hold it, and notes of what it cannot."""
     pixels, notes = page.pixels, []
     check_size(pixels.size, format_)
-    if pixels.color.dtype == np.uint16 and format_ not in ("PNG", "TIFF"):
+    if pixels.color.dtype == np.uint16 and format_ not in WITH_16_BITS:
         notes.append(f"16 bits became 8, as {format_} has no more")
         pixels = to_8_bits(pixels)
     if pixels.alpha is not None and format_ not in WITH_ALPHA:
@@ -116,6 +117,9 @@ def _on_white(pixels: Pixels) -> Pixels:
 
 def _write_one(draft: Path, page: Page, encoding: Encoding) -> None:
     said, options = page.metadata, _options(page, encoding)
+    if encoding.format == "JPEG2000" and page.pixels.color.dtype == np.uint16:
+        draft.write_bytes(_jpeg2000_16(page.pixels))
+        return
     if encoding.format == "PNG":
         if page.pixels.color.dtype == np.uint16:
             draft.write_bytes(_png_16(page.pixels, said))
@@ -190,6 +194,15 @@ def _png_16(pixels: Pixels, said: Metadata) -> bytes:
         chunks.append((b"iTXt", keyword + b"\0\0\0\0\0" + value.encode("utf-8", "replace")))
     head = 8 + 25  # the signature and IHDR, which must come first
     return content[:head] + b"".join(_chunk(*chunk) for chunk in chunks) + content[head:]
+
+
+def _jpeg2000_16(pixels: Pixels) -> bytes:
+    """A lossless JPEG 2000 file of 16 bits a sample, which Pillow writes of grey alone."""
+    import imagecodecs
+
+    layers = pixels.color if pixels.alpha is None else np.dstack([pixels.color, pixels.alpha])
+    squeezed = layers[..., 0] if layers.shape[2] == 1 else layers
+    return bytes(imagecodecs.jpeg2k_encode(np.ascontiguousarray(squeezed), codecformat="jp2"))
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

@@ -81,14 +81,16 @@ def test_16_bit_colours_keep_their_levels(run: RestoreFile, tmp_path: Path) -> N
     values[..., 2] += 9000
     (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(values))
     tifffile.imwrite(tmp_path / "a.tif", values, photometric="rgb", compression="lzw")
-    for name in ("a.png", "a.tif"):
-        out = run(tmp_path / name)
-        read = imagecodecs.png_decode(out.read_bytes()) if name == "a.png" else tifffile.imread(out)
+    (tmp_path / "a.jp2").write_bytes(imagecodecs.jpeg2k_encode(values, codecformat="jp2"))
+    for name in ("a.png", "a.tif", "a.jp2"):
+        before = next(read_pages(tmp_path / name, every=False)).pixels.color
+        assert np.array_equal(before, values)
+        read = imagecodecs.imread(run(tmp_path / name))
         assert read.dtype == np.uint16 and read.shape == values.shape
         assert len(np.unique(read[32, :, 1])) > 100  # of 8 bits there are eight in that range
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.jp2"])
 def test_16_bit_grey_is_16_bit_grey(name: str, run: RestoreFile, tmp_path: Path) -> None:
     ramp = np.broadcast_to(np.linspace(0, 65535, 200).astype(np.uint16), (64, 200))
     Image.fromarray(np.ascontiguousarray(ramp)).save(tmp_path / name)
