@@ -24,6 +24,7 @@ endif
 run: TELL = @python -m lessonpipe.report
 lessons: PIPELINE = lessons/dvc.yaml
 
+test: export OMP_NUM_THREADS := 1 # threads of two processes wait for each other on two cores
 test: .venv/installed
 	pytest --numprocesses 2 --dist loadfile || { [ $$? = 1 ] && \
 	  pytest --last-failed --last-failed-no-failures none; }
