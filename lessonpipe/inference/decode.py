@@ -98,7 +98,7 @@ def _raw_mode(picture: Image.Image) -> str:
 
 
 def _jpeg2000_bits(picture: Image.Image, source: Source) -> int:
-    """The bits a sample of a JPEG 2000 file, by its first SIZ marker; 0 for other kinds of files."""
+    """The bits a sample of a JPEG 2000 file, by its first SIZ marker; 0 for other kinds."""
     if picture.format != "JPEG2000":
         return 0
     head = _content(source, 2**16)
