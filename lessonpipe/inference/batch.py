@@ -99,10 +99,11 @@ def restore_file(
             )
             if options.compare and not compared:
                 compared.append(_side_by_side(page.pixels, pixels))
-            result = _page_of_result(page, pixels, options, software)
+            result = [_page_of_result(page, pixels, options, software)]
             if not restorer.exact_tiles and restorer.is_tiled(pixels.size):
-                result = replace(result, notes=(*result.notes, INEXACT))
-            yield result
+                result[0] = replace(result[0], notes=(*result[0].notes, INEXACT))
+            del page, pixels  # while it is written, a large picture is in memory once
+            yield result.pop()
 
     with atomic_file(target) as draft:
         notes = write_pages(draft, restored(), encoding)

@@ -44,17 +44,23 @@ def read_pages(
     `PictureError` with the reason for anything that is no whole picture of at most `MAX_PIXELS`.
     """
     name = name or str(source)
+    last: list[Page] = []
     with _reasons(name), _opened(source, name, truncated) as picture:
         frames = getattr(picture, "n_frames", 1)
         taken = frames if every else 1
         for index, frame in enumerate(ImageSequence.Iterator(picture)):
-            if index == taken:
-                return
             page = _read(frame, source, index)
             if frames > taken:
                 kind = "page" if picture.format == "TIFF" else "frame"
                 page = replace(page, notes=(*page.notes, f"the first of {frames} {kind}s alone"))
-            yield page
+            last = [page]
+            del page
+            if index + 1 == taken:
+                break
+            yield last.pop()
+        picture.close()  # frees Pillow's copy of the pixels, one of few that a large picture allows
+    if last:
+        yield last.pop()
 
 
 def _read(frame: Image.Image, source: Source, index: int) -> Page:

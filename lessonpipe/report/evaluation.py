@@ -112,6 +112,8 @@ def evaluate_models(
             scores[name].add(part, output, x, y, perceptual(output, y))
             lost = psnr(x, y) - psnr(output, y)
             badness |= {tile.name: v for tile, v in zip(part, lost.tolist(), strict=True)}
+        for name, net in nets.items():
+            scores[name].add_clean(part, _restore(net, y, worker), y)
         flat = flat_ground(y)
         for kind, without in zip(damage, undamaged, strict=True):
             damaged = (x - without).abs().amax(1, keepdim=True) > DAMAGE_THRESHOLD

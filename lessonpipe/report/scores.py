@@ -38,6 +38,7 @@ class Scores:
     squared error over the crappy picture's, both summed over the pixels of a photo that local
     damage changed: writing (`text`) or any other (`damage`). Those of `GHOST` are the mean and the
     95th percentile of `metrics.ghost` over these pixels, all of them or those on flat ground.
+    `clean_psnr` is that of undamaged tiles after the model.
     """
 
     tiles: dict[str, list[dict[str, float]]] = field(default_factory=lambda: defaultdict(list))
@@ -67,6 +68,11 @@ class Scores:
             self.tiles[pair.photo].append(dict(zip(MEANS, row, strict=True)))
         self._add_sums("sharpness", pairs, laplacian_energy(output), laplacian_energy(photo))
         self._add_sums("colourfulness", pairs, colourfulness(output), colourfulness(photo))
+
+    def add_clean(self, pairs: Sequence[Pair], output: Tensor, photo: Tensor) -> None:
+        """Adds a batch of what the model made of undamaged tiles, `B 3 H W`."""
+        values = psnr(output, photo)
+        self._add_sums("clean_psnr", pairs, values, torch.ones_like(values))
 
     def add_removed(
         self,
@@ -118,6 +124,8 @@ class Scores:
             counts = [self.histograms.get((kind, p), np.zeros(GHOST_BINS)) for p in photos]
             return [_of_histogram(c, bool(p95)) for c in counts if c.sum()]
         sums = [np.sum(self.sums[metric, p], axis=0) for p in photos if self.sums[metric, p]]
+        if metric == "clean_psnr":
+            return [float(total / count) for total, count in sums]
         if metric == "sharpness":
             return [float(output / max(photo, 1e-12)) for output, photo in sums]
         if metric == "colourfulness":
@@ -126,7 +134,8 @@ class Scores:
 
     def summary(self, seed: int) -> dict[str, dict[str, float]]:
         """Returns mean, median, low and high of every metric that any photo has."""
-        values = {name: self.by_photo(name) for name in (*MEANS, *RATIOS, *REMOVED, *GHOST)}
+        names = (*MEANS, *RATIOS, *REMOVED, *GHOST, "clean_psnr")
+        values = {name: self.by_photo(name) for name in names}
         return {name: asdict(bootstrap_mean(v, seed=seed)) for name, v in values.items() if v}
 
 

@@ -16,6 +16,7 @@ SUMMARY = {  # the README's columns; text and damage are each a metric and its c
     "ab_error": "colours off, Lab ab",
     "perceptual": "perceptual distance",
     "sharpness": "sharpness",
+    "clean_psnr": "undamaged photos after it, dB",
 }
 METRICS = {  # the report's columns
     "psnr_gain": "PSNR gained, dB",
@@ -33,8 +34,13 @@ METRICS = {  # the report's columns
     "sharpness": "sharpness",
     "colourfulness": "colourfulness",
     "ab_error": "colours off, Lab ab",
+    "clean_psnr": "undamaged photos after it, dB",
 }
-DIGITS = {"ab_error": 1, "perceptual": 3}  # of the summary; 2 for the other columns
+DIGITS = {
+    "ab_error": 1,
+    "perceptual": 3,
+    "clean_psnr": 1,
+}  # of the summary; 2 for the other columns
 COLOUR = ("colourfulness", "ab_error")
 COLOUR_DAMAGE = 5  # mean ab error of crappy pictures above which colours are in the summary
 

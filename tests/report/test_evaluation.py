@@ -68,7 +68,8 @@ def test_every_recipe_has_its_metrics_and_a_headline(name: str, tmp_path: Path) 
     kind = {"lesson": "text", "old-photo": "damage", "watermark": "damage", "inpaint": "damage"}
     more = {f"{kind[name]}_removed", f"{kind[name]}_ceiling"} if name in kind else set()
     more |= {"ghost", "ghost_p95", "flat_ghost", "flat_ghost_p95"} & set(same) if more else set()
-    assert set(same) == always | more
+    assert set(same) == always | more | {"clean_psnr"}
+    assert same["clean_psnr"]["mean"] == pytest.approx(100)  # as it was
     assert ("ghost" in same) == (name in kind)
     line = headline({"64": {"crappy": crappy, "same": same}})
     assert line.startswith(

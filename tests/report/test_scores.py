@@ -118,3 +118,11 @@ def test_ghost_is_over_the_damaged_pixels_of_a_photo_and_on_flat_ground_apart() 
         assert scores.by_photo(metric) == pytest.approx([values[where].mean()], abs=0.05)
         p95 = np.percentile(values[where], 95)
         assert scores.by_photo(f"{metric}_p95") == pytest.approx([p95], abs=0.3)
+
+
+def test_undamaged_tiles_are_averaged_per_photo() -> None:
+    scores = Scores()
+    for number, off in enumerate((0.1, 0.01)):
+        add(scores, tile("a", number), off=0.1)
+        scores.add_clean([tile("a", number)], GOOD + off, GOOD)
+    assert scores.by_photo("clean_psnr") == pytest.approx([30], abs=0.01)
