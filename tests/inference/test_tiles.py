@@ -1,11 +1,15 @@
 """Restoring in tiles: as the whole, in the memory there is."""
 
+import os
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from lessonpipe.errors import UserError
 from lessonpipe.inference import memory
@@ -75,6 +79,22 @@ def test_tiles_shrink_with_the_memory(model: Path) -> None:
     alone = shared._tile_side(6000, 6000)
     shared.jobs = 4
     assert shared._tile_side(6000, 6000) < alone * 0.6
+
+
+@pytest.mark.slow
+def test_a_large_picture_takes_the_memory_it_is_given_by_the_systems_count(
+    model: Path, tmp_path: Path
+) -> None:
+    make_picture(600, 400).resize((6000, 4000)).save(tmp_path / "a.jpg", quality=90)
+    words = [sys.executable, "-m", "lessonpipe.app.cli", "restore", str(tmp_path / "a.jpg")]
+    words += ["-o", str(tmp_path / "b.jpg"), "--model", str(model), "--memory", "1200MB", "--quiet"]
+    process = subprocess.Popen(words)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    with Image.open(tmp_path / "b.jpg") as restored:
+        assert restored.size == (6000, 4000)
+    assert usage.ru_maxrss * 1024 < 1.2 * 2**30
 
 
 def test_out_of_memory_is_met_with_smaller_tiles_and_then_a_sentence(model: Path) -> None:
