@@ -7,7 +7,13 @@ from typing import Any
 
 from PIL import Image, ImageCms
 
-SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+def _undated(profile: bytes) -> bytes:
+    """A profile made in 2000, not now: the same picture gives the same bytes."""
+    return profile[:24] + struct.pack(">6H", 2000, 1, 1, 0, 0, 0) + profile[36:]
+
+
+SRGB = _undated(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
 SRGB_GAMMA = 1 / 2.2  # what PNG files say for it
 SRGB_PRIMARIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)  # white, red, green, blue
 SPACES = {"RGB ": ("RGB", "RGBA", "RGBX", "P", "PA"), "GRAY": ("1", "L", "LA", "I;16")}
@@ -88,13 +94,12 @@ def png_color(
 
     white, colors = (primaries or SRGB_PRIMARIES)[:2], (primaries or SRGB_PRIMARIES)[2:]
     try:
-        return bytes(
-            imagecodecs.cms_profile(
-                "gray" if grey else "rgb",
-                whitepoint=[*white, 1.0],
-                primaries=None if grey else list(colors),
-                gamma=1 / gamma,
-            )
-        ), {}
+        profile = imagecodecs.cms_profile(
+            "gray" if grey else "rgb",
+            whitepoint=[*white, 1.0],
+            primaries=None if grey else list(colors),
+            gamma=1 / gamma,
+        )
+        return _undated(bytes(profile)), {}
     except (ValueError, RuntimeError):  # numbers that are no colours
         return None, {}

@@ -76,7 +76,7 @@ def read_metadata(picture: Image.Image) -> Metadata:
         icc=icc,
         xmp=_bytes(info.get("xmp") or tiff.get(XMP_TAG)),
         iptc=_read_iptc(picture),
-        dpi=_read_dpi(info),
+        dpi=_read_dpi(picture),
         comment=_bytes(comment) if picture.format in ("JPEG", "MPO") else None,
         text={k: str(v) for k, v in text.items() if not k.startswith("XML:com.adobe.xmp")},
         png_chunks=png_chunks,
@@ -232,8 +232,14 @@ def _read_iptc(picture: Image.Image) -> bytes | None:
     return resources.get(IPTC_RESOURCE) if isinstance(resources, dict) else None
 
 
-def _read_dpi(info: dict[Any, Any]) -> tuple[float, float] | None:
+def _read_dpi(picture: Image.Image) -> tuple[float, float] | None:
+    """What the file says, and not what Pillow takes where it does not: 72 in JPEG, 1 in TIFF."""
+    info = picture.info
     try:
+        if picture.format in ("JPEG", "MPO", "TIFF"):
+            tags = picture.tag_v2 if picture.format == "TIFF" else picture.getexif()  # type: ignore[attr-defined]
+            if info.get("jfif_unit") not in (1, 2) and X_RESOLUTION not in tags:
+                return None
         x, y = (float(v) for v in info["dpi"])
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None

@@ -222,6 +222,24 @@ def test_a_png_that_says_that_it_is_srgb_says_so_again(run: RestoreFile, tmp_pat
         (tmp_path / "out/a.png").unlink()
 
 
+def test_a_file_that_says_nothing_of_dots_per_inch_says_nothing_afterwards(
+    run: RestoreFile, tmp_path: Path
+) -> None:
+    for name in ("a.jpg", "a.tif", "a.png"):
+        make_picture(40, 30).save(tmp_path / name, exif=rich_exif().tobytes())
+        assert next(read_pages(tmp_path / name, every=False)).metadata.dpi is None
+    with Image.open(run(tmp_path / "a.jpg")) as restored:
+        assert restored.info["jfif_unit"] == 0  # the ratio of a pixel's sides, no dots per inch
+
+
+def test_profiles_of_ours_have_no_date_of_now(tmp_path: Path) -> None:
+    chunks = PngInfo()
+    chunks.add(b"gAMA", struct.pack(">I", 100_000))
+    make_picture(40, 30).save(tmp_path / "a.png", pnginfo=chunks)
+    for profile in (SRGB, next(read_pages(tmp_path / "a.png", every=False)).metadata.icc):
+        assert profile is not None and struct.unpack(">6H", profile[24:36]) == (2000, 1, 1, 0, 0, 0)
+
+
 def rich_exif() -> Image.Exif:
     exif = Image.Exif()
     exif[Base.Make], exif[Base.Artist], exif[Base.Orientation] = "Cam", "José", 6
