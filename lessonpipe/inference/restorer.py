@@ -24,6 +24,8 @@ from lessonpipe.nets.unet import pad_to_grid
 FREE_SHARE = 0.6  # of the free memory, for activations; results and files need the rest
 LIVE_SHARE = 0.2  # of all activations of a network that are in memory at a time; 0.14 was measured
 MAX_SIDE = 4096  # tiles of more are no faster
+BAND_BYTES = 2 * 3 * 4  # of a pixel in a row of tiles and in a tile that is put into it: floats
+QUANTIZED_ROWS = 64  # at a time, whose temporary arrays are then small
 Progress = Callable[[float], None]  # called with the share of a picture that is done, 0...1
 
 
@@ -113,9 +115,12 @@ class Restorer:
         channels = 3 if self.colours else color.shape[2]
         restored = np.empty((*color.shape[:2], channels), color.dtype)
         top = 0
-        for rows in self._bands(color):
-            restored[top : top + len(rows)] = self._quantized(rows, color[top : top + len(rows)])
-            top += len(rows)
+        for band in self._bands(color):
+            for first in range(0, len(band), QUANTIZED_ROWS):
+                rows = band[first : first + QUANTIZED_ROWS]
+                original = color[top : top + len(rows)]
+                restored[top : top + len(rows)] = self._quantized(rows, original)
+                top += len(rows)
             if progress:
                 progress(top / len(restored))
         return Pixels(restored, enlarged.alpha)
@@ -208,20 +213,22 @@ class Restorer:
 
     def _tile_side(self, height: int, width: int) -> int:
         """The side of the tiles: all of the picture if it fits in the memory, else what does."""
-        budget = self._budget() / self.bytes_per_pixel
-        if height * width <= budget:
+        budget, each = self._budget(3 * height * width), self.bytes_per_pixel
+        if height * width * (each + BAND_BYTES) <= budget:
             return max(height, width)
-        side = int(math.sqrt(budget)) // self.grid * self.grid
+        # side ** 2 * each + side * width * BAND_BYTES = budget
+        half = width * BAND_BYTES / (2 * each)
+        side = int(math.sqrt(half**2 + budget / each) - half) // self.grid * self.grid
         return min(MAX_SIDE, max(side, Tiling(0, self.grid).minimum + 2 * self.grid))
 
-    def _budget(self) -> float:
-        """Bytes for activations."""
+    def _budget(self, result: int) -> float:
+        """Bytes for activations and tiles, beside a `result` of so many."""
         if self.worker.device.type == "cuda":
             return FREE_SHARE * torch.cuda.mem_get_info(self.worker.device)[0] / self.jobs
         free = free_memory()
         if self.memory is not None:
             free = min(free, max(0, self.memory - resident_memory()))
-        return FREE_SHARE * free / self.jobs
+        return FREE_SHARE * max(0, free / self.jobs - result)
 
     @property
     def bytes_per_pixel(self) -> float:
