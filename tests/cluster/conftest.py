@@ -254,7 +254,7 @@ def small(params: dict[str, Any]) -> dict[str, Any]:
     params["pretrain_generator"]["phases"] = [phase | {"epochs": 3, "frozen": True}]
     params["save_preds"]["image_px"] = 64
     params["pretrain_critic"]["phases"] = [phase | {"epochs": 6}]
-    gan_phase = params["fit_gan"]["phases"][0] | {"image_px": 64, "batch": 4, "epochs": 3}
+    gan_phase = phase | {"epochs": 3, "frozen": True, "max_lr": 3e-4}
     params["fit_gan"] |= {"samples": 1, "phases": [gan_phase]}
     params["fit_feature"]["phases"] = [phase | {"epochs": 2}, phase | {"image_px": 96, "epochs": 1}]
     params["evaluate"]["evaluations"] = [{"image_px": 64, "models": ["generator"]}]
