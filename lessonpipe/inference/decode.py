@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, ImageSequence
+from PIL.ExifTags import Base
 
 from lessonpipe.data.formats import open_image
 from lessonpipe.data.photos import MAX_PIXELS
@@ -73,12 +74,13 @@ def _read(frame: Image.Image, source: Source, index: int) -> Page:
     if SIXTEEN_BITS.match(_raw_mode(frame)) or _jpeg2000_bits(frame, source) > 8:
         pixels = _read_16_bits(frame, source, index)
         metadata = read_metadata(frame)
-        pixels = _upright(pixels, frame.getexif().get(0x0112, 1))
+        pixels = _upright(pixels, frame.getexif().get(Base.Orientation, 1))
         note = None
     else:
         metadata = read_metadata(frame)  # before TIFF files are closed by loading
         frame.load()
-        upright = ImageOps.exif_transpose(frame)
+        turned = frame.getexif().get(Base.Orientation, 1) != 1
+        upright = ImageOps.exif_transpose(frame) if turned else frame  # else it copies, too
         converted, icc, note = to_working_space(upright, metadata.icc)
         pixels, metadata = from_pillow(converted), replace(metadata, icc=icc)
     grey = pixels.grey_if_equal()
