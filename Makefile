@@ -24,7 +24,8 @@ endif
 run: TELL = @python -m lessonpipe.report
 lessons: PIPELINE = lessons/dvc.yaml
 
-test: export OMP_NUM_THREADS := 1 # threads of two processes wait for each other on two cores
+# two test processes of two threads each would wait for each other on two cores
+test: export OMP_NUM_THREADS := 1
 test: .venv/installed
 	pytest --numprocesses 2 --dist loadfile || { [ $$? = 1 ] && \
 	  pytest --last-failed --last-failed-no-failures none; }
