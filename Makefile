@@ -14,15 +14,17 @@ export RAY_USAGE_STATS_ENABLED := 0
 run lessons: .venv/installed
 	@python -m tasks.pipeline.prepare $(if $(PROFILE)$(RECIPE),--experiment)
 ifeq ($(PROFILE)$(RECIPE),)
-	dvc repro $(PIPELINE)
+	dvc repro $(TARGET)
 else
 	words="$$(python -m tasks.pipeline.profiles $(PROFILE) $(RECIPE:%=crappify.recipe=%))" && \
-	  eval "dvc exp run $$words $(PIPELINE)"
+	  eval "dvc exp run $$words $(TARGET)"
 endif
 	$(TELL)
 
 run: TELL = @python -m lessonpipe.report
-lessons: PIPELINE = lessons/dvc.yaml
+# the lesson's profile is for what GAN and feature loss add, too
+run: TARGET = $(if $(filter lesson,$(PROFILE)),dvc.yaml,evaluate)
+lessons: TARGET = lessons/dvc.yaml
 
 # two test processes of two threads each would wait for each other on two cores
 test: export OMP_NUM_THREADS := 1

@@ -29,7 +29,7 @@ Name = Annotated[str, Field(min_length=1)]
 
 @flow(name="nightly")
 def nightly(
-    stages: Sequence[str] = (),
+    stages: Sequence[str] = ("evaluate",),
     side_by_side: Annotated[int, Field(ge=1)] = 1,
     promote: bool = True,
 ) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from flows.dvc import StageError, dvc, read_stages, select_stages
 from lessonpipe.errors import LessonpipeError, UserError
-from tasks.pipeline.own_photos import project_photos
+from tasks.pipeline.own_files import project_photos
 
 
 def run(names: Iterable[str]) -> None:

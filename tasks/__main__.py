@@ -19,7 +19,8 @@ from lessonpipe.errors import LessonpipeError, UserError, one_of
 from lessonpipe.io.progress import print_done
 
 STAGES = sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
-WHOLE_NODE = ("save_preds", "evaluate")  # run on one node; the others distribute their own work
+# run on one node; the others distribute their own work
+WHOLE_NODE = ("save_preds", "evaluate", "compare")
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -83,7 +84,7 @@ def _run(stage: str, params_file: Path, lr_find_phase: int | None) -> None:
             find(stage, lr_find_phase, params_file)
         return
     module = importlib.import_module(f"tasks.{stage}")
-    p = params.load(module.Params, getattr(module, "SECTION", stage), params_file)
+    p = params.load_stage(module, stage, params_file)
     with stage_lock(stage), with_cure():
         start = time.perf_counter()
         if stage in WHOLE_NODE and cluster.address():

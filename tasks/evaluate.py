@@ -1,8 +1,9 @@
-"""Evaluates every model on the validation photos: -> reports/metrics.json, reports/index.html.
+"""Evaluates what is trained by pixels on the validation photos: -> reports/index.html and metrics.
 
     python -m tasks evaluate
 
-Each model is evaluated only at the size that it was trained for.
+Each model is evaluated only at the size that it was trained for. What GAN and feature loss add is
+tasks/compare.py.
 """
 
 from pathlib import Path
@@ -27,29 +28,30 @@ from lessonpipe.report.summary import headline
 MODELS = {
     "generator": Path("models/pretrain_generator"),
     "gan": Path("models/fit_gan"),
-    "control": Path("models/fit_control"),
+    "pixel": Path("models/fit_pixel"),
     "feature": Path("models/fit_feature"),
 }
-COMPARED = [("gan", "generator"), ("feature", "control")]
+COMPARED = [("gan", "generator"), ("feature", "pixel")]
 
 
 class Evaluation(StrictModel):
     """A size, and the models that were trained for it."""
 
     image_px: int = Field(ge=32, multiple_of=32)
-    models: list[Literal["generator", "gan", "control", "feature"]]
+    models: list[Literal["generator", "gan", "pixel", "feature"]] = Field(min_length=1)
 
 
 class Params(EvaluationParams):
     """Which models at which size, and how they are evaluated.
 
+    The last model of the last size restores the photo that the report shows at high resolution.
     `reference` are figures of another run, such as the lesson's own. `all_params` is the whole
     params file, which the report prints.
     """
 
     seed: int
-    evaluations: list[Evaluation]
-    reference: list[ReferenceFigure]
+    evaluations: list[Evaluation] = Field(min_length=1)
+    reference: list[ReferenceFigure] = Field(default_factory=list)
     all_params: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -57,10 +59,10 @@ def run(
     p: Params,
     pairs: Path = Path("data/crappify"),
     photos: Path = Path("data/photos"),
-    critic: Path = Path("models/pretrain_critic"),
+    critic: Path | None = None,
     out: Path = Path("reports"),
 ) -> None:
-    """Evaluate, and write metrics, pictures and the page."""
+    """Evaluate, and write metrics (those of the `critic`, too), pictures and the page."""
     worker = Worker.current(p.precision)
     perceptual = worker.to_device(PerceptualDistance(p.encoder, pretrained=p.pretrained))
     manifest = Manifest.read(pairs)
@@ -82,11 +84,15 @@ def run(
             for new, old in COMPARED
             if new in scores and old in scores
         }
-    metrics["critic"] = read_json(critic / "metrics.json")
-    histories = {folder.name: folder / "history.csv" for folder in [*MODELS.values(), critic]}
+    folders = [MODELS[name] for at in p.evaluations for name in at.models]
+    if critic:
+        metrics["critic"] = read_json(critic / "metrics.json")
+        folders.append(critic)
+    histories = {folder.name: folder / "history.csv" for folder in folders}
     if p.reference:
         metrics["reference"] = compare_to_reference(p.reference, histories)
-    restored = restore_high_resolution(_largest(photos, manifest), MODELS["feature"])
+    shown = MODELS[p.evaluations[-1].models[-1]]
+    restored = restore_high_resolution(_largest(photos, manifest), shown)
     used = {"recipe": manifest.recipe, "quality": list(manifest.quality)}
     params = {**p.all_params, "crappify": {**p.all_params.get("crappify", {}), **used}}
     page = report_page(metrics, grids, restored, histories, params)

@@ -1,38 +1,26 @@
-"""Train on with feature loss, at growing sizes: models/pretrain_generator -> models/fit_feature.
+"""The steps of fit_pixel with feature loss: models/pretrain_generator -> models/fit_feature.
 
-python -m tasks fit_feature
+    python -m tasks fit_feature
+
+Its params are those of fit_pixel but for what its own section says, so that nothing but the loss
+differs.
 """
 
 from pathlib import Path
 
-import torch
-from pydantic import Field
+from lessonpipe.losses import FeatureLossConfig
+from tasks import fit_pixel
+from tasks.fit_pixel import build
 
-from lessonpipe import cluster
-from lessonpipe.config import Phase, StrictModel
-from lessonpipe.data.augment import Augment
-from lessonpipe.data.pairs import PairData
-from lessonpipe.device import Precision, Worker
-from lessonpipe.losses import FeatureLossConfig, PixelKind, image_loss
-from lessonpipe.nets.io import load_generator, save_model
-from lessonpipe.train.fit import fit, last_row
-from lessonpipe.train.generator import GeneratorLearner
-from lessonpipe.train.schedule import AdamWConfig
-from tasks.pipeline.launch import TrainRun, launch
+__all__ = ["BASE", "Params", "build", "run"]
+
+BASE = "fit_pixel"
 
 
-class Params(StrictModel):
-    """The loss, and the steps of progressive resize."""
+class Params(fit_pixel.Params):
+    """Those of fit_pixel, and a feature loss: none makes the same network."""
 
-    seed: int
-    precision: Precision
-    pixel: PixelKind
-    pixel_weight: float = Field(ge=0)
     feature: FeatureLossConfig | None
-    optim: AdamWConfig
-    train_bn: bool
-    augment: Augment
-    phases: list[Phase] = Field(min_length=1)
 
 
 def run(
@@ -41,38 +29,5 @@ def run(
     generator: Path = Path("models/pretrain_generator"),
     out: Path = Path("models/fit_feature"),
 ) -> None:
-    """Train and save; every term of the loss is a column of `history.csv`."""
-    launch(train_worker, p, {"pairs": pairs, "generator": generator}, out)
-
-
-def build(
-    p: Params,
-    pairs: Path = Path("data/crappify"),
-    generator: Path = Path("models/pretrain_generator"),
-) -> tuple[GeneratorLearner, PairData, Worker]:
-    """The network with its loss, the data, and the worker: all that a first step needs."""
-    worker = Worker.current(p.precision)
-    torch.manual_seed(p.seed)
-    net = load_generator(generator)
-    loss = worker.to_device(image_loss(p.feature, p.pixel, net.encoder.std, p.pixel_weight))
-    learner = GeneratorLearner(net, p.optim, loss=loss, train_bn=p.train_bn)
-    return learner, PairData(pairs, p.augment, p.seed, worker), worker
-
-
-def train_worker(run: TrainRun[Params]) -> None:
-    """The training function, run once a worker."""
-    p = run.params
-    learner, data, worker = build(p, run.inputs["pairs"], run.inputs["generator"])
-    history = fit(
-        learner,
-        p.phases,
-        data,
-        worker,
-        seed=p.seed,
-        checkpoint=run.checkpoint,
-        report=cluster.report_metrics,
-    )
-    if worker.rank == 0:
-        about = {"stage": run.stage, "image_px": p.phases[-1].image_px, **last_row(history)}
-        save_model(run.out, learner.net, about)
-        run.save_history(history)
+    """Train as fit_pixel does, with `p.feature` in the loss."""
+    fit_pixel.run(p, pairs, generator, out)

@@ -15,19 +15,22 @@ from lessonpipe.data.pairs import PairData
 from lessonpipe.device import Precision, Worker
 from lessonpipe.losses import PixelKind, PixelLoss
 from lessonpipe.nets import Generator, UnetConfig
-from lessonpipe.nets.io import save_model
+from lessonpipe.nets.io import load_matching_weights, save_model
 from lessonpipe.train.fit import fit, last_row
 from lessonpipe.train.generator import GeneratorLearner
 from lessonpipe.train.schedule import AdamWConfig
 from tasks.pipeline.launch import TrainRun, launch
 
+START = "my_model"  # the folder for a model to start from: in a new project it holds none
+
 
 class Params(StrictModel):
-    """The network, its loss, and its schedule."""
+    """The network, the model folder that its weights start from, its loss, and its schedule."""
 
     seed: int
     precision: Precision
     net: UnetConfig
+    start: str
     pretrained: bool
     loss: PixelKind
     optim: AdamWConfig
@@ -42,16 +45,27 @@ def run(
     out: Path = Path("models/pretrain_generator"),
 ) -> None:
     """Train and save. The model folder also holds `history.csv`, a row an epoch."""
-    launch(train_worker, p, {"pairs": pairs}, out)
+    launch(train_worker, p, {"pairs": pairs, **start_model(p)}, out)
+
+
+def start_model(p: Params) -> dict[str, Path]:
+    """The model folder to start from, by the name `start`; none where the usual one is empty."""
+    if p.start == START and not Path(START, "model.json").is_file():
+        return {}
+    return {"start": Path(p.start)}
 
 
 def build(
-    p: Params, pairs: Path = Path("data/crappify")
+    p: Params, pairs: Path = Path("data/crappify"), start: Path | None = None
 ) -> tuple[GeneratorLearner, PairData, Worker]:
     """The network with its loss, the data, and the worker: all that a first step needs."""
     worker = Worker.current(p.precision)
     torch.manual_seed(p.seed)
     net = Generator(p.net, pretrained=p.pretrained)
+    if start := start or start_model(p).get("start"):
+        missing = load_matching_weights(start, net)
+        fit_ = f"{len(net.state_dict()) - len(missing)} of {len(net.state_dict())} tensors fit"
+        print(f"starts from {start}: {fit_}" + "".join(f"; not {name}" for name in missing[:5]))
     loss = worker.to_device(PixelLoss(p.loss, net.encoder.std))
     learner = GeneratorLearner(net, p.optim, loss=loss, train_bn=p.train_bn)
     return learner, PairData(pairs, p.augment, p.seed, worker), worker
@@ -60,7 +74,7 @@ def build(
 def train_worker(run: TrainRun[Params]) -> None:
     """The training function, run once a worker."""
     p = run.params
-    learner, data, worker = build(p, run.inputs["pairs"])
+    learner, data, worker = build(p, run.inputs["pairs"], run.inputs.get("start"))
     history = fit(
         learner,
         p.phases,

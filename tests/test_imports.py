@@ -64,7 +64,7 @@ def test_the_core_knows_neither_engines_nor_stages() -> None:
 
 
 def test_the_core_but_for_its_commands_does_not_name_the_projects_files_and_stages() -> None:
-    names = ("dvc repro", "dvc.yaml", "params.yaml", "make run", "models/fit_feature", "tasks/")
+    names = ("dvc repro", "dvc.yaml", "params.yaml", "make run", "models/fit_pixel", "tasks/")
     for file in sorted((ROOT / "lessonpipe").rglob("*.py")):
         if not file.is_relative_to(ROOT / "lessonpipe/app"):
             found = [text for text in strings(file) if any(name in text for name in names)]

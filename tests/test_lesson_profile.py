@@ -17,12 +17,15 @@ FEWER = {
     "save_preds": {"image_px": 64},
     "fit_gan": {"samples": 2},
     "evaluate": {
-        "evaluations": [
-            {"image_px": 64, "models": ["generator", "gan"]},
-            {"image_px": 96, "models": ["control", "feature"]},
-        ],
+        "evaluations": [{"image_px": 96, "models": ["pixel"]}],
         "encoder": "test_resnet",
         "pretrained": False,
+    },
+    "compare": {
+        "evaluations": [
+            {"image_px": 64, "models": ["generator", "gan"]},
+            {"image_px": 96, "models": ["pixel", "feature"]},
+        ]
     },
 }
 PX = {128: 64, 256: 96}
@@ -31,10 +34,10 @@ PX = {128: 64, 256: 96}
 def smaller(params: dict) -> dict:
     """Every stage of the rehearsal, at half the size or less."""
     params = merged(merged(merged(params, PROFILES["lesson"]), PROFILES["rehearsal"]), FEWER)
-    for stage in ("pretrain_generator", "pretrain_critic", "fit_gan", "fit_feature"):
+    for stage in ("pretrain_generator", "pretrain_critic", "fit_gan", "fit_pixel"):
         for phase in params[stage]["phases"]:
             phase |= {"image_px": PX[phase["image_px"]], "batch": 4}
-    for figure in params["evaluate"]["reference"]:
+    for figure in params["compare"]["reference"]:
         figure["image_px"] = PX[figure["image_px"]]
     return params
 
@@ -75,10 +78,10 @@ def test_every_stage_of_the_lesson_runs_and_its_figures_stand_beside_the_lessons
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
 
-    figures = json.loads((project / "reports/metrics.json").read_text())["reference"]
+    figures = json.loads((project / "reports/comparison/metrics.json").read_text())["reference"]
     assert [f["reached"] for f in figures.values()] == [0.0431, 0.98, 3.125, 2.064]
     assert all(0 < f["ours"] < 1e4 for f in figures.values())
-    page = (project / "reports/index.html").read_text()
+    page = (project / "reports/comparison/index.html").read_text()
     assert "Beside another run" in page and "<td>0.0431</td>" in page
 
     critic = json.loads((project / "models/pretrain_critic/model.json").read_text())

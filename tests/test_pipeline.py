@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,7 +42,7 @@ def shortened(params: dict) -> dict:
     params["pretrain_critic"]["pretrained"] = False
     params["fit_gan"]["feature"] |= tiny
     params["fit_feature"]["feature"] |= tiny
-    for stage in ("pretrain_generator", "pretrain_critic", "fit_gan", "fit_feature"):
+    for stage in ("pretrain_generator", "pretrain_critic", "fit_gan", "fit_pixel"):
         for phase in params[stage]["phases"]:
             px = {128: 64, 256: 96}[phase["image_px"]]
             phase |= {"image_px": px, "batch": 4, "epochs": 2, "samples_per_epoch": 8}
@@ -50,8 +51,9 @@ def shortened(params: dict) -> dict:
     params["save_preds"]["image_px"] = 64
     params["fit_gan"]["samples"] = 2
     params["evaluate"] |= tiny
-    for evaluation, px in zip(params["evaluate"]["evaluations"], (64, 96), strict=True):
-        evaluation["image_px"] = px
+    for stage in ("evaluate", "compare"):
+        for evaluation, px in zip(params[stage]["evaluations"], (64, 96), strict=True):
+            evaluation["image_px"] = px
     return params
 
 
@@ -111,19 +113,26 @@ def test_the_pipeline_survives_a_killed_dvc_and_then_is_up_to_date(project):
 
     assert re.search(r"resuming after epoch \d\n", dvc(project, "repro"))
     figures = json.loads((project / "reports/metrics.json").read_text())
+    assert {px: set(models) for px, models in figures.items()} == {
+        "64": {"crappy", "generator"},
+        "96": {"crappy", "pixel"},
+    }
+    figures = json.loads((project / "reports/comparison/metrics.json").read_text())
     assert set(figures) == {"64", "96", "critic"}
     for px, models in {
         "64": ("crappy", "generator", "gan"),
-        "96": ("control", "feature"),
+        "96": ("pixel", "feature"),
     }.items():
         for model in models:
             for measure in ("psnr", "psnr_gain", "ssim", "perceptual", "text_removed", "sharpness"):
                 assert set(figures[px][model][measure]) == {"mean", "median", "low", "high"}
     assert figures["64"]["crappy"]["psnr_gain"]["mean"] == 0
-    page = (project / "reports/index.html").read_text()
-    assert not re.search(r"(?:\bsrc|\bhref|url\()[=\s\"']*https?:", page)  # nothing is fetched
-    assert "data:image/jpeg;base64," in page
-    assert "<svg" in page
+    for name in ("reports/index.html", "reports/comparison/index.html"):
+        page = (project / name).read_text()
+        assert not re.search(r"(?:\bsrc|\bhref|url\()[=\s\"']*https?:", page)  # nothing is fetched
+        assert "data:image/jpeg;base64," in page
+        assert "<svg" in page
+        assert ("the critic was right" in page) == ("comparison" in name)
 
     start = time.perf_counter()
     assert "Data and pipelines are up to date." in dvc(project, "repro")
@@ -150,6 +159,24 @@ def test_dvc_shows_metrics_plots_and_changed_params(project):
         assert set(status) == {"fit_gan"}  # nothing else depends on that number
     finally:
         params.write_text(text)
+
+
+@pytest.mark.slow
+def test_a_restorer_to_start_from_is_a_dependency_and_its_weights_are_the_first(project):
+    start = project / "my_model"
+    shutil.copytree(project / "models/fit_pixel", start, dirs_exist_ok=True)
+    try:
+        (status,) = json.loads(dvc(project, "status", "--json", "pretrain_generator")).values()
+        assert status == [{"changed deps": {"my_model": "modified"}}]
+        output = dvc(project, "repro", "--single-item", "--no-commit", "pretrain_generator")
+        assert re.search(r"starts from \S*my_model: (\d+) of \1 tensors fit", output)
+        rows = (project / "models/pretrain_generator/history.csv").read_text().splitlines()
+        model = json.loads((project / "models/pretrain_generator/model.json").read_text())
+        assert set(model["lineage"]["inputs"]) == {"pairs", "start"} and len(rows) > 2
+    finally:
+        for name in ("model.json", "model.safetensors", "history.csv"):
+            (start / name).unlink()
+        dvc(project, "checkout", "--force")
 
 
 STAGES = """

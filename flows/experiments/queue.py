@@ -14,7 +14,7 @@ from lessonpipe.config import StrictModel
 from lessonpipe.errors import LessonpipeError
 from lessonpipe.io.progress import JSON_ENV, Done, parse_event
 from tasks.pipeline import child_process
-from tasks.pipeline.own_photos import project_photos
+from tasks.pipeline.own_files import project_photos, start_model
 from tasks.pipeline.prepare import check_repository, prepare
 from tasks.pipeline.profiles import hydra_value
 
@@ -68,18 +68,18 @@ def run_all(
 def _queue(experiments: Iterable[Experiment], run_cache: bool) -> None:
     """Queue them by DVC's Python API, since `dvc exp run` has no `--no-run-cache`.
 
-    DVC runs them in copies of the project, without what git ignores, so the user's photos are named
-    by their absolute path.
+    DVC runs them in copies of the project, without what git does not track, so the user's photos
+    and model are named by their absolute paths.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    photos = project_photos()
-    folder = [f"download.folder={hydra_value(str(photos.resolve()))}"] if photos else []
+    own = {"download.folder": project_photos(), "pretrain_generator.start": start_model()}
+    folders = [f"{key}={hydra_value(str(path.resolve()))}" for key, path in own.items() if path]
     try:
         with Repo() as repo:
             for one in experiments:
-                options = {"name": one.name, "params": [*folder, *one.overrides]}
+                options = {"name": one.name, "params": [*folders, *one.overrides]}
                 repo.experiments.run([one.stage], queue=True, run_cache=run_cache, **options)
     except DvcException as error:
         raise LessonpipeError(f"dvc exp run: {error}") from error

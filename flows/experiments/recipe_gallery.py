@@ -28,12 +28,8 @@ INTRODUCTION = """# Recipes, tried
 
 Each recipe of `params.yaml`, trained for a few minutes (`profiles/short.yaml`: to see that it is
 learnt, not how well it can be) and measured on photos of other rooms. Figures are means, that of
-PSNR with its 95 % interval; `control` is trained by pixels for the same steps as `feature`.
-Colourfulness and sharpness are shares of the photo's.
-
-The `gan` rows are the generator's but for a last digit, since `short` has the GAN see only twice 80
-pictures; and of `jpeg` next to nothing was learnt (+0.01 and +0.04 dB, with intervals around zero).
-`superres-256` is for tiles larger than these of 288 pixels, which it hardly degrades.
+PSNR with its 95 % interval. Colourfulness and sharpness are shares of the photo's. `superres-256`
+is for tiles larger than these of 288 pixels, which it hardly degrades.
 
 This page is made by `python -m flows recipes`; one recipe by `make run PROFILE=short RECIPE=NAME`.
 """

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 NAME = "restorer"
 PRODUCTION = Path("models/in-service")
-TRAINED = Path("models/fit_feature")
+TRAINED = Path("models/fit_pixel")
 VERSIONS = Path("models/versions")
 LOG = Journal(VERSIONS / "log.jsonl")  # an entry each time that a version goes into production
 METRICS = Path("reports/metrics.json")

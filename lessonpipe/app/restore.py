@@ -76,7 +76,7 @@ def restore(
         Path | None,
         _option(
             metavar="FOLDER",
-            help="Model folder (default: models/in-service if it exists, or models/fit_feature).",
+            help="Model folder (default: models/in-service if it exists, or models/fit_pixel).",
         ),
     ] = None,
     strength: Annotated[
@@ -174,7 +174,7 @@ def restore(
         compare=compare,
     )
     model = model or default_model()
-    with missing_model_cure("fit_feature"):
+    with missing_model_cure("fit_pixel"):
         lineage = of_model(model)
         restorer = Restorer(model, strength=strength, memory=memory)
     batch = Batch(

@@ -121,6 +121,26 @@ def load_weights(folder: Path, net: M) -> M:
     return net.eval()
 
 
+def load_matching_weights(folder: Path, net: Generator) -> list[str]:
+    """Load those weights of a model folder that `net` has, too, by name and shape.
+
+    Returns the names of the tensors of `net` that stay as they were. Raises `MissingError` without
+    a model, `UserError` for a damaged one or one that is no generator.
+    """
+    _build(Path(folder), "generator")
+    weights = Path(folder) / "model.safetensors"
+    if not weights.is_file():
+        raise MissingError(f"{weights} is not there; the model folder is incomplete", folder)
+    try:
+        given = {_renamed(k): v for k, v in load_file(weights).items()}
+    except SafetensorError as error:
+        raise UserError(f"{weights} is damaged: {error}") from error
+    own = net.state_dict()
+    fits = {k: v for k, v in given.items() if k in own and v.shape == own[k].shape}
+    net.load_state_dict(fits, strict=False)
+    return sorted(own.keys() - fits.keys())
+
+
 def _renamed(layer: str) -> str:
     for old, new in RENAMED_LAYERS:
         layer = old.sub(new, layer)

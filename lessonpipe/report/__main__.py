@@ -1,4 +1,4 @@
-"""Prints in one line what the last evaluation found: `python -m lessonpipe.report`.
+"""Prints in one line what the last evaluation found: `python -m lessonpipe.report [METRICS.json]`.
 
 With `--markdown`, prints the README's table.
 """
@@ -14,15 +14,16 @@ METRICS = Path("reports/metrics.json")
 
 def main(argv: list[str]) -> int:
     """Print the metrics, and where the page is; returns the exit code."""
-    if not METRICS.is_file():
-        print(f"{METRICS} is not there; evaluate a model first", file=sys.stderr)
+    path = next((Path(argument) for argument in argv if argument != "--markdown"), METRICS)
+    if not path.is_file():
+        print(f"{path} is not there; evaluate a model first", file=sys.stderr)
         return 2
-    metrics = read_json(METRICS)
+    metrics = read_json(path)
     if "--markdown" in argv:
         print(summary_table(metrics).markdown())
         return 0
     print(headline(metrics))
-    print(f"look at {METRICS.with_name('index.html')}")
+    print(f"look at {path.with_name('index.html')}")
     return 0
 
 

@@ -10,8 +10,8 @@ TITLES = {
     "pretrain_generator": "Generator, by pixels",
     "pretrain_critic": "Critic",
     "fit_gan": "GAN",
-    "fit_feature": "Feature loss",
-    "fit_control": "Control: the same by pixels",
+    "fit_pixel": "Larger sizes, by pixels",
+    "fit_feature": "Larger sizes, feature loss",
 }
 
 

@@ -33,7 +33,7 @@ def report_page(
             "memory_gb": high_resolution.memory_gb,
         },
         training_curves=curves(histories),
-        critic_accuracy=metrics["critic"]["accuracy"],
+        critic_accuracy=metrics["critic"]["accuracy"] if "critic" in metrics else None,
         reference=reference_table(metrics["reference"]) if "reference" in metrics else None,
         crappify=yaml.safe_dump(params["crappify"], sort_keys=False),
         params=yaml.safe_dump(dict(params), sort_keys=False),

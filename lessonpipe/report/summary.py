@@ -18,7 +18,7 @@ SUMMARY = {  # the README's columns; text and damage are each a metric and its c
     "sharpness": "sharpness",
     "clean_psnr": "undamaged photos after it, dB",
 }
-METRICS = {  # the report's columns
+METRICS = {  # the report's rows
     "psnr_gain": "PSNR gained, dB",
     "psnr": "PSNR, dB",
     "ssim": "SSIM",
@@ -30,17 +30,13 @@ METRICS = {  # the report's columns
     "ghost": "ghost, levels",
     "ghost_p95": "ghost, p95",
     "flat_ghost": "ghost on flat ground",
-    "flat_ghost_p95": "the same, p95",
+    "flat_ghost_p95": "ghost on flat ground, p95",
     "sharpness": "sharpness",
     "colourfulness": "colourfulness",
     "ab_error": "colours off, Lab ab",
     "clean_psnr": "undamaged photos after it, dB",
 }
-DIGITS = {
-    "ab_error": 1,
-    "perceptual": 3,
-    "clean_psnr": 1,
-}  # of the summary; 2 for the other columns
+DIGITS = {"ab_error": 1, "perceptual": 3, "clean_psnr": 1}  # of the summary; of others 2
 COLOUR = ("colourfulness", "ab_error")
 COLOUR_DAMAGE = 5  # mean ab error of crappy pictures above which colours are in the summary
 
@@ -82,12 +78,12 @@ def summary_table(metrics: Mapping[str, Any]) -> Table:
 
 
 def metrics_table(models: Mapping[str, Any]) -> Table:
-    """A row per model of one size, all metrics: the mean, its 95 % interval, the median."""
+    """A row per metric, a column per model of one size: the mean, its 95 % interval, the median."""
     scored = {name: model for name, model in models.items() if "psnr" in model}
-    columns = [c for c in METRICS if any(c in model for model in scored.values())]
+    rows = [c for c in METRICS if any(c in model for model in scored.values())]
     return Table(
-        ["", *(METRICS[c] for c in columns)],
-        [[name, *(_metric_cell(m.get(c)) for c in columns)] for name, m in scored.items()],
+        ["", *scored],
+        [[METRICS[c], *(_metric_cell(m.get(c)) for m in scored.values())] for c in rows],
         caption="means over photos; below, 95 % bootstrap intervals and the median",
     )
 

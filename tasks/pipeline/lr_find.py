@@ -1,7 +1,7 @@
 """Try learning rates for a stage before it is trained: -> reports/lr_find/STAGE.{csv,svg}.
 
     python -m tasks pretrain_generator --lr-find
-    python -m tasks fit_feature --lr-find 3     # as its third phase would
+    python -m tasks fit_pixel --lr-find 3     # as its third phase would
 
 No stage itself: it takes a training stage's network, loss and data, and changes none of them.
 """
@@ -15,7 +15,7 @@ from lessonpipe.io.atomic import atomic_write
 from tasks.pipeline import params
 
 OUT = Path("reports/lr_find")
-STAGES = ("pretrain_generator", "pretrain_critic", "fit_feature", "fit_control")
+STAGES = ("pretrain_generator", "pretrain_critic", "fit_pixel", "fit_feature")
 
 
 def find(stage: str, phase: int = 1, params_file: Path = Path("params.yaml")) -> dict[str, float]:
@@ -32,7 +32,7 @@ def find(stage: str, phase: int = 1, params_file: Path = Path("params.yaml")) ->
     from lessonpipe.train.lr_find import lr_find
 
     module: Any = importlib.import_module(f"tasks.{stage}")
-    p: Any = params.load(module.Params, getattr(module, "SECTION", stage), params_file)
+    p = params.load_stage(module, stage, params_file)
     if not 1 <= phase <= len(p.phases):
         raise UserError(f"{stage} has {len(p.phases)} phases; there is no phase {phase}")
     learner, data, worker = module.build(p)

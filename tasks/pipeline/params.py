@@ -30,18 +30,37 @@ def read(path: Path = Path("params.yaml")) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def load(kind: type[P], stage: str, path: Path = Path("params.yaml"), *, partly: bool = False) -> P:
+def load_stage(module: Any, stage: str, path: Path = Path("params.yaml")) -> Any:
+    """The `Params` of a stage's module: of its section, or of `SECTION`, laid over that of `BASE`.
+
+    Raises what `load` raises.
+    """
+    section = getattr(module, "SECTION", stage)
+    return load(module.Params, section, path, base=getattr(module, "BASE", None))
+
+
+def load(
+    kind: type[P],
+    stage: str,
+    path: Path = Path("params.yaml"),
+    *,
+    base: str | None = None,
+    partly: bool = False,
+) -> P:
     """The section `stage` of the params file as `kind`; `partly` leaves out what is not of it.
 
-    The `COMMON` ones that `kind` declares are handed in, and the whole file as `ALL`. Raises
-    `UserError` naming the key, what is wrong with it, and what would be right.
+    What the section does not say comes from the section `base`. The `COMMON` ones that `kind`
+    declares are handed in, and the whole file as `ALL`. Raises `UserError` naming the key, what is
+    wrong with it, and what would be right.
     """
     document = read(path)
-    section = document.get(stage)
-    if not isinstance(section, dict):
-        raise UserError(f"{path} has no section {stage!r}")
-    if old := sorted(renamed_keys(stage, section)):
-        raise UserError(f"{path}: " + "; ".join(old))
+    for name in filter(None, (base, stage)):
+        if not isinstance(document.get(name), dict):
+            raise UserError(f"{path} has no section {name!r}")
+        if old := sorted(renamed_keys(name, document[name])):
+            raise UserError(f"{path}: " + "; ".join(old))
+    own = document[stage]
+    section = {**document[base], **own} if base else own
     if partly:
         section = {k: v for k, v in section.items() if k in kind.model_fields}
     common = {k: document[k] for k in COMMON if k in document and k in kind.model_fields}
@@ -49,14 +68,22 @@ def load(kind: type[P], stage: str, path: Path = Path("params.yaml"), *, partly:
     try:
         return kind(**{**common, **section, **everything})
     except ValidationError as error:
-        raise UserError(_message(error, kind, stage, path)) from error
+        sections = {key: stage if key in own or not base else base for key in section}
+        raise UserError(_message(error, kind, sections, base or stage, path)) from error
 
 
-def _message(error: ValidationError, kind: type[BaseModel], stage: str, path: Path) -> str:
+def _message(
+    error: ValidationError,
+    kind: type[BaseModel],
+    sections: dict[str, str],
+    default: str,
+    path: Path,
+) -> str:
     lines = []
     for wrong in error.errors():
-        is_common = wrong["loc"][:1] and wrong["loc"][0] in COMMON
-        where = ".".join([*([] if is_common else [stage]), *map(str, wrong["loc"])])
+        key = str(wrong["loc"][0]) if wrong["loc"] else ""
+        section = [] if key in COMMON else [sections.get(key, default)]
+        where = ".".join([*section, *map(str, wrong["loc"])])
         if wrong["type"] == "extra_forbidden":
             known = ", ".join(_known(kind, wrong["loc"][:-1]))
             lines.append(f"{where} is unknown; the keys here are: {known}")

@@ -28,11 +28,13 @@ NO_GIT = "dvc config --local core.no_scm true"
 def prepare(*, experiment: bool = False, params_file: Path = PARAMS) -> None:
     """Make the working folder one that DVC can run stages in.
 
-    Writes the home's path in the place of `~` into `params_file`. Raises `UserError` with the cure.
+    Writes the home's path in the place of a photo folder's `~` into `params_file`. Raises
+    `UserError` with the cure.
     """
     check_repository(experiment=experiment)
     if params_file.is_file():
         check_photos(params_file)
+        check_start(params_file)
 
 
 def check_repository(*, experiment: bool = False) -> None:
@@ -76,6 +78,19 @@ def check_photos(params_file: Path) -> None:
             if not is_utf8(name):
                 path = printable(os.path.join(place, name))
                 raise UserError(f"{path}: {NOT_UTF8}, since DVC cannot keep it")
+
+
+def check_start(params_file: Path) -> None:
+    """Raise `UserError` for a `pretrain_generator.start` that a run makes, or with `~`."""
+    start = (params.read(params_file).get("pretrain_generator") or {}).get("start")
+    if not isinstance(start, str):
+        return
+    made = Path(start).parts[:1] == ("models",) and Path(start).parts[1:2] != ("versions",)
+    if made or start.startswith("~"):
+        reason = "a run makes it anew" if made else "DVC does not know ~"
+        raise UserError(
+            f"pretrain_generator.start = {start!r}: {reason}; copy it: cp -r {start}/. my_model/"
+        )
 
 
 def _write_folder(params_file: Path, given: str, folder: str) -> None:

@@ -30,10 +30,10 @@ def test_python_and_the_command_use_the_model_in_production_or_else_the_trained_
     monkeypatch.chdir(tmp_path)
     picture = make_picture(40, 30)
     picture.save("a.png")
-    with pytest.raises(MissingError, match="models/fit_feature"):
+    with pytest.raises(MissingError, match="models/fit_pixel"):
         lessonpipe.restore(picture)
     restored = []
-    for name, bias in {"fit_feature": 0.0, "in-service": 0.1}.items():
+    for name, bias in {"fit_pixel": 0.0, "in-service": 0.1}.items():
         net = load_generator(model)
         torch.nn.init.constant_(net.unet.output[0].bias, bias)
         save_model(Path("models") / name, net, {})

@@ -189,7 +189,7 @@ def test_paths_without_pictures_are_named(
 
 def test_a_missing_or_damaged_model_is_named_with_the_cure(restore: Restore) -> None:
     make_picture(20, 10).save("a.png")
-    for model, stage in (("models/fit_gan", "fit_gan"), ("elsewhere", "fit_feature")):
+    for model, stage in (("models/fit_gan", "fit_gan"), ("elsewhere", "fit_pixel")):
         code, _, errors = restore("a.png", "-o", "out", model=Path(model))
         assert code == 2 and errors == (
             f"lessonpipe: {model} is not a model folder (it has no model.json); "

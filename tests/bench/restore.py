@@ -20,7 +20,7 @@ from tests.bench.rounds import OURS, Row
 from tests.conftest import make_picture
 
 SIZE = (1280, 1600)
-SAMPLE = Path("models/fit_feature")
+SAMPLE = Path("models/fit_pixel")
 
 
 def restore(rounds: int) -> Iterator[Row]:

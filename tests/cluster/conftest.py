@@ -256,7 +256,7 @@ def small(params: dict[str, Any]) -> dict[str, Any]:
     params["pretrain_critic"]["phases"] = [phase | {"epochs": 6}]
     gan_phase = phase | {"epochs": 3, "frozen": True, "max_lr": 3e-4}
     params["fit_gan"] |= {"samples": 1, "phases": [gan_phase]}
-    params["fit_feature"]["phases"] = [phase | {"epochs": 2}, phase | {"image_px": 96, "epochs": 1}]
+    params["fit_pixel"]["phases"] = [phase | {"epochs": 2}, phase | {"image_px": 96, "epochs": 1}]
     params["evaluate"]["evaluations"] = [{"image_px": 64, "models": ["generator"]}]
     params["numbers"] |= {"seeds": [1], "runs": [params["numbers"]["runs"][-1] | {"epochs": 3}]}
     return json.loads(json.dumps(params))
@@ -271,7 +271,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     shutil.copy(ROOT / "dvc.yaml", folder)
     workspace = Workspace(folder, environment(OMP_NUM_THREADS="1"))
     workspace.run("download", "recipe", "crappify", "pretrain_generator", "save_preds")
-    workspace.run("pretrain_critic", "fit_gan", "fit_feature", "fit_control")
+    workspace.run("pretrain_critic", "fit_gan", "fit_pixel", "fit_feature")
     return workspace
 
 

@@ -74,13 +74,13 @@ def test_dvc_repro_trains_and_evaluates_on_nodes(local, cluster, tmp_path):
     )
     copy(workspace, local, "data/photos", "data/crappify", "data/save_preds", "models")
     shutil.copy(local.folder / "data/recipe.json", folder / "data")
-    shutil.rmtree(folder / "models/fit_control")
+    shutil.rmtree(folder / "models/fit_pixel")
     stages = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]
-    dvc(workspace, "commit", "--force", *(set(stages) - {"fit_control", "evaluate"}))
+    dvc(workspace, "commit", "--force", *(set(stages) - {"fit_pixel", "evaluate", "compare"}))
 
     output = dvc(workspace, "repro", "evaluate", RAY_ADDRESS=cluster.address)
-    assert re.findall(r"Running stage '(\w+)'", output) == ["fit_control", "evaluate"]
-    for name in ("models/fit_control/model.safetensors", "reports/metrics.json"):
+    assert re.findall(r"Running stage '(\w+)'", output) == ["fit_pixel", "evaluate"]
+    for name in ("models/fit_pixel/model.safetensors", "reports/metrics.json"):
         assert (folder / name).read_bytes() == (local.folder / name).read_bytes()
 
 

@@ -67,8 +67,8 @@ def project(dvc_project, tmp_path):
 
 def train(name):
     """Put this model where training would."""
-    shutil.rmtree("models/fit_feature", ignore_errors=True)
-    shutil.copytree(f"trained/{name}", "models/fit_feature")
+    shutil.rmtree("models/fit_pixel", ignore_errors=True)
+    shutil.copytree(f"trained/{name}", "models/fit_pixel")
 
 
 def promote():
@@ -98,7 +98,7 @@ def test_only_a_better_model_is_promoted_and_one_command_goes_back(project, caps
     for name, why in {
         "worse": "psnr_gain is not surely better: -",
         "equal": "0.000, 95 % interval ",
-        "middle": "models/fit_feature is v1, the model in service",
+        "middle": "models/fit_pixel is v1, the model in service",
     }.items():
         train(name)
         assert not promote().better

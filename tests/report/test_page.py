@@ -16,7 +16,7 @@ from lessonpipe.report.render import render
 
 HISTORY = "epoch,train_loss,valid_loss,valid_psnr,valid_accuracy\n1,1,1,20,0.9\n2,1,1,21,0.9\n"
 P = PromotionParams(
-    model=Path("models/fit_feature"),
+    model=Path("models/fit_pixel"),
     image_px=64,
     metric="psnr_gain",
     tolerances={"sharpness": 0.02},
@@ -72,7 +72,8 @@ def test_the_report_has_a_grid_and_a_table_per_size_curves_and_params(tmp_path: 
     assert all(address.startswith("data:image/jpeg;base64,") for address in page.addresses)
     assert '<img alt="crappy, gan and photo at 96 pixels"' in html
     assert "<td>25.000<small>0.000…1.000</small><small>median 25.000</small></td>" in html
-    assert "<tr><td>crappy</td><td>20.000<small>" in html and "<td>–</td></tr>" in html
+    assert "<tr><td>PSNR, dB</td><td>20.000<small>" in html
+    assert "<tr><td>text removed</td><td>–</td><td>0.500<small>" in html
     assert "<p class=soft>gan against crappy: ssim × 1.50 (1.00…2.00)</p>" in html
     assert "3.2 s from start to end" in html and "1.3 GB" in html and "87.6%" in html
     assert html.count('<div class="wide curves"><svg') == 1

@@ -11,7 +11,7 @@ from tasks.__main__ import main
 from tests.conftest import ROOT
 from tests.report.pairs import RECIPES, validation_pairs
 
-STAGES = ("pretrain_generator", "fit_gan", "fit_control", "fit_feature", "pretrain_critic")
+STAGES = ("pretrain_generator", "fit_pixel")
 HISTORY = "epoch,train_loss,valid_loss,valid_psnr,valid_accuracy\n1,1,1,20,0.9\n"
 
 
@@ -29,13 +29,12 @@ def test_the_page_has_the_steps_of_the_recipe_their_metrics_and_its_own_params_f
     for stage in STAGES:
         shutil.copytree(model, f"models/{stage}")
         Path(f"models/{stage}/history.csv").write_text(HISTORY)
-    Path("models/pretrain_critic/metrics.json").write_text('{"accuracy": 0.9}')
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     Path("params.yaml").write_text(yaml.safe_dump({"a file": "of another run"}))
     params["precision"] = "fp32"
     params["crappify"]["recipe"] = name
     params["evaluate"] |= {"encoder": "resnet18", "pretrained": False, "batch": 2, "grid_rows": 2}
-    params["evaluate"]["evaluations"] = [{"image_px": 64, "models": ["generator", "feature"]}]
+    params["evaluate"]["evaluations"] = [{"image_px": 64, "models": ["generator", "pixel"]}]
     Path("other.yaml").write_text(yaml.safe_dump(params))
 
     assert main(["evaluate", "--params", "other.yaml"]) == 0

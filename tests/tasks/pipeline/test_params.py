@@ -176,7 +176,11 @@ def test_wrong_workers_and_missing_photos_are_errors_in_a_sentence(
         ),
         ("save_preds", edited("precision", "fp8"), ["precision = 'fp8'", "'bf16'"]),
         ("pretrain_generator", edited("pretrain_generator.phases", [{}]), ["phases.0.image_px"]),
-        ("fit_control", edited("fit_feature.pixel", "l3"), ["fit_feature.pixel = 'l3'"]),
+        ("fit_pixel", edited("fit_pixel.pixel", "l3"), ["fit_pixel.pixel = 'l3'"]),
+        ("fit_feature", edited("fit_pixel.pixel", "l3"), ["fit_pixel.pixel = 'l3'"]),
+        ("fit_feature", edited("fit_feature.pixel", "l3"), ["fit_feature.pixel = 'l3'"]),
+        ("fit_feature", edited("fit_feature.feature", ...), ["fit_feature.feature is missing"]),
+        ("compare", edited("evaluate.batch", 0), ["evaluate.batch = 0"]),
     ],
 )
 def test_wrong_params_of_a_training_stage_are_an_error_in_a_sentence(

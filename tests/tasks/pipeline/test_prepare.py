@@ -165,3 +165,17 @@ def test_dvc_runs_on_a_folder_in_the_home_and_without_git(door: Door, tmp_path: 
     assert done.returncode == 0, done.stderr
     assert Path("data/photos/a\nb.jpg").is_file()
     assert "didn't change, skipping" in door("dvc", "repro").stdout
+
+
+@pytest.mark.parametrize("start", ["models/fit_pixel", "~/restorer"])
+def test_a_start_that_a_run_would_change_or_dvc_does_not_know_is_told(
+    start: str, door: Door
+) -> None:
+    config("no_scm = true")
+    Path("params.yaml").write_text(f"pretrain_generator: {{start: {start}}}")
+    told = door("tasks.pipeline.prepare")
+    assert told.returncode == 2 and len(told.stderr.splitlines()) == 1
+    assert f"cp -r {start}/. my_model/" in told.stderr
+    for right in ("my_model", "models/versions/v1"):
+        Path("params.yaml").write_text(f"pretrain_generator: {{start: {right}}}")
+        assert door("tasks.pipeline.prepare").returncode == 0

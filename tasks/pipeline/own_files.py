@@ -1,4 +1,4 @@
-"""The user's own photos, which git ignores and a copy of the project therefore lacks."""
+"""The user's own photos and model, which git does not track and a copy of the project lacks."""
 
 from pathlib import Path
 
@@ -12,3 +12,9 @@ def project_photos() -> Path | None:
         return None
     folder = Path(download["folder"])
     return None if folder.expanduser().is_absolute() else folder
+
+
+def start_model() -> Path | None:
+    """The model folder inside the project to start from, if it holds a model."""
+    folder = Path((params.read().get("pretrain_generator") or {}).get("start") or "")
+    return None if folder.is_absolute() or not (folder / "model.json").is_file() else folder

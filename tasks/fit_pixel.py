@@ -1,0 +1,78 @@
+"""Train on by pixels at growing sizes: models/pretrain_generator -> models/fit_pixel.
+
+python -m tasks fit_pixel
+"""
+
+from pathlib import Path
+
+import torch
+from pydantic import Field
+
+from lessonpipe import cluster
+from lessonpipe.config import Phase, StrictModel
+from lessonpipe.data.augment import Augment
+from lessonpipe.data.pairs import PairData
+from lessonpipe.device import Precision, Worker
+from lessonpipe.losses import FeatureLossConfig, PixelKind, image_loss
+from lessonpipe.nets.io import load_generator, save_model
+from lessonpipe.train.fit import fit, last_row
+from lessonpipe.train.generator import GeneratorLearner
+from lessonpipe.train.schedule import AdamWConfig
+from tasks.pipeline.launch import TrainRun, launch
+
+
+class Params(StrictModel):
+    """The loss (with `feature`, features beside pixels), and the phases of progressive resize."""
+
+    seed: int
+    precision: Precision
+    pixel: PixelKind
+    pixel_weight: float = Field(ge=0)
+    feature: FeatureLossConfig | None = None
+    optim: AdamWConfig
+    train_bn: bool
+    augment: Augment
+    phases: list[Phase] = Field(min_length=1)
+
+
+def run(
+    p: Params,
+    pairs: Path = Path("data/crappify"),
+    generator: Path = Path("models/pretrain_generator"),
+    out: Path = Path("models/fit_pixel"),
+) -> None:
+    """Train and save; every term of the loss is a column of `history.csv`."""
+    launch(train_worker, p, {"pairs": pairs, "generator": generator}, out)
+
+
+def build(
+    p: Params,
+    pairs: Path = Path("data/crappify"),
+    generator: Path = Path("models/pretrain_generator"),
+) -> tuple[GeneratorLearner, PairData, Worker]:
+    """The network with its loss, the data, and the worker: all that a first step needs."""
+    worker = Worker.current(p.precision)
+    torch.manual_seed(p.seed)
+    net = load_generator(generator)
+    loss = worker.to_device(image_loss(p.feature, p.pixel, net.encoder.std, p.pixel_weight))
+    learner = GeneratorLearner(net, p.optim, loss=loss, train_bn=p.train_bn)
+    return learner, PairData(pairs, p.augment, p.seed, worker), worker
+
+
+def train_worker(run: TrainRun[Params]) -> None:
+    """The training function, run once a worker."""
+    p = run.params
+    learner, data, worker = build(p, run.inputs["pairs"], run.inputs["generator"])
+    history = fit(
+        learner,
+        p.phases,
+        data,
+        worker,
+        seed=p.seed,
+        checkpoint=run.checkpoint,
+        report=cluster.report_metrics,
+    )
+    if worker.rank == 0:
+        about = {"stage": run.stage, "image_px": p.phases[-1].image_px, **last_row(history)}
+        save_model(run.out, learner.net, about)
+        run.save_history(history)
