@@ -61,7 +61,8 @@ def make_pairs(
             if split == "train" and recipe.spares(title):
                 crappy_file, suffix = good_file, PurePosixPath(good).suffix
             else:
-                crappy_file, suffix = recipe.encode(pixels, title)
+                without = recipe.unseen_steps if split == "train" else ()
+                crappy_file, suffix = recipe.encode(pixels, title, without=without)
             crappy = f"crappy/{_crappy_name(title, suffix)}"
             files |= {good: good_file, crappy: crappy_file}
             digest = hashlib.sha256(good_file + crappy_file).hexdigest()

@@ -8,6 +8,7 @@ import inspect
 import io
 import random
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image
@@ -36,9 +37,46 @@ def steps_of(recipe: str | Steps, recipes: Mapping[str, Steps]) -> Steps:
 
 
 def damage_of(steps: Steps) -> list[str]:
-    """What people call the damage of each step, such as "JPEG compression"; else its name."""
-    titles = [step if isinstance(step, str) else next(iter(step)) for step in steps]
+    """What people call the damage of each step, such as "JPEG compression"; else its name.
+
+    What no training picture has is left out.
+    """
+    named = [(step, {}) if isinstance(step, str) else next(iter(step.items())) for step in steps]
+    titles = [title for title, settings in named if not (settings or {}).get("unseen")]
     return [getattr(STEPS.get(title), "damage", "") or title for title in titles]
+
+
+@dataclass(frozen=True)
+class RecipeStep:
+    """A step, the probability `p` that a picture gets it, and whether no training picture does.
+
+    Unseen steps are for validation alone: they measure whether a network has learnt damage, or the
+    shapes that its training pictures had.
+    """
+
+    title: str
+    degrade: Degrade
+    p: float = 1.0
+    unseen: bool = False
+
+    @property
+    def key(self) -> str:
+        """What the step is called where steps are left out."""
+        return f"{self.title} (unseen)" if self.unseen else self.title
+
+    def __call__(self, picture: Image.Image, rng: Random) -> Image.Image:
+        """The degraded picture, or the same if chance or `rng.skip` leaves the step out.
+
+        What is skipped draws its numbers all the same, so that later steps draw theirs.
+        """
+        if not self.drawn(rng):
+            return picture
+        degraded = self.degrade(picture, rng)
+        return picture if self.key in rng.skip else degraded
+
+    def drawn(self, rng: Random) -> bool:
+        """Whether this picture gets the step; a step that all get draws no number."""
+        return self.p == 1 or rng.random() < self.p
 
 
 class Recipe:
@@ -46,11 +84,11 @@ class Recipe:
 
     `steps` is a list like `[{"resize": {"shorter": 96}}, "grey", {"my_module.my_step": {}}]`: a
     name in `STEPS`, or the dotted path of a `Step` class or of a function `(picture, rng,
-    **settings) -> picture`. `quality` is the range of the JPEG quality, drawn once a picture.
-    `undamaged_share` is the share of training pictures that stay as they are, so that a network
-    learns to leave alone what is not damaged; `jitter_share` is the share whose colours are changed
-    before, if every step can be undone on any colours. Raises `UserError` for unknown steps and
-    settings.
+    **settings) -> picture`; any may have `p` and `unseen` of `RecipeStep`, too. `quality` is the
+    range of the JPEG quality, drawn once a picture. `undamaged_share` is the share of training
+    pictures that stay as they are, so that a network learns to leave alone what is not damaged;
+    `jitter_share` is the share whose colours are changed before, if every step can be undone on any
+    colours. Raises `UserError` for unknown steps and settings.
     """
 
     def __init__(
@@ -64,15 +102,20 @@ class Recipe:
     ) -> None:
         self.quality, self.seed, self.undamaged_share = quality, seed, undamaged_share
         self.steps = [_read(step) for step in steps]
-        keeps = all(getattr(step, "keeps_colour", False) for _, step in self.steps)
+        keeps = all(getattr(step.degrade, "keeps_colour", False) for step in self.steps)
         self.jitter_share = jitter_share if keeps else 0.0
         if not self.steps:
             raise UserError("the recipe has no steps; give at least one, such as `- grey`")
 
     @property
     def local_steps(self) -> list[str]:
-        """The names of the steps that damage parts of a picture and leave the rest unchanged."""
-        return [title for title, step in self.steps if getattr(step, "is_local", False)]
+        """The keys of the steps that damage parts of a picture and leave the rest unchanged."""
+        return [step.key for step in self.steps if getattr(step.degrade, "is_local", False)]
+
+    @property
+    def unseen_steps(self) -> list[str]:
+        """The keys of the steps that no training picture gets."""
+        return [step.key for step in self.steps if step.unseen]
 
     def rng(self, name: str, without: Iterable[str] = ()) -> Random:
         """The random generator of the picture called `name`; steps in `without` have no effect."""
@@ -94,36 +137,51 @@ class Recipe:
     ) -> Image.Image:
         """The crappy version of an RGB `picture`. Steps named in `without` are left out."""
         rng = self.rng(name, without)
-        for title, step in self.steps:
-            degraded = step(picture, rng)
-            if title not in rng.skip:
-                picture = degraded
+        for step in self.steps:
+            picture = step(picture, rng)
         return picture
 
-    def encode(self, picture: Image.Image, name: str) -> tuple[bytes, str]:
+    def encode(
+        self, picture: Image.Image, name: str, *, without: Iterable[str] = ()
+    ) -> tuple[bytes, str]:
         """The crappy version as the content of a file, and its suffix.
 
-        A JPEG when the recipe ends in `jpeg`, so that it is compressed once alone; else a PNG.
+        A JPEG when the last step is `jpeg` and drawn, so that it is compressed once alone; else a
+        PNG. Steps named in `without` are left out.
         """
-        rng = self.rng(name)
-        *first, (_, last) = self.steps
-        for _, step in first:
+        rng = self.rng(name, without)
+        *first, last = self.steps
+        for step in first:
             picture = step(picture, rng)
-        if isinstance(last, Jpeg):
-            return last.encode(picture, rng), ".jpg"
+        if isinstance(last.degrade, Jpeg) and last.key not in rng.skip and last.drawn(rng):
+            return last.degrade.encode(picture, rng), ".jpg"
+        if not isinstance(last.degrade, Jpeg):
+            picture = last(picture, rng)
         buffer = io.BytesIO()
-        last(picture, rng).save(buffer, "PNG", compress_level=1)
+        picture.save(buffer, "PNG", compress_level=1)
         return buffer.getvalue(), ".png"
 
 
-def _read(step: str | Mapping[str, Any]) -> tuple[str, Degrade]:
-    settings: Mapping[str, Any] | None = None
+def _read(step: str | Mapping[str, Any]) -> RecipeStep:
+    settings: dict[str, Any] = {}
     if isinstance(step, str):
         title = step
     elif len(step) == 1:
-        title, settings = next(iter(step.items()))
+        title, given = next(iter(step.items()))
+        settings = dict(given or {})
     else:
         raise UserError(f"a step is one name with its settings, not {dict(step)}")
+    p, unseen = settings.pop("p", 1), settings.pop("unseen", False)
+    if isinstance(p, bool) or not isinstance(p, int | float) or not 0 < p <= 1:
+        raise UserError(
+            f"recipe step {title!r}, setting 'p': a probability above 0 up to 1, not {p!r}"
+        )
+    if not isinstance(unseen, bool):
+        raise UserError(f"recipe step {title!r}, setting 'unseen': true or false, not {unseen!r}")
+    return RecipeStep(title, _degrade(title, settings), float(p), unseen)
+
+
+def _degrade(title: str, settings: dict[str, Any]) -> Degrade:
     kind = STEPS.get(title)
     if kind is None and "." in title:
         kind = _from_path(title)
@@ -131,19 +189,19 @@ def _read(step: str | Mapping[str, Any]) -> tuple[str, Degrade]:
         raise one_of("step", title, STEPS)
     try:
         if isinstance(kind, type) and issubclass(kind, Step):
-            return title, kind(**(settings or {}))
-        inspect.signature(kind).bind(None, None, **(settings or {}))
+            return kind(**settings)
+        inspect.signature(kind).bind(None, None, **settings)
     except ValidationError as error:
         wrong = error.errors()[0]
         where = ".".join(str(part) for part in wrong["loc"])
-        known = ", ".join(kind.model_fields) or "none"  # type: ignore[union-attr]
+        known = ", ".join([*kind.model_fields, "p", "unseen"])  # type: ignore[union-attr]
         raise UserError(
             f"recipe step {title!r}, setting {where!r}: {wrong['msg']}; its settings are: {known}"
         ) from error
     except TypeError as error:
         raise UserError(f"recipe step {title!r}: {error}") from error
     function: Callable[..., Image.Image] = kind
-    return title, lambda picture, rng: function(picture, rng, **(settings or {}))
+    return lambda picture, rng: function(picture, rng, **settings)
 
 
 def _from_path(path: str) -> Any:

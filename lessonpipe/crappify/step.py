@@ -1,5 +1,6 @@
 """The base class of steps: typed settings, and a call that degrades one picture."""
 
+import math
 import random
 from abc import abstractmethod
 from typing import Annotated, Any, ClassVar
@@ -24,6 +25,11 @@ class Random(random.Random):
     def uniform_range(self, span: tuple[float, float]) -> float:
         """A number drawn uniformly from `span`."""
         return self.uniform(*span)
+
+    def log_uniform(self, span: tuple[float, float]) -> float:
+        """A number drawn from `span`, each factor of two as likely; the span is above 0."""
+        low, high = span
+        return math.exp(self.uniform(math.log(low), math.log(high)))
 
     def randint_range(self, span: tuple[int, int]) -> int:
         """An integer drawn uniformly from `span`, both ends included."""

@@ -138,10 +138,15 @@ def evaluate_models(
 
 
 def local_damage(recipe: Recipe) -> dict[str, list[str]]:
-    """Returns the recipe's steps that damage some places only, as `text` and all other `damage`."""
-    text = [step for step in recipe.local_steps if step == "text"]
-    others = [step for step in recipe.local_steps if step != "text"]
-    return {kind: steps for kind, steps in (("text", text), ("damage", others)) if steps}
+    """Returns the recipe's steps that damage some places only, by kind.
+
+    `text` is writing, `unseen` what no training picture has, `damage` all other.
+    """
+    kinds: dict[str, list[str]] = {"text": [], "damage": [], "unseen": []}
+    for step in recipe.local_steps:
+        kind = "unseen" if step in recipe.unseen_steps else "text" if step == "text" else "damage"
+        kinds[kind].append(step)
+    return {kind: steps for kind, steps in kinds.items() if steps}
 
 
 def _restore(net: nn.Module, x: Tensor, worker: Worker) -> Tensor:

@@ -22,7 +22,7 @@ from lessonpipe.report.bootstrap import bootstrap_mean, bootstrap_ratio
 
 MEANS = ("psnr", "psnr_gain", "ssim", "perceptual", "ab_error")
 RATIOS = ("sharpness", "colourfulness")
-REMOVED = ("text_removed", "text_ceiling", "damage_removed", "damage_ceiling")
+REMOVED = tuple(f"{k}_{v}" for k in ("text", "damage", "unseen") for v in ("removed", "ceiling"))
 GHOST = ("ghost", "ghost_p95", "flat_ghost", "flat_ghost_p95")
 GHOST_BINS, GHOST_BIN = 1024, 0.25  # a histogram's, in levels of 0...255
 COMPARED = ("sharpness", "perceptual", "ssim")
@@ -36,7 +36,8 @@ class Scores:
     median and the 95 % bootstrap interval are over photos. Those of `RATIOS` are the output's value
     over the photo's, both summed over the photo's tiles. Those of `REMOVED` are 1 - the output's
     squared error over the crappy picture's, both summed over the pixels of a photo that local
-    damage changed: writing (`text`) or any other (`damage`). Those of `GHOST` are the mean and the
+    damage changed: writing (`text`), what no training picture has (`unseen`), or any other
+    (`damage`). Those of `GHOST` are the mean and the
     95th percentile of `metrics.ghost` over these pixels, all of them or those on flat ground.
     `clean_psnr` is that of undamaged tiles after the model.
     """

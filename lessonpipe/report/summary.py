@@ -6,10 +6,11 @@ from typing import Any
 from lessonpipe.report.tables import Cell, Table
 
 Model = Mapping[str, Mapping[str, float]]  # metric -> mean, median, low, high
-SUMMARY = {  # the README's columns; text and damage are each a metric and its ceiling
+SUMMARY = {  # the README's columns; text, damage and unseen are each a metric and its ceiling
     "psnr_gain": "PSNR over the crappy picture, dB",
     "text": "text removed (ceiling)",
     "damage": "damage removed (ceiling)",
+    "unseen": "damage unseen in training removed (ceiling)",
     "ghost": "ghost, levels (p95)",
     "flat_ghost": "ghost on flat ground (p95)",
     "colourfulness": "colourfulness",
@@ -27,6 +28,8 @@ METRICS = {  # the report's rows
     "text_ceiling": "text ceiling",
     "damage_removed": "damage removed",
     "damage_ceiling": "damage ceiling",
+    "unseen_removed": "unseen damage removed",
+    "unseen_ceiling": "unseen damage ceiling",
     "ghost": "ghost, levels",
     "ghost_p95": "ghost, p95",
     "flat_ghost": "ghost on flat ground",
@@ -47,7 +50,7 @@ def headline(metrics: Mapping[str, Any]) -> str:
     for px, name, model in _models(metrics):
         if name != "crappy":
             text = f"{name} at {px}: {model['psnr_gain']['mean']:+.2f} dB"
-            for kind in ("text", "damage"):
+            for kind in ("text", "damage", "unseen"):
                 if removed := model.get(f"{kind}_removed"):
                     text += f", {kind} removed {removed['mean']:.2f}"
             if left := model.get("flat_ghost"):
@@ -111,7 +114,7 @@ def _summary_cell(model: Model, column: str) -> Cell:
     if column == "psnr_gain":
         v = model[column]
         return Cell(f"{v['mean']:+.2f}", (f"{v['low']:+.2f}…{v['high']:+.2f}",))
-    if column in ("text", "damage"):
+    if column in ("text", "damage", "unseen"):
         removed, ceiling = model.get(f"{column}_removed"), model.get(f"{column}_ceiling")
         text = f"{removed['mean']:.2f}" if removed else "–"
         return Cell(text, (f"{ceiling['mean']:.2f}",) if ceiling else ())

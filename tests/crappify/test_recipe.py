@@ -10,9 +10,18 @@ import yaml
 from PIL import Image, ImageDraw
 
 from lessonpipe.crappify import Random, Recipe, Step
-from lessonpipe.crappify.recipe import steps_of
+from lessonpipe.crappify.pairs import make_pairs
+from lessonpipe.crappify.recipe import Steps, damage_of, steps_of
+from lessonpipe.data.manifest import Split
 from lessonpipe.errors import UserError
 from tests.conftest import ROOT, make_picture
+
+
+def as_png(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
 
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 LESSON = PARAMS["recipes"]["lesson"]
@@ -79,7 +88,7 @@ def test_the_local_steps_of_every_recipe_are_known() -> None:
     assert local == {
         "lesson": ["text"],
         "colour": [],
-        "old-photo": ["crease", "ink"],
+        "old-photo": ["scratch", "stain", "dust", "crease (unseen)", "ink (unseen)"],
         "watermark": ["watermark"],
         "inpaint": ["hole"],
         "jpeg": [],
@@ -121,7 +130,7 @@ def test_quality_is_drawn_from_the_whole_range() -> None:
 @pytest.mark.parametrize(
     ("step", "parts"),
     [
-        ("gray", ["gray", "blur, crease, fade, grey, hole, ink, jpeg", "watermark"]),
+        ("gray", ["gray", "blur, crease, dust, fade, grey, hole, ink, jpeg", "watermark"]),
         ({"resize": {"shortest": 96}}, ["resize", "shortest", "shorter"]),
         ({"resize": {"shorter": "many"}}, ["resize", "shorter", "integer"]),
         ({"resize": {"shorter": 3}}, ["resize", "shorter", "8"]),
@@ -137,6 +146,10 @@ def test_quality_is_drawn_from_the_whole_range() -> None:
         ({"no_such_module.step": {}}, ["no_such_module.step", "imported"]),
         ({"lessonpipe.crappify.nothing": {}}, ["nothing", "imported"]),
         ({"grey": {}, "blur": {}}, ["one name"]),
+        ({"grey": {"p": 0}}, ["grey", "'p'", "above 0 up to 1, not 0"]),
+        ({"grey": {"p": "often"}}, ["grey", "'p'", "'often'"]),
+        ({"grey": {"unseen": 1}}, ["grey", "'unseen'", "true or false"]),
+        ({"blur": {"prob": 1}}, ["blur", "prob", "radius, p, unseen"]),
         ({"tests.crappify.test_recipe.darker": {"by": 2, "off": 1}}, ["darker", "off"]),
         ({"tests.crappify.test_recipe.darker": {}}, ["darker", "by"]),
         ({"tests.crappify.test_recipe.ROOT": {}}, ["ROOT", "not a callable"]),
@@ -149,6 +162,59 @@ def test_a_wrong_step_is_an_error_that_names_it_and_the_right_ones(
         Recipe([step])  # type: ignore[list-item]
     for part in parts:
         assert part in str(error.value)
+
+
+def test_a_step_with_a_probability_is_in_that_share_of_pictures() -> None:
+    grey, picture = Recipe([{"grey": {"p": 0.3}}]), make_picture(16, 16)
+    changed = [grey.degrade(picture, str(i)).tobytes() != picture.tobytes() for i in range(500)]
+    assert 0.24 < np.mean(changed) < 0.36
+    function = Recipe([{f"{__name__}.darker": {"by": 9, "p": 0.3}}])
+    changed = [function.degrade(picture, str(i)) != picture for i in range(500)]
+    assert 0.24 < np.mean(changed) < 0.36
+
+
+def test_a_step_that_all_pictures_get_draws_no_number_for_it(picture: Image.Image) -> None:
+    drawn = Recipe([{"noise": {"p": 1}}]).degrade(picture, "a")
+    assert drawn.tobytes() == Recipe(["noise"]).degrade(picture, "a").tobytes()
+
+
+def test_a_jpeg_at_the_end_that_is_not_drawn_loses_nothing(picture: Image.Image) -> None:
+    recipe = Recipe(["grey", {"jpeg": {"p": 0.5}}])
+    suffixes = set()
+    for i in range(20):
+        encoded, suffix = recipe.encode(picture, str(i))
+        read = Image.open(io.BytesIO(encoded)).convert("RGB")
+        assert np.array_equal(read, recipe.degrade(picture, str(i)))
+        lossless = np.array_equal(read, picture.convert("L").convert("RGB"))
+        assert suffix == (".png" if lossless else ".jpg")
+        suffixes.add(suffix)
+    assert suffixes == {".png", ".jpg"}
+
+
+def test_an_unseen_step_is_in_validation_pictures_alone() -> None:
+    steps: Steps = [{"noise": {"sigma": [2, 2]}}, {"hole": {"unseen": True}}, "noise"]
+    recipe, content = Recipe(steps), as_png(make_picture(80, 80))
+    assert recipe.unseen_steps == ["hole (unseen)"]
+    assert damage_of(steps) == ["grain", "grain"]
+
+    def blackened(split: Split) -> float:
+        made = make_pairs(
+            content, "a", split=split, group_pattern=None, tile_px=64, count=8, recipe=recipe
+        )
+        crappy = [made.files[pair.crappy] for pair in made.pairs]
+        pixels = np.stack([np.asarray(Image.open(io.BytesIO(file))) for file in crappy])
+        return float((pixels.max(-1) < 40).mean())
+
+    assert blackened("train") < 0.01 < 0.03 < blackened("valid")
+
+
+def test_an_unseen_step_changes_no_draw_of_those_behind_it(picture: Image.Image) -> None:
+    recipe = Recipe([{"hole": {"unseen": True, "count": [1, 1]}}, "noise"])
+    with_it, without = (
+        np.asarray(recipe.degrade(picture, "a", without=names)).astype(int)
+        for names in ((), recipe.unseen_steps)
+    )
+    assert 0 < (np.abs(with_it - without).max(2) > 0).mean() < 0.5
 
 
 def test_a_recipe_needs_a_step() -> None:

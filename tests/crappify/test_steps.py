@@ -119,6 +119,47 @@ def test_ink_only_darkens_here_and_there() -> None:
     assert 0.002 < (made.max(2) < 150).mean() < 0.12
 
 
+def test_scratches_are_as_often_thin_as_wide_and_light_as_dark() -> None:
+    one = {"count": [1, 1], "width": [0.005, 0.08], "opacity": [1, 1]}
+    share, lighter = [], []
+    for i in range(200):
+        made = degrade({"scratch": one}, flat(128), str(i)) - 128
+        changed = np.abs(made).max(2) > 16
+        share.append(changed.mean())
+        if changed.any():
+            lighter.append(made[changed].mean() > 0)
+    assert 0.3 < np.mean(lighter) < 0.7
+    thin, wide = np.quantile(share, [0.25, 0.95])
+    assert 8 * thin < wide < 0.3
+    assert np.mean(np.array(share) > 0) > 0.8  # the rest is out of the picture, or 128 itself
+
+
+def test_stains_are_round_about_their_radius_and_tint_or_cover() -> None:
+    areas, seen_through = [], []
+    busy = make_picture(200, 160)
+    for i in range(150):
+        made = degrade({"stain": {"count": [1, 1], "share": [0.2, 0.2]}}, flat(128), str(i))
+        areas.append((np.abs(made - 128).max(2) > 4).sum())
+        over = degrade(
+            {"stain": {"count": [1, 1], "share": [0.2, 0.2], "opacity": [1, 1]}}, busy, str(i)
+        )
+        before = np.asarray(busy).astype(int)
+        where = np.abs(over - before).max(2) > 8
+        if where.sum() > 200:
+            seen_through.append(np.corrcoef(over[where].ravel(), before[where].ravel())[0, 1] > 0.5)
+    assert 0.2 < np.mean(seen_through) < 0.95
+    assert 0 < np.median(areas) < 1.5 * np.pi * 32**2
+
+
+def test_dust_is_many_specks_and_little_of_the_picture() -> None:
+    made = degrade({"dust": {"count": [60, 60], "share": [0.004, 0.01]}}, flat(128, 400, 400))
+    changed = np.abs(made - 128).max(2) > 12
+    rows, columns = np.nonzero(changed)
+    assert 0.0005 < changed.mean() < 0.02
+    assert np.ptp(rows) > 300 and np.ptp(columns) > 300
+    assert made.min() < 128 < made.max()
+
+
 def test_fade_lowers_contrast_and_colour_and_warms() -> None:
     given = make_picture(80, 60)
     before = np.asarray(given).astype(int)

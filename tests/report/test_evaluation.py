@@ -66,15 +66,14 @@ def test_every_recipe_has_its_metrics_and_a_headline(name: str, tmp_path: Path) 
     same, crappy = (scores[model].summary(seed=0) for model in ("same", "crappy"))
     always = {"psnr", "psnr_gain", "ssim", "perceptual", "sharpness", "colourfulness", "ab_error"}
     kind = {"lesson": "text", "old-photo": "damage", "watermark": "damage", "inpaint": "damage"}
-    more = {f"{kind[name]}_removed", f"{kind[name]}_ceiling"} if name in kind else set()
+    kinds = [kind[name], *(["unseen"] if name == "old-photo" else [])] if name in kind else []
+    more = {f"{k}_{what}" for k in kinds for what in ("removed", "ceiling")}
     more |= {"ghost", "ghost_p95", "flat_ghost", "flat_ghost_p95"} & set(same) if more else set()
     assert set(same) == always | more | {"clean_psnr"}
     assert same["clean_psnr"]["mean"] == pytest.approx(100)  # as it was
     assert ("ghost" in same) == (name in kind)
     line = headline({"64": {"crappy": crappy, "same": same}})
-    assert line.startswith(
-        "same at 64: +0.00 dB" + (f", {kind[name]} removed 0.00" if more else "")
-    )
+    assert line.startswith("same at 64: +0.00 dB" + "".join(f", {k} removed 0.00" for k in kinds))
     table = metrics_table({"crappy": crappy, "same": same})
     assert table.columns == ["", "crappy", "same"]
     assert table.cells[0][0].text == "PSNR gained, dB"

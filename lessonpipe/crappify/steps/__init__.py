@@ -3,6 +3,7 @@
 from lessonpipe.crappify.step import Step
 from lessonpipe.crappify.steps.blur import Blur
 from lessonpipe.crappify.steps.crease import Crease
+from lessonpipe.crappify.steps.dust import Dust
 from lessonpipe.crappify.steps.fade import Fade
 from lessonpipe.crappify.steps.grey import Grey
 from lessonpipe.crappify.steps.hole import Hole
@@ -10,12 +11,15 @@ from lessonpipe.crappify.steps.ink import Ink
 from lessonpipe.crappify.steps.jpeg import Jpeg
 from lessonpipe.crappify.steps.noise import Noise
 from lessonpipe.crappify.steps.resize import Resize
+from lessonpipe.crappify.steps.scratch import Scratch
+from lessonpipe.crappify.steps.stain import Stain
 from lessonpipe.crappify.steps.text import Text
 from lessonpipe.crappify.steps.watermark import Watermark
 
 STEPS: dict[str, type[Step]] = {
     "blur": Blur,
     "crease": Crease,
+    "dust": Dust,
     "fade": Fade,
     "grey": Grey,
     "hole": Hole,
@@ -23,6 +27,8 @@ STEPS: dict[str, type[Step]] = {
     "jpeg": Jpeg,
     "noise": Noise,
     "resize": Resize,
+    "scratch": Scratch,
+    "stain": Stain,
     "text": Text,
     "watermark": Watermark,
 }
