@@ -132,9 +132,10 @@ def group_split(
     for name in names:
         members[group_of(name, group_pattern)].append(name)
     if len(members) < 2:
+        apart = f", beside {len(extra)} that train_only names," if extra else ""
         raise UserError(
-            f"{len(names)} photo(s) in {len(members)} group(s) cannot be split into training and "
-            "validation; give more photos, or check group_pattern"
+            f"{len(names)} photo(s) in {len(members)} group(s){apart} cannot be split into "
+            "training and validation; give more photos, or check group_pattern"
         )
     order = sorted(members, key=lambda s: hashlib.sha256(f"{seed}/{s}".encode()).digest())
     budget = valid_share * len(names)

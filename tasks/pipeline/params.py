@@ -69,26 +69,27 @@ def load(
         return kind(**{**common, **section, **everything})
     except ValidationError as error:
         sections = {key: stage if key in own or not base else base for key in section}
-        raise UserError(_message(error, kind, sections, base or stage, path)) from error
+        raise UserError(_message(error, kind, sections, stage, base, path)) from error
 
 
 def _message(
     error: ValidationError,
     kind: type[BaseModel],
     sections: dict[str, str],
-    default: str,
+    stage: str,
+    base: str | None,
     path: Path,
 ) -> str:
     lines = []
     for wrong in error.errors():
         key = str(wrong["loc"][0]) if wrong["loc"] else ""
-        section = [] if key in COMMON else [sections.get(key, default)]
+        section = [] if key in COMMON else [sections.get(key, stage)]
         where = ".".join([*section, *map(str, wrong["loc"])])
         if wrong["type"] == "extra_forbidden":
             known = ", ".join(_known(kind, wrong["loc"][:-1]))
             lines.append(f"{where} is unknown; the keys here are: {known}")
         elif wrong["type"] == "missing":
-            lines.append(f"{where} is missing")
+            lines.append(f"{where} is missing" + (f", in {base} too" if base else ""))
         else:
             what = wrong["msg"].removeprefix("Value error, ")
             lines.append(f"{where} = {wrong['input']!r}: {what}")

@@ -18,7 +18,8 @@ def paint_color(size: tuple[int, int], rng: Random) -> Image.Image:
 def noise(size: tuple[int, int], rng: Random, cells: int) -> NDArray[np.float32]:
     """Smooth noise in 0...1, `H W` for a size of (width, height), with `cells` along each side."""
     grid = Image.frombytes("L", (cells, cells), rng.randbytes(cells * cells))
-    return np.asarray(grid.resize(size, Image.Resampling.BICUBIC), np.float32) / 255
+    smooth = np.asarray(grid.resize(size, Image.Resampling.BICUBIC))
+    return smooth.astype(np.float32) / np.float32(255)
 
 
 def noise_mask(size: tuple[int, int], rng: Random, cell_px: float) -> Image.Image:

@@ -58,7 +58,8 @@ def test_every_arm_is_valid_params_for_its_stage():
                 assert last in section, key
                 section[last] = value
             for name, module in STAGES.items():
-                module.Params(seed=1, precision="auto", **params[name])
+                section = {**params.get(getattr(module, "BASE", ""), {}), **params[name]}
+                module.Params(seed=1, precision="auto", **section)
 
 
 def test_an_unknown_question_is_an_error_that_lists_the_right_ones(monkeypatch):

@@ -41,3 +41,26 @@ def test_an_experiment_reads_the_photos_that_git_ignores(dvc_project, tmp_path):
     assert sorted(path.name for path in Path("found").iterdir()) == ["0.png", "download.json"]
     assert json.loads(Path("found/download.json").read_text())["photos"] == 1
     assert Path("params.yaml").read_text() == params  # the workspace is left alone
+
+
+@pytest.mark.slow
+def test_an_experiment_starts_from_the_model_that_git_does_not_track(dvc_project):
+    start = "${pretrain_generator.start}"
+    stage = {
+        "cmd": f"cp {start}/model.json copied.json",
+        "deps": [start],
+        "params": ["seed"],
+        "outs": ["copied.json"],
+    }
+    dvc_project(
+        {
+            "params.yaml": "seed: 1\npretrain_generator: {start: my_model}\n",
+            "dvc.yaml": yaml.safe_dump({"stages": {"copy": stage}}),
+            "my_model/README.md": "A model goes here.\n",
+        }
+    )
+    Path("my_model/model.json").write_text('{"kind": "generator"}')
+    one = Experiment(stage="copy", overrides=["seed=2"])
+    run_all([one])
+    dvc("get", ".", "copied.json", "--rev", one.name, "-o", "found.json")
+    assert Path("found.json").read_text() == '{"kind": "generator"}'

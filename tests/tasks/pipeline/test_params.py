@@ -11,7 +11,7 @@ import yaml
 
 from lessonpipe.errors import UserError
 from tasks.__main__ import STAGES
-from tasks.pipeline.params import load
+from tasks.pipeline.params import load, load_stage
 from tests.conftest import ROOT
 
 TEXT = (ROOT / "params.yaml").read_text()
@@ -221,4 +221,4 @@ def test_no_param_has_a_name_that_dvc_leaves_out_of_its_run_cache() -> None:
 def test_the_params_that_come_with_the_project_are_right_for_every_stage() -> None:
     for stage in STAGES:
         module = importlib.import_module(f"tasks.{stage}")
-        assert load(module.Params, getattr(module, "SECTION", stage), ROOT / "params.yaml")
+        assert load_stage(module, stage, ROOT / "params.yaml")

@@ -11,7 +11,7 @@ import yaml
 
 from tasks.__main__ import STAGES
 from tasks.pipeline import profiles
-from tasks.pipeline.params import ALL, load
+from tasks.pipeline.params import ALL, load_stage
 from tests.conftest import ROOT
 
 PROFILES = {path.stem: yaml.safe_load(path.read_text()) for path in ROOT.glob("profiles/*.yaml")}
@@ -74,8 +74,7 @@ def test_what_dvc_makes_of_a_profile_is_right_for_every_stage(
     right.write_text(yaml.safe_dump(wanted))
     for stage in STAGES:
         module = importlib.import_module(f"tasks.{stage}")
-        section = getattr(module, "SECTION", stage)
-        found, wanted_params = (load(module.Params, section, file) for file in (path, right))
+        found, wanted_params = (load_stage(module, stage, file) for file in (path, right))
         # the document as it is: DVC may spell a number differently
         assert found.model_dump(exclude={ALL}) == wanted_params.model_dump(exclude={ALL})
 
