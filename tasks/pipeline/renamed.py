@@ -12,7 +12,8 @@ _FLAT_PHASE = {
     "pictures": "phases[0].samples_per_epoch",
 }
 
-# `section.key` or `section.list.key` (of every entry of the list): what it is now, in the section
+# `section.key` or `section.list.key` (of every entry of the list): what it is now, in the section,
+# or behind a slash in the file
 RENAMED: dict[str, dict[str, str]] = {
     "crappify": {"series": "group_pattern"},
     "pretrain_generator": {
@@ -36,10 +37,11 @@ RENAMED: dict[str, dict[str, str]] = {
         **{key: f"gan.{key}" for key in ("switch", "switch_eval", "ema")},
     },
     "fit_gan.feature": _FEATURE,
-    "fit_feature": _OPTIM,
+    "fit_feature": {"weight_decay": "/fit_pixel.optim.weight_decay"},
     "fit_feature.feature": _FEATURE,
-    "fit_feature.phases": _PHASE,
-    "evaluate": {"at": "evaluations", "beside": "reference"},
+    "fit_feature.phases": {old: f"/fit_pixel.phases[0].{new}" for old, new in _PHASE.items()},
+    "fit_pixel.phases": _PHASE,
+    "evaluate": {"at": "evaluations", "beside": "/compare.reference"},
     "promote": {"measure": "metric", "allowed": "tolerances"},
     "digits": _OPTIM,
     "digits.runs": _PHASE,
@@ -80,4 +82,5 @@ def renamed_keys(section: str, values: dict[str, Any]) -> Iterator[str]:
         found = values.get(inner) if inner else values
         for entry in found if isinstance(found, list) else [found]:
             for key in names.keys() & set(entry if isinstance(entry, dict) else ()):
-                yield f"{path}.{key} is now {path}.{names[key]}"
+                new = names[key]
+                yield f"{path}.{key} is now {new[1:] if new[0] == '/' else f'{path}.{new}'}"
