@@ -101,14 +101,15 @@ def test_a_compiled_training_has_the_losses_of_one_that_is_not(
 
 @pytest.mark.slow
 def test_a_compiled_training_resumes_where_a_plain_one_stopped(monkeypatch, tmp_path):
-    expected = fitted(small())
+    phases = [FROZEN.model_copy(update={"epochs": 3})]  # of one size: each takes long to compile
+    expected = fitted(small(), phases=phases)
     checkpoint = Checkpoint(Storage.at(tmp_path))
     monkeypatch.setattr(Checkpoint, "save", stop_after_two(Checkpoint.save))
     with pytest.raises(KeyboardInterrupt):
-        fitted(small(), checkpoint)
+        fitted(small(), checkpoint, phases)
     monkeypatch.undo()
     monkeypatch.setenv("LESSONPIPE_COMPILE", "aot_eager")
-    assert fitted(small(), checkpoint)[-1] == pytest.approx(expected[-1], rel=1e-3)
+    assert fitted(small(), checkpoint, phases)[-1] == pytest.approx(expected[-1], rel=1e-3)
 
 
 def stop_after_two(save):
