@@ -8,6 +8,7 @@ job that was killed, and `dvc repro --pull` gets the results into a workspace. P
 the project stay in the workspace: the job pulls what `download` made of them there.
 """
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -35,11 +36,22 @@ def run(names: Iterable[str]) -> None:
             _pull(stage.target, photos)
             continue
         command = ["repro", "--single-item", "--pull", "--allow-missing", stage.target]
+        if _are_lost(stage.outs):
+            command.append("--force")
         repro = subprocess.run([sys.executable, "-m", "dvc", *command], check=False)
         if repro.returncode:
             raise StageError(name, f"dvc ended with code {repro.returncode}; see above")
         dvc("push", "--run-cache", stage.target)
         print(f"{name}: pushed", flush=True)
+
+
+def _are_lost(outs: Iterable[Path]) -> bool:
+    """Whether dvc.lock knows outputs that are neither here nor in the remote.
+
+    Such as in a new clone with a remote of its own: DVC would take the stage for done.
+    """
+    status = json.loads(dvc("data", "status", "--json", "--not-in-remote", *outs) or "{}")
+    return bool({*status.get("not_in_cache", [])} & {*status.get("not_in_remote", [])})
 
 
 def _pull(target: str, photos: Path) -> None:

@@ -176,7 +176,6 @@ def test_a_restorer_to_start_from_is_a_dependency_and_its_weights_are_the_first(
     finally:
         for name in ("model.json", "model.safetensors", "history.csv"):
             (start / name).unlink()
-        dvc(project, "checkout", "--force")
 
 
 STAGES = """

@@ -119,8 +119,9 @@ def test_training_continues_when_a_worker_or_a_node_is_killed(
     reads, _ = stage_files(stage, workspace.folder / "dvc.yaml")
     copy(workspace, local, *reads[1:])
     process = workspace.start(stage, LESSONPIPE_WORKERS="2")
-    node = random.choice(cluster.nodes)
-    victims = until(lambda: node.workers("RayTrainWorker"))
+    at_work = until(lambda: [node for node in cluster.nodes if node.workers("RayTrainWorker")])
+    node = random.choice(at_work)
+    victims = node.workers("RayTrainWorker")
     output = read_until(process, "epoch 1  ")
     if victim == "worker":
         for worker in victims:
