@@ -14,7 +14,7 @@ from lessonpipe.config import StrictModel
 from lessonpipe.errors import LessonpipeError
 from lessonpipe.io.progress import JSON_ENV, Done, parse_event
 from tasks.pipeline import child_process
-from tasks.pipeline.own_files import project_photos, start_model
+from tasks.pipeline.own_files import project_model, project_photos
 from tasks.pipeline.prepare import check_repository, prepare
 from tasks.pipeline.profiles import hydra_value
 
@@ -74,7 +74,7 @@ def _queue(experiments: Iterable[Experiment], run_cache: bool) -> None:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    own = {"download.folder": project_photos(), "pretrain_generator.start": start_model()}
+    own = {"download.folder": project_photos(), "pretrain_generator.start": project_model()}
     folders = [f"{key}={hydra_value(str(path.resolve()))}" for key, path in own.items() if path]
     try:
         with Repo() as repo:

@@ -77,6 +77,7 @@ def _as_range(value: Any) -> Any:
 Range = Annotated[tuple[float, float], _within(0, 10_000)]
 Share = Annotated[tuple[float, float], _within(0, 1)]
 Angle = Annotated[tuple[float, float], _within(-360, 360)]
+PositiveShare = Annotated[tuple[float, float], _within(0.0001, 1)]  # can be drawn log-uniformly
 WholeRange = Annotated[tuple[int, int], _within(0, 10_000)]
 Sides = Annotated[tuple[int, int], _within(8, 4096), BeforeValidator(_as_range)]  # pixels
 Quality = Annotated[tuple[int, int], _within(1, 95)]  # JPEG's

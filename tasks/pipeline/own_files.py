@@ -14,7 +14,7 @@ def project_photos() -> Path | None:
     return None if folder.expanduser().is_absolute() else folder
 
 
-def start_model() -> Path | None:
+def project_model() -> Path | None:
     """The model folder inside the project to start from, if it holds a model."""
     folder = Path((params.read().get("pretrain_generator") or {}).get("start") or "")
     return None if folder.is_absolute() or not (folder / "model.json").is_file() else folder

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from PIL import Image, ImageDraw
 
-from lessonpipe.crappify.step import Random, Share, Step, WholeRange
+from lessonpipe.crappify.step import PositiveShare, Random, Share, Step, WholeRange
 from lessonpipe.crappify.steps.paint import paint_color
 
 
@@ -15,7 +15,7 @@ class Dust(Step):
     is_local: ClassVar[bool] = True
     keeps_colour: ClassVar[bool] = True
     count: WholeRange = (10, 120)
-    share: Share = (0.001, 0.008)
+    share: PositiveShare = (0.001, 0.008)
     opacity: Share = (0.4, 1.0)
 
     def __call__(self, picture: Image.Image, rng: Random) -> Image.Image:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from lessonpipe.crappify.step import Random, Share, Step, WholeRange
+from lessonpipe.crappify.step import PositiveShare, Random, Share, Step, WholeRange
 from lessonpipe.crappify.steps.paint import noise_mask, paint_color
 
 Point = tuple[float, float]
@@ -23,7 +23,7 @@ class Scratch(Step):
     is_local: ClassVar[bool] = True
     keeps_colour: ClassVar[bool] = True
     count: WholeRange = (1, 8)
-    width: Share = (0.002, 0.05)
+    width: PositiveShare = (0.002, 0.05)
     opacity: Share = (0.3, 1.0)
 
     def __call__(self, picture: Image.Image, rng: Random) -> Image.Image:

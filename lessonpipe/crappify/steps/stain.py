@@ -5,7 +5,7 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image, ImageChops
 
-from lessonpipe.crappify.step import Random, Share, Step, WholeRange
+from lessonpipe.crappify.step import PositiveShare, Random, Share, Step, WholeRange
 from lessonpipe.crappify.steps.paint import noise, paint_color
 
 
@@ -19,7 +19,7 @@ class Stain(Step):
     is_local: ClassVar[bool] = True
     keeps_colour: ClassVar[bool] = True
     count: WholeRange = (1, 4)
-    share: Share = (0.015, 0.25)
+    share: PositiveShare = (0.015, 0.25)
     opacity: Share = (0.3, 1.0)
 
     def __call__(self, picture: Image.Image, rng: Random) -> Image.Image:
