@@ -64,13 +64,16 @@ class RecipeStep:
         """What the step is called where steps are left out."""
         return f"{self.title} (unseen)" if self.unseen else self.title
 
+    @property
+    def keeps_colour(self) -> bool:
+        """Whether the step could be undone on a picture of any colours."""
+        return bool(getattr(self.degrade, "keeps_colour", False))
+
     def __call__(self, picture: Image.Image, rng: Random) -> Image.Image:
-        """The degraded picture, or the same if chance or `rng.skip` leaves the step out.
+        """The degraded picture, or the same if `rng.skip` leaves the step out.
 
         What is skipped draws its numbers all the same, so that later steps draw theirs.
         """
-        if not self.drawn(rng):
-            return picture
         degraded = self.degrade(picture, rng)
         return picture if self.key in rng.skip else degraded
 
@@ -87,8 +90,8 @@ class Recipe:
     **settings) -> picture`; any may have `p` and `unseen` of `RecipeStep`, too. `quality` is the
     range of the JPEG quality, drawn once a picture. `undamaged_share` is the share of training
     pictures that stay as they are, so that a network learns to leave alone what is not damaged;
-    `jitter_share` is the share whose colours are changed before, if every step can be undone on any
-    colours. Raises `UserError` for unknown steps and settings.
+    `jitter_share` is the share whose colours are changed before, of those pictures whose steps can
+    all be undone on any colours. Raises `UserError` for unknown steps and settings.
     """
 
     def __init__(
@@ -101,9 +104,8 @@ class Recipe:
         jitter_share: float = 0.0,
     ) -> None:
         self.quality, self.seed, self.undamaged_share = quality, seed, undamaged_share
+        self.jitter_share = jitter_share
         self.steps = [_read(step) for step in steps]
-        keeps = all(getattr(step.degrade, "keeps_colour", False) for step in self.steps)
-        self.jitter_share = jitter_share if keeps else 0.0
         if not self.steps:
             raise UserError("the recipe has no steps; give at least one, such as `- grey`")
 
@@ -123,12 +125,18 @@ class Recipe:
         rng.quality, rng.skip = rng.randint(*self.quality), frozenset(without)
         return rng
 
+    def drawn_steps(self, rng: Random) -> list[RecipeStep]:
+        """The steps that a picture gets: the first numbers that its generator draws."""
+        return [step for step in self.steps if step.drawn(rng)]
+
     def spares(self, name: str) -> bool:
         """Whether the training picture called `name` stays undamaged."""
         return random.Random(f"{self.seed}/undamaged/{name}").random() < self.undamaged_share
 
     def jittered(self, picture: Image.Image, name: str) -> Image.Image:
         """The training picture called `name`, in other colours if it is one of that share."""
+        if not all(step.keeps_colour for step in self.drawn_steps(self.rng(name))):
+            return picture
         rng = random.Random(f"{self.seed}/jitter/{name}")
         return color_jitter(picture, rng) if rng.random() < self.jitter_share else picture
 
@@ -137,7 +145,7 @@ class Recipe:
     ) -> Image.Image:
         """The crappy version of an RGB `picture`. Steps named in `without` are left out."""
         rng = self.rng(name, without)
-        for step in self.steps:
+        for step in self.drawn_steps(rng):
             picture = step(picture, rng)
         return picture
 
@@ -146,17 +154,16 @@ class Recipe:
     ) -> tuple[bytes, str]:
         """The crappy version as the content of a file, and its suffix.
 
-        A JPEG when the last step is `jpeg` and drawn, so that it is compressed once alone; else a
-        PNG. Steps named in `without` are left out.
+        A JPEG when the last step that is drawn is `jpeg`, so that it is compressed once alone; else
+        a PNG. Steps named in `without` are left out.
         """
         rng = self.rng(name, without)
-        *first, last = self.steps
-        for step in first:
+        drawn = self.drawn_steps(rng)
+        last = drawn[-1].degrade if drawn and drawn[-1].key not in rng.skip else None
+        for step in drawn[:-1] if isinstance(last, Jpeg) else drawn:
             picture = step(picture, rng)
-        if isinstance(last.degrade, Jpeg) and last.key not in rng.skip and last.drawn(rng):
-            return last.degrade.encode(picture, rng), ".jpg"
-        if not isinstance(last.degrade, Jpeg):
-            picture = last(picture, rng)
+        if isinstance(last, Jpeg):
+            return last.encode(picture, rng), ".jpg"
         buffer = io.BytesIO()
         picture.save(buffer, "PNG", compress_level=1)
         return buffer.getvalue(), ".png"

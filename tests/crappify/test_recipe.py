@@ -66,7 +66,7 @@ def test_degrading_and_encoding_give_the_same_pixels(picture: Image.Image) -> No
 def test_a_recipe_is_a_name_or_its_steps() -> None:
     assert steps_of("lesson", PARAMS["recipes"]) == LESSON
     assert steps_of(["grey"], {}) == ["grey"]
-    with pytest.raises(UserError, match="no recipe is called 'color'; choose one of: colour, inp"):
+    with pytest.raises(UserError, match="no recipe is called 'color'; choose one of: colour, enl"):
         steps_of("color", PARAMS["recipes"])
 
 
@@ -79,7 +79,11 @@ def test_every_built_in_recipe_degrades_each_picture_differently(name: str) -> N
     same_for_all = name in ("colour", "superres", "superres-256")
     assert len({picture.tobytes() for picture in made}) == (1 if same_for_all else 6)
     sizes = {"lesson": (144, 96), "superres": (144, 96), "superres-256": (384, 256)}
-    assert made[0].size == sizes.get(name, given.size)
+    if name == "enlarge":  # 2 to 4 times, of tiles of 256
+        sides = [min(recipe.degrade(given, str(i)).size) for i in range(60)]
+        assert 64 <= min(sides) < 70 and 122 < max(sides) <= 128
+    else:
+        assert made[0].size == sizes.get(name, given.size)
 
 
 def test_the_local_steps_of_every_recipe_are_known() -> None:
@@ -89,6 +93,7 @@ def test_the_local_steps_of_every_recipe_are_known() -> None:
         "lesson": ["text"],
         "colour": [],
         "old-photo": ["scratch", "stain", "dust", "crease (unseen)", "ink (unseen)"],
+        "enlarge": [],
         "watermark": ["watermark"],
         "inpaint": ["hole"],
         "jpeg": [],
@@ -245,6 +250,16 @@ def test_colours_stay_where_a_step_changes_them_or_might(steps: list[str]) -> No
     steps = [{step: {"by": 0.5}} if "darker" in step else step for step in steps]  # type: ignore
     picture, recipe = make_picture(32, 32), Recipe(steps, jitter_share=1.0)
     assert all(recipe.jittered(picture, str(i)) is picture for i in range(20))
+
+
+def test_colours_are_jittered_where_chance_leaves_out_the_step_that_changes_them() -> None:
+    picture = Image.new("RGB", (32, 32), (200, 60, 40))
+    recipe = Recipe([{"fade": {"p": 0.3}}], jitter_share=1.0)
+    names = [str(i) for i in range(200)]
+    faded = [recipe.degrade(picture, name) is not picture for name in names]
+    jittered = [recipe.jittered(picture, name) is not picture for name in names]
+    assert 0.2 < np.mean(faded) < 0.4
+    assert jittered == [not is_faded for is_faded in faded]
 
 
 def darker(picture: Image.Image, rng: Random, by: float) -> Image.Image:
