@@ -2,6 +2,7 @@
 # the recipes of params.yaml.  test: all tests, two files at a time; what fails beside another is run
 # once more, alone.  lint: style and types.  ui: Prefect on localhost.
 # lessons: the lesson's other systems.  bench: how fast, against fastai.
+# release: train MODEL by profiles/MODEL.yaml, then put it into the package's model zoo.
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
@@ -9,7 +10,7 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: run test lint ui bench lessons
+.PHONY: run test lint ui bench lessons release
 
 run lessons: .venv/installed
 	@python -m tasks.pipeline.prepare $(if $(PROFILE)$(RECIPE),--experiment)
@@ -39,6 +40,10 @@ lint: .venv/installed
 
 ui: .venv/installed
 	python -m flows ui
+
+release:
+	$(MAKE) run PROFILE=$(MODEL)
+	python -m tasks.pipeline.release $(MODEL)
 
 bench: .venv/installed
 	python -m tests.bench

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from lessonpipe import __version__
+from lessonpipe import __version__, zoo
 from lessonpipe.app.command import missing_model_cure, run_command
 from lessonpipe.app.restore import restore
 from lessonpipe.errors import PictureError, UserError
@@ -90,8 +90,22 @@ def crappify(
 
 
 @app.command()
+def models() -> None:
+    """List the models at hand: what each undoes, how well, its size and licence.
+
+    Those that the package carries, by the names that --model takes, and those trained here.
+    """
+    from lessonpipe.app.registry import PRODUCTION, TRAINED
+    from lessonpipe.app.models import model_lines
+
+    trained = [folder for folder in (PRODUCTION, TRAINED) if (folder / "model.json").is_file()]
+    for model in [*zoo.names(), *trained]:
+        print(model_lines(model))
+
+
+@app.command()
 def lineage(
-    path: Annotated[Path, typer.Argument(metavar="MODEL_OR_PICTURE")],
+    path: Annotated[Path, typer.Argument(metavar="MODEL|PICTURE")],
 ) -> None:
     """Print what a model or picture was made of.
 
@@ -102,7 +116,8 @@ def lineage(
     from lessonpipe.inference.lineage import of_model
     from lessonpipe.inference.metadata import read_lineage
 
-    found = of_model(path) if path.is_dir() else read_lineage(path)
+    model = zoo.find_model(path)
+    found = of_model(model) if model.is_dir() else read_lineage(path)
     print(yaml.safe_dump(found, sort_keys=False, allow_unicode=True).rstrip())
 
 

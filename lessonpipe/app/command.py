@@ -41,17 +41,19 @@ def run_command(app: typer.Typer, args: Sequence[str] | None, name: str) -> int:
 
 
 @contextmanager
-def missing_model_cure(trained_by: str) -> Iterator[None]:
+def missing_model_cure(trained_by: str, others: Sequence[str] = ()) -> Iterator[None]:
     """Make a `MissingError` in the block say how to get a model: train one, or name another.
 
-    The stage to train it is the one that makes the missing folder, else `trained_by`.
+    The stage to train it is the one that makes the missing folder, else `trained_by`; `others` are
+    names that may be given instead.
     """
     try:
         yield
     except MissingError as error:
         target = _stage_that_makes(error.path) or trained_by
+        names = f" ({', '.join(others)})" if others else ""
         raise UserError(
-            f"{error}; run `dvc repro {target}` first, or name another with --model"
+            f"{error}; run `dvc repro {target}` first, or name another with --model{names}"
         ) from error
 
 

@@ -17,6 +17,7 @@ from lessonpipe.inference import lineage
 from lessonpipe.io.atomic import atomic_folder, atomic_write, write_json
 from lessonpipe.io.git import git
 from lessonpipe.io.journal import Journal
+from lessonpipe.zoo import find_model
 
 if TYPE_CHECKING:
     from lessonpipe.report.evaluation import EvaluationParams, Grid
@@ -32,9 +33,15 @@ PAGE = Path("reports/promotion.html")
 PAIRS = Path("data/crappify")
 
 
-def default_model() -> Path:
-    """Returns the folder of the model in production, or of the trained one if there is none."""
-    return PRODUCTION if (PRODUCTION / "model.json").is_file() else TRAINED
+def default_model(*, enlarges: bool = False) -> Path:
+    """Returns the folder of the model in production, else the trained one, else the package's.
+
+    The package has one for pictures that are to be enlarged, and one for all others. Where it has
+    none, that is the folder that training would make.
+    """
+    own = find_model("enlarge" if enlarges else "old-photo")
+    folders = (PRODUCTION, TRAINED, own)
+    return next((folder for folder in folders if (folder / "model.json").is_file()), TRAINED)
 
 
 def current_version() -> str | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from lessonpipe import zoo
 from lessonpipe.app.command import missing_model_cure
 from lessonpipe.errors import UserError
 
@@ -75,12 +76,23 @@ def restore(
     model: Annotated[
         Path | None,
         _option(
-            metavar="FOLDER",
-            help="Model folder (default: models/in-service if it exists, or models/fit_pixel).",
+            metavar="NAME|FOLDER",
+            help="A model of the package (`lessonpipe models` lists them) or a model folder "
+            "(default: models/in-service or models/fit_pixel if it exists, else old-photo, or "
+            "enlarge for a --scale above 1).",
         ),
     ] = None,
     strength: Annotated[
         float, _option(min=0, max=1, help="1: the model's result; 0: the enlarged original.")
+    ] = 1.0,
+    tone: Annotated[
+        float,
+        _option(
+            min=0,
+            max=1,
+            help="How much of the change of tones and colours to keep; 0: repaired, and as faded "
+            "as it was.",
+        ),
     ] = 1.0,
     scale: Annotated[
         float | None, _option(parser=_scale, metavar="SCALE", help="Enlarge by this (default 1).")
@@ -173,10 +185,11 @@ def restore(
         again=again,
         compare=compare,
     )
-    model = model or default_model()
-    with missing_model_cure("fit_pixel"):
+    enlarges = size is not None or (scale or 1) > 1
+    model = zoo.find_model(model) if model else default_model(enlarges=enlarges)
+    with missing_model_cure("fit_pixel", zoo.names()):
         lineage = of_model(model)
-        restorer = Restorer(model, strength=strength, memory=memory)
+        restorer = Restorer(model, strength=strength, tone=tone, memory=memory)
     batch = Batch(
         targets,
         out.parent if single else out,
@@ -184,6 +197,7 @@ def restore(
         lineage,
         note=not no_note,
         strength=strength,
+        tone=tone,
         overwrite=overwrite,
         skip_existing=skip_existing,
     )

@@ -156,6 +156,7 @@ class Batch:
     lineage: dict[str, Any]
     note: bool = True
     strength: float = 1.0
+    tone: float = 1.0
     overwrite: bool = False
     skip_existing: bool = False
 
@@ -281,6 +282,7 @@ class Batch:
     def _key(self, source: Path) -> str:
         """The same while the source's bytes, the model and the settings are."""
         settings = [asdict(self.options), self.strength, self.note, self.lineage.get("weights")]
+        settings += [self.tone] if self.tone != 1 else []  # journals of before it have none
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
         with suppress(OSError):  # what cannot be read is named in its turn
             digest.update(sha256_file(source).encode())

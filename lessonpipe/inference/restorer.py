@@ -16,10 +16,12 @@ from lessonpipe.errors import UserError
 from lessonpipe.inference.memory import free_memory, parse_size, resident_memory
 from lessonpipe.inference.pixels import GREY_WEIGHTS, Pixels, bleed_colors
 from lessonpipe.inference.tiles import Tiling, Window, restore_tiled
+from lessonpipe.inference.tone import keep_tones
 from lessonpipe.nets.blocks import SelfAttention
 from lessonpipe.nets.generator import fold_weight_norm
 from lessonpipe.nets.io import load_generator, read_model_json
 from lessonpipe.nets.unet import pad_to_grid
+from lessonpipe.zoo import find_model
 
 FREE_SHARE = 0.45  # of the free memory, for activations; libraries and files need the rest
 LIVE_SHARE = 0.2  # of all activations of a network that are in memory at a time; 0.14 was measured
@@ -30,12 +32,15 @@ Progress = Callable[[float], None]  # called with the share of a picture that is
 
 
 class Restorer:
-    """The generator of the folder `model`, on this machine's device, for any number of pictures.
+    """The generator of `model`, on this machine's device, for any number of pictures.
 
-    `strength` blends the result with the enlarged original: 0 is that, 1 the network's. `memory`,
-    bytes or text such as "2GB", bounds what this process takes on the CPU; by default what is free.
-    Raises `MissingError` when the folder holds no model, `UserError` when it is damaged, and for a
-    strength outside of 0...1.
+    That is a model folder, or the name of one of the package's models, such as "old-photo".
+
+    `strength` blends the result with the enlarged original: 0 is that, 1 the network's. `tone` is
+    how much of the change of tones and colours is kept: at 0 a picture is repaired and looks as
+    faded as it was. `memory`, bytes or text such as "2GB", bounds what this process takes on the
+    CPU; by default what is free. Raises `MissingError` when the folder holds no model, `UserError`
+    when it is damaged, and for a strength or tone outside of 0...1.
     """
 
     def __init__(
@@ -43,16 +48,19 @@ class Restorer:
         model: str | Path,
         *,
         strength: float = 1.0,
+        tone: float = 1.0,
         memory: int | str | None = None,
         precision: Precision = "auto",
     ) -> None:
-        if not 0 <= strength <= 1:
-            raise UserError(f"a strength is a number from 0 to 1, not {strength}")
-        self.strength = strength
+        for name, share in (("strength", strength), ("tone", tone)):
+            if not 0 <= share <= 1:
+                raise UserError(f"a {name} is a number from 0 to 1, not {share}")
+        self.strength, self.tone = strength, tone
         self.memory = parse_size(memory) if isinstance(memory, str) else memory
         self.worker = Worker.current(precision)
-        net = load_generator(Path(model))
-        self.about = read_model_json(Path(model))
+        folder = find_model(model)
+        net = load_generator(folder)
+        self.about = read_model_json(folder)
         self.grid = net.grid
         self.jobs = 1  # pictures that are restored at the same time, which share the memory
         self.colours = _colours(self.about)
@@ -123,6 +131,8 @@ class Restorer:
                 top += len(rows)
             if progress:
                 progress(top / len(restored))
+        if self.tone < 1 and not self.colours:
+            keep_tones(restored, color, self.tone)
         return Pixels(restored, enlarged.alpha)
 
     @torch.inference_mode()

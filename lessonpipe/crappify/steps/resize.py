@@ -7,7 +7,6 @@ from pydantic import Field
 
 from lessonpipe.crappify.step import Random, Sides, Step
 
-
 Filter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 
 

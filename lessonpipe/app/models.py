@@ -1,0 +1,39 @@
+"""What `lessonpipe models` says of a model."""
+
+from pathlib import Path
+
+from lessonpipe.nets.io import read_model_json
+from lessonpipe.zoo import find_model
+
+TITLES = {
+    "damage_removed": "damage removed",
+    "unseen_removed": "of damage unlike its training's",
+    "text_removed": "text removed",
+}
+
+
+def model_lines(model: str | Path) -> str:
+    """The name or folder of a model, what it undoes, its measures, size and card.
+
+    Raises `UserError` for a damaged folder.
+    """
+    folder = find_model(model)
+    about = read_model_json(folder)
+    card = about.get("card", {})
+    lines = [f"{model}: {card['summary']}" if "summary" in card else str(model)]
+    if about.get("undoes"):
+        lines.append(f"undoes {', '.join(about['undoes'])}")
+    if measures := card.get("measures"):
+        gain = measures["psnr_gain"]
+        parts = [f"{gain['mean']:+.2f} dB ({gain['low']:+.2f}…{gain['high']:+.2f})"]
+        parts += [
+            f"{title} {measures[key]['mean']:.2f}"
+            for key, title in TITLES.items()
+            if key in measures
+        ]
+        parts.append(f"undamaged photos after it {measures['clean_psnr']['mean']:.1f} dB")
+        lines.append(", ".join(parts))
+    weights, readme = folder / "model.safetensors", folder / "README.md"
+    size = [f"{weights.stat().st_size / 1e6:.1f} MB"] if weights.is_file() else []
+    lines.append(", ".join(size + ([str(readme)] if readme.is_file() else [])))
+    return "\n  ".join(line for line in lines if line)

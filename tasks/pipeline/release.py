@@ -1,0 +1,130 @@
+"""Put the trained restorer into the package's model zoo, with its card.
+
+    python -m tasks.pipeline.release NAME
+
+`make release MODEL=NAME` trains by profiles/NAME.yaml before. The weights are halved to 16 bits, and
+what is measured and shown is the network that they make. What profiles/NAME.md says of the model
+becomes the head of its card.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from safetensors.torch import load_file, save
+
+from lessonpipe.data.manifest import Manifest
+from lessonpipe.data.pictures import as_jpeg
+from lessonpipe.errors import LessonpipeError, MissingError, UserError
+from lessonpipe.io.atomic import atomic_folder, atomic_write, read_json, write_json
+from lessonpipe.report.evaluation import EvaluationParams, evaluate_folders
+from lessonpipe.report.summary import summary_table
+from lessonpipe.zoo import ZOO
+from tasks.pipeline.dvc_files import with_cure
+from tasks.pipeline.params import load
+from tasks.pipeline.profiles import PROFILES
+
+MODEL, PAIRS = Path("models/fit_pixel"), Path("data/crappify")
+MAX_BYTES = 11_000_000  # of weights, since a package carries them
+MEASURES = ("psnr_gain", "damage_removed", "unseen_removed", "text_removed", "clean_psnr")
+
+
+def main(argv: list[str]) -> int:
+    """Release the model called by the first argument; returns the exit code."""
+    try:
+        if len(argv) != 1:
+            raise UserError("name the model, as profiles/NAME.md: make release MODEL=NAME")
+        with with_cure():
+            release(argv[0], load(EvaluationParams, "evaluate", partly=True))
+    except LessonpipeError as error:
+        print(f"release: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def release(
+    name: str,
+    p: EvaluationParams,
+    model: Path = MODEL,
+    pairs: Path = PAIRS,
+    zoo: Path = ZOO,
+    about: Path | None = None,
+) -> None:
+    """Write `model` into the folder `zoo` as `name`: weights, model.json, README.md, examples.jpg.
+
+    Raises `UserError` without a text `about` the model (by default profiles/NAME.md), and for
+    weights that are too large; `MissingError` without a model or validation pairs.
+    """
+    about = about or PROFILES / f"{name}.md"
+    if not about.is_file():
+        raise UserError(f"{about} is not there; write what the model does and does not into it")
+    if not (model / "model.json").is_file():
+        raise MissingError(f"{model} is not a model folder (it has no model.json)", model)
+    head = about.read_text("utf-8").strip()
+    config = read_json(model / "model.json")
+    image_px = config["about"]["image_px"]
+    with atomic_folder(zoo / name) as draft:
+        content = save(halved(load_file(model / "model.safetensors")))
+        if len(content) > MAX_BYTES:
+            raise UserError(f"{model}: {len(content)} bytes in half precision, over {MAX_BYTES}")
+        atomic_write(draft / "model.safetensors", content)
+        shutil.copyfile(model / "model.json", draft / "model.json")
+        scores, grid = evaluate_folders({"restored": draft}, pairs, image_px, p)
+        metrics = {str(image_px): {k: s.summary(_seed(config)) for k, s in scores.items()}}
+        restored = metrics[str(image_px)]["restored"]
+        card = {
+            "summary": head.split("\n\n")[1].replace("\n", " "),
+            "measures": {key: restored[key] for key in MEASURES if key in restored},
+        }
+        write_json(draft / "model.json", {**config, "card": card})
+        atomic_write(draft / "examples.jpg", as_jpeg(grid.picture()))
+        atomic_write(draft / "README.md", model_card(head, metrics, config, pairs))
+    print(f"{name}: {len(content) / 1e6:.1f} MB in {zoo / name}; look at its README.md")
+
+
+def halved(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The weights in 16 bits, but for vectors: those of a norm layer have too wide a range."""
+    return {name: w.half() if w.ndim > 1 else w for name, w in weights.items()}
+
+
+def model_card(head: str, metrics: dict[str, Any], config: dict[str, Any], pairs: Path) -> str:
+    """The card in Markdown: the text about the model, measures, pictures, and where it is from."""
+    tiles = Manifest.read(pairs).split("valid")
+    photos = len({tile.photo for tile in tiles})
+    recipe = yaml.safe_dump(config["recipe"], default_flow_style=None, sort_keys=False).strip()
+    return f"""{head}
+
+## Measures
+
+{summary_table(metrics).markdown()}
+
+Means over {photos} photos that were not trained on ({len(tiles)} tiles), the gain with its 95 %
+interval; of the weights that are here, in half precision. *Ghost* is what is left of local damage, in
+levels of 255. The last column is what becomes of undamaged photos.
+
+![crappy, restored, photo](examples.jpg)
+
+Tiles from the worst, by what is left of the damage, to the best: crappy, restored, photo.
+
+## Damage
+
+```yaml
+{recipe}
+```
+
+## Lineage
+
+commit {config["lineage"]["commit"]}; lessonpipe {config["lessonpipe"]}; {config["build"]["encoder"]}
+with an ImageNet start. `lessonpipe lineage` prints params and the hashes of what it was made of.
+"""
+
+
+def _seed(config: dict[str, Any]) -> int:
+    return int(config["lineage"]["params"].get("seed", 42))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
