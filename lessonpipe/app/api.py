@@ -59,8 +59,9 @@ def restore(
 
     `model` is a model folder or the name of one of the package's models, by default the one in
     production, else the one trained last, else "old-photo" or, to enlarge, "enlarge". It stays
-    loaded until its weights change. Raises `MissingError` when the folder holds no model, `UserError` when
-    it is damaged or an argument is impossible, `PictureError` for a file that is no picture.
+    loaded until its weights change. Raises `MissingError` when the folder holds no model,
+    `UserError` when it is damaged or an argument is impossible, `PictureError` for a file that is
+    no picture.
     """
     enlarges = size is not None or scale > 1
     folder = (find_model(model) if model else default_model(enlarges=enlarges)).resolve()

@@ -95,8 +95,8 @@ def models() -> None:
 
     Those that the package carries, by the names that --model takes, and those trained here.
     """
-    from lessonpipe.app.registry import PRODUCTION, TRAINED
     from lessonpipe.app.models import model_lines
+    from lessonpipe.app.registry import PRODUCTION, TRAINED
 
     trained = [folder for folder in (PRODUCTION, TRAINED) if (folder / "model.json").is_file()]
     for model in [*zoo.names(), *trained]:
