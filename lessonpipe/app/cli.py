@@ -99,7 +99,7 @@ def models() -> None:
     from lessonpipe.app.registry import PRODUCTION, TRAINED
 
     trained = [folder for folder in (PRODUCTION, TRAINED) if (folder / "model.json").is_file()]
-    for model in [*zoo.names(), *trained]:
+    for model in [*map(zoo.find_model, zoo.names()), *trained]:
         print(model_lines(model))
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lessonpipe.nets.io import read_model_json
-from lessonpipe.zoo import find_model
+from lessonpipe.zoo import ZOO
 
 TITLES = {
     "damage_removed": "damage removed",
@@ -12,15 +12,15 @@ TITLES = {
 }
 
 
-def model_lines(model: str | Path) -> str:
-    """The name or folder of a model, what it undoes, its measures, size and card.
+def model_lines(folder: Path) -> str:
+    """The name of a model of the package or its folder, what it undoes, its measures, size and card.
 
     Raises `UserError` for a damaged folder.
     """
-    folder = find_model(model)
     about = read_model_json(folder)
     card = about.get("card", {})
-    lines = [f"{model}: {card['summary']}" if "summary" in card else str(model)]
+    name = folder.name if folder.parent == ZOO else str(folder)
+    lines = [f"{name}: {card['summary']}" if "summary" in card else name]
     if about.get("undoes"):
         lines.append(f"undoes {', '.join(about['undoes'])}")
     if measures := card.get("measures"):

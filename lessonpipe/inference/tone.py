@@ -42,10 +42,10 @@ def _fit(source: Floats, target: Floats) -> Floats:
     identity where a picture has too few colours to tell.
     """
     ones = np.concatenate([source, np.ones_like(source[:, :1])], axis=1)
-    identity = np.eye(source.shape[1] + 1, source.shape[1])
+    identity: Floats = np.eye(source.shape[1] + 1, source.shape[1])
     ridge = 1e-6 * np.eye(len(identity))
     weights = np.ones(len(source))
-    matrix = identity
+    matrix: Floats = identity
     for _ in range(ROUNDS):
         weighted = ones * weights[:, None]
         gram = ones.T @ weighted / len(ones) + ridge

@@ -2,9 +2,9 @@
 
     python -m tasks.pipeline.release NAME
 
-`make release MODEL=NAME` trains by profiles/NAME.yaml before. The weights are halved to 16 bits, and
-what is measured and shown is the network that they make. What profiles/NAME.md says of the model
-becomes the head of its card.
+`make release MODEL=NAME` trains by profiles/NAME.yaml before. The weights are halved to 16 bits,
+and what is measured and shown is the network that they make. What profiles/NAME.md says of the
+model becomes the head of its card.
 """
 
 import shutil
@@ -102,8 +102,8 @@ def model_card(head: str, metrics: dict[str, Any], config: dict[str, Any], pairs
 {summary_table(metrics).markdown()}
 
 Means over {photos} photos that were not trained on ({len(tiles)} tiles), the gain with its 95 %
-interval; of the weights that are here, in half precision. *Ghost* is what is left of local damage, in
-levels of 255. The last column is what becomes of undamaged photos.
+interval; of the weights that are here, in half precision. *Ghost* is what is left of local damage,
+in levels of 255. The last column is what becomes of undamaged photos.
 
 ![crappy, restored, photo](examples.jpg)
 
@@ -117,8 +117,8 @@ Tiles from the worst, by what is left of the damage, to the best: crappy, restor
 
 ## Lineage
 
-commit {config["lineage"]["commit"]}; lessonpipe {config["lessonpipe"]}; {config["build"]["encoder"]}
-with an ImageNet start. `lessonpipe lineage` prints params and the hashes of what it was made of.
+Commit {config["lineage"]["commit"]}; `lessonpipe lineage NAME` prints params and the hashes of what
+the model was made of.
 """
 
 
