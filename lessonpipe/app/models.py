@@ -13,7 +13,7 @@ TITLES = {
 
 
 def model_lines(folder: Path) -> str:
-    """The name of a model of the package or its folder, what it undoes, its measures, size and card.
+    """A model's name or folder, what it undoes, its measures, its size and where its card is.
 
     Raises `UserError` for a damaged folder.
     """

@@ -49,7 +49,8 @@ def _fit(source: Floats, target: Floats) -> Floats:
     for _ in range(ROUNDS):
         weighted = ones * weights[:, None]
         gram = ones.T @ weighted / len(ones) + ridge
-        matrix = np.linalg.solve(gram, weighted.T @ target / len(ones) + ridge @ identity)
+        wanted = weighted.T @ target / len(ones) + ridge @ identity
+        matrix = np.asarray(np.linalg.solve(gram, wanted), np.float64)
         error = np.abs(ones @ matrix - target).max(axis=1)
         scale = 1 / 255 + 1.5 * np.median(error)
         weights = 1 / (1 + (error / scale) ** 2) ** 2
