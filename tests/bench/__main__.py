@@ -4,6 +4,7 @@
     python -m tests.bench train restore     # some parts
     python -m tests.bench race --minutes 2  # ours to what fastai reaches in two minutes
     python -m tests.bench --markdown        # reports/bench.json as a table, nothing is run
+    python -m tests.bench peers             # the package's models beside others: docs/peers.md
 
 Of their own: `python -m tests.bench.workers` (docs/cluster.md), `.many_files` (docs/scale.md) and
 `.limit` (docs/speed.md).
@@ -57,6 +58,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT, help="default: %(default)s")
     parser.add_argument("--markdown", action="store_true", help="print the table, run nothing")
     args = parser.parse_args()
+    if args.parts == ["peers"]:
+        from tests.bench.peers import compare
+
+        compare()
+        return
     if unknown := set(args.parts) - set(PARTS):
         parser.error(f"no part is called {', '.join(unknown)}; there are {', '.join(PARTS)}")
     if args.markdown:
