@@ -21,7 +21,9 @@ def test_damage_is_where_the_mask_says_and_nowhere_else() -> None:
         case = damaged(photo, number, crop)
         pictures = (np.asarray(p, int) for p in (case.damaged, case.without_local))
         changed = np.abs(np.subtract(*pictures)).max(-1)
-        assert changed[~case.mask].max() <= 5 and (changed[case.mask] > 3).all()
+        assert changed[~case.mask].max() <= 5
+        if case.mask.any():  # what was white stays so under white dust
+            assert (changed[case.mask] > 3).mean() > 0.8
         shares.append(case.mask.mean())
         assert damaged(photo, number, crop).damaged.tobytes() == case.damaged.tobytes()
     assert 0.01 < np.mean(shares) < 0.3
