@@ -43,7 +43,7 @@ ui: .venv/installed
 
 release:
 	$(MAKE) run PROFILE=$(MODEL)
-	python -m tasks.pipeline.release $(MODEL)
+	python -m flows release $(MODEL)
 
 bench: .venv/installed
 	python -m tests.bench

@@ -7,6 +7,7 @@
     python -m flows ablations NAME --again    the same experiments once more
     python -m flows recipes [NAME ...]        each recipe tried, and docs/recipes.md
     python -m flows promote [--rollback]      a new model into service, if it is better
+    python -m flows release NAME              the trained model into the package, with its card
     python -m flows job [STAGE ...]           in a submitted Ray job: pull, run, push
     python -m flows notify URL                POST there when a run of the server's fails
 
@@ -191,6 +192,19 @@ def promote(
         return
     evaluation = load(EvaluationParams, "evaluate", partly=True)
     registry.promote(load(PromotionParams, "promote"), evaluation)
+
+
+@app.command()
+def release(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="as profiles/NAME.md")],
+) -> None:
+    """Put the trained model into the package's model zoo, with its card."""
+    from lessonpipe.app.release import release as put_into_zoo
+    from lessonpipe.report.evaluation import EvaluationParams
+    from tasks.pipeline.params import load
+    from tasks.pipeline.profiles import PROFILES
+
+    put_into_zoo(name, PROFILES / f"{name}.md", load(EvaluationParams, "evaluate", partly=True))
 
 
 @app.command()

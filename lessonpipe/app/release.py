@@ -1,14 +1,9 @@
-"""Put the trained restorer into the package's model zoo, with its card.
+"""Putting a trained restorer into the package's model zoo, with its card.
 
-    python -m tasks.pipeline.release NAME
-
-`make release MODEL=NAME` trains by profiles/NAME.yaml before. The weights are halved to 16 bits,
-and what is measured and shown is the network that they make. What profiles/NAME.md says of the
-model becomes the head of its card.
+The weights are halved to 16 bits, and what is measured and shown is the network that they make.
 """
 
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,47 +13,31 @@ from safetensors.torch import load_file, save
 
 from lessonpipe.data.manifest import Manifest
 from lessonpipe.data.pictures import as_jpeg
-from lessonpipe.errors import LessonpipeError, MissingError, UserError
+from lessonpipe.errors import MissingError, UserError
 from lessonpipe.io.atomic import atomic_folder, atomic_write, read_json, write_json
 from lessonpipe.report.evaluation import EvaluationParams, evaluate_folders
 from lessonpipe.report.summary import summary_table
 from lessonpipe.zoo import ZOO
-from tasks.pipeline.dvc_files import with_cure
-from tasks.pipeline.params import load
-from tasks.pipeline.profiles import PROFILES
 
 MODEL, PAIRS = Path("models/fit_pixel"), Path("data/crappify")
 MAX_BYTES = 11_000_000  # of weights, since a package carries them
 MEASURES = ("psnr_gain", "damage_removed", "unseen_removed", "text_removed", "clean_psnr")
 
 
-def main(argv: list[str]) -> int:
-    """Release the model called by the first argument; returns the exit code."""
-    try:
-        if len(argv) != 1:
-            raise UserError("name the model, as profiles/NAME.md: make release MODEL=NAME")
-        with with_cure():
-            release(argv[0], load(EvaluationParams, "evaluate", partly=True))
-    except LessonpipeError as error:
-        print(f"release: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
 def release(
     name: str,
+    about: Path,
     p: EvaluationParams,
     model: Path = MODEL,
     pairs: Path = PAIRS,
     zoo: Path = ZOO,
-    about: Path | None = None,
 ) -> None:
     """Write `model` into the folder `zoo` as `name`: weights, model.json, README.md, examples.jpg.
 
-    Raises `UserError` without a text `about` the model (by default profiles/NAME.md), and for
-    weights that are too large; `MissingError` without a model or validation pairs.
+    `about` is the file of what a person says of it, the head of its card: a title, a summary of one
+    paragraph, and more. Raises `UserError` when that is not there, and for weights that are too
+    large; `MissingError` without a model or validation pairs.
     """
-    about = about or PROFILES / f"{name}.md"
     if not about.is_file():
         raise UserError(f"{about} is not there; write what the model does and does not into it")
     if not (model / "model.json").is_file():
@@ -124,7 +103,3 @@ the model was made of.
 
 def _seed(config: dict[str, Any]) -> int:
     return int(config["lineage"]["params"].get("seed", 42))
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))

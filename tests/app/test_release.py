@@ -8,11 +8,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from lessonpipe.app import release as module
+from lessonpipe.app.release import halved, release
 from lessonpipe.errors import MissingError, UserError
 from lessonpipe.io.atomic import read_json, write_json
 from lessonpipe.report.evaluation import EvaluationParams
-from tasks.pipeline import release as module
-from tasks.pipeline.release import halved, main, release
 from tests.report.pairs import RECIPES, validation_pairs
 
 ABOUT = "# tiny\n\nUndoes text,\nfor tests.\n\nIt does nothing else.\n"
@@ -50,7 +50,7 @@ def test_what_is_released_is_a_model_folder_with_a_card(
     trained: Path, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     zoo = tmp_path / "zoo"
-    release("tiny", PARAMS, trained, pairs, zoo, tmp_path / "about.md")
+    release("tiny", tmp_path / "about.md", PARAMS, trained, pairs, zoo)
     given, released = (load_file(f / "model.safetensors") for f in (trained, zoo / "tiny"))
     assert given.keys() == released.keys()
     for name, w in given.items():
@@ -78,14 +78,10 @@ def test_a_model_without_a_text_or_without_weights_is_refused_and_leaves_nothing
 ) -> None:
     zoo = tmp_path / "zoo"
     with pytest.raises(UserError, match=r"other\.md is not there; write what the model does"):
-        release("other", PARAMS, trained, pairs, zoo)
+        release("other", Path("other.md"), PARAMS, trained, pairs, zoo)
     with pytest.raises(MissingError, match="nowhere is not a model folder"):
-        release("a", PARAMS, tmp_path / "nowhere", pairs, zoo, tmp_path / "about.md")
+        release("a", tmp_path / "about.md", PARAMS, tmp_path / "nowhere", pairs, zoo)
     monkeypatch.setattr(module, "MAX_BYTES", 1000)
     with pytest.raises(UserError, match="in half precision, over 1000"):
-        release("a", PARAMS, trained, pairs, zoo, tmp_path / "about.md")
+        release("a", tmp_path / "about.md", PARAMS, trained, pairs, zoo)
     assert not list(zoo.glob("*"))
-
-
-def test_the_command_says_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([]) == 2 and "make release MODEL=NAME" in capsys.readouterr().err
