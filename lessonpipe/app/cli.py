@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -101,6 +101,29 @@ def models() -> None:
     trained = [folder for folder in (PRODUCTION, TRAINED) if (folder / "model.json").is_file()]
     for model in [*map(zoo.find_model, zoo.names()), *trained]:
         print(model_lines(model))
+
+
+@app.command()
+def export(
+    model: Annotated[str, typer.Argument(metavar="NAME|FOLDER", help="The model.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Where to.")],
+    weights: Annotated[
+        Literal["float32", "float16", "int8"], typer.Option(help="How weights are stored.")
+    ] = "float32",
+    overwrite: Overwrite = False,
+) -> None:
+    """Write a model as an ONNX file, for programs without torch.
+
+    It takes pictures of any size, and is compared with torch before it is there.
+    """
+    from lessonpipe.app.export import export_onnx
+
+    if out.exists() and not overwrite:
+        raise UserError(f"{out} would be replaced; add --overwrite")
+    with missing_model_cure("fit_pixel", zoo.names()):
+        made = export_onnx(model, out, weights)
+    likeness = f"at most {made.largest:.2g} of 255 levels, PSNR {made.psnr:.0f} dB"
+    print(f"{out}: {made.bytes / 1e6:.1f} MB; against torch {likeness}")
 
 
 @app.command()
