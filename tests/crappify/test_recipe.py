@@ -79,9 +79,9 @@ def test_every_built_in_recipe_degrades_each_picture_differently(name: str) -> N
     same_for_all = name in ("colour", "superres", "superres-256")
     assert len({picture.tobytes() for picture in made}) == (1 if same_for_all else 6)
     sizes = {"lesson": (144, 96), "superres": (144, 96), "superres-256": (384, 256)}
-    if name == "enlarge":  # 2 to 4 times, of tiles of 256
+    if name == "enlarge":  # 2 to 4 times, of tiles of 128
         sides = [min(recipe.degrade(given, str(i)).size) for i in range(60)]
-        assert 64 <= min(sides) < 70 and 122 < max(sides) <= 128
+        assert 32 <= min(sides) < 35 and 61 < max(sides) <= 64
     else:
         assert made[0].size == sizes.get(name, given.size)
 

@@ -47,7 +47,7 @@ def profiles_main(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 
 
 def test_the_profiles_are_those_the_readme_names() -> None:
-    assert set(PROFILES) == {"camvid", "lesson", "lsun", "old-photo", "rehearsal", "short"}
+    assert set(PROFILES) == {"camvid", "enlarge", "lesson", "lsun", "old-photo", "rehearsal", "short"}
 
 
 @pytest.mark.parametrize("name", PROFILES)
@@ -83,7 +83,7 @@ def test_a_wrong_profile_is_an_error_that_lists_the_right_ones(profiles_main: An
     assert profiles_main("tiny") == (
         2,
         "profile: no profile is called 'tiny'; "
-        "choose one of: camvid, lesson, lsun, old-photo, rehearsal, short\n",
+        "choose one of: camvid, enlarge, lesson, lsun, old-photo, rehearsal, short\n",
     )
 
 
