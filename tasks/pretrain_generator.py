@@ -13,7 +13,7 @@ from lessonpipe.config import Phase, StrictModel
 from lessonpipe.data.augment import Augment
 from lessonpipe.data.pairs import PairData
 from lessonpipe.device import Precision, Worker
-from lessonpipe.losses import PixelKind, PixelLoss
+from lessonpipe.losses import DamageLoss, PixelKind, PixelLoss
 from lessonpipe.nets import Generator, UnetConfig
 from lessonpipe.nets.io import load_matching_weights, save_model
 from lessonpipe.train.fit import fit, last_row
@@ -25,7 +25,10 @@ START = "my_model"  # the folder for a model to start from: in a new project it 
 
 
 class Params(StrictModel):
-    """The network, the model folder that its weights start from, its loss, and its schedule."""
+    """The network, the model folder that its weights start from, its loss, and its schedule.
+
+    With a `damage_weight` pixels that local damage changed count once more, times that.
+    """
 
     seed: int
     precision: Precision
@@ -33,6 +36,7 @@ class Params(StrictModel):
     start: str
     pretrained: bool
     loss: PixelKind
+    damage_weight: float = Field(0.0, ge=0)
     optim: AdamWConfig
     train_bn: bool
     augment: Augment
@@ -63,11 +67,13 @@ def build(
     torch.manual_seed(p.seed)
     net = Generator(p.net, pretrained=p.pretrained)
     if start := start or start_model(p).get("start"):
-        missing = load_matching_weights(start, net)
-        fit_ = f"{len(net.state_dict()) - len(missing)} of {len(net.state_dict())} tensors fit"
-        print(f"starts from {start}: {fit_}" + "".join(f"; not {name}" for name in missing[:5]))
+        misfits, tensors = load_matching_weights(start, net), len(net.state_dict())
+        named = "".join(f"; not {name}" for name in misfits[:5])
+        print(f"starts from {start}: {tensors - len(misfits)} of {tensors} tensors fit{named}")
     loss = worker.to_device(PixelLoss(p.loss, net.encoder.std))
     learner = GeneratorLearner(net, p.optim, loss=loss, train_bn=p.train_bn)
+    if p.damage_weight:
+        learner.damage = worker.to_device(DamageLoss(p.loss, net.encoder.std, p.damage_weight))
     return learner, PairData(pairs, p.augment, p.seed, worker), worker
 
 

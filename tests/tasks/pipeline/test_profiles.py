@@ -47,7 +47,15 @@ def profiles_main(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 
 
 def test_the_profiles_are_those_the_readme_names() -> None:
-    assert set(PROFILES) == {"camvid", "enlarge", "lesson", "lsun", "old-photo", "rehearsal", "short"}
+    assert set(PROFILES) == {
+        "camvid",
+        "enlarge",
+        "lesson",
+        "lsun",
+        "old-photo",
+        "rehearsal",
+        "short",
+    }
 
 
 @pytest.mark.parametrize("name", PROFILES)
