@@ -18,6 +18,7 @@ from lessonpipe.io.progress import progress_bar
 from lessonpipe.train.checkpoint import Checkpoint
 from lessonpipe.train.ema import EMA
 from lessonpipe.train.learner import Evaluable, Learner
+from lessonpipe.train.malloc import keep_freed_memory
 from lessonpipe.train.schedule import seed_step
 
 Batch = tuple[Tensor, Tensor, float]
@@ -74,6 +75,8 @@ def fit(
     `report` gets each row, on every worker. Raises `UserError` when the loss is NaN or infinite.
     """
     start = time.perf_counter()
+    if worker.device.type == "cpu":
+        keep_freed_memory()
     learner.prepare(worker)
     ema = EMA(learner.net, learner.ema, warmup=learner.ema_warmup)
     state = checkpoint.load() or {"phase": 0, "epoch": 0, "history": []}
