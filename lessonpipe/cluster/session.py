@@ -117,7 +117,8 @@ def _copy_code(folder: Path) -> None:
     for name in _code:
         source = Path(name) if Path(name).exists() else root / name
         if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            aside = shutil.ignore_patterns("__pycache__", "*.safetensors")
+            shutil.copytree(source, folder / name, ignore=aside)
         elif source.is_file():
             shutil.copyfile(source, folder / name)
 
