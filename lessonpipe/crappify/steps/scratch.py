@@ -42,7 +42,7 @@ class Scratch(Step):
 
 def _stroke(size: tuple[int, int], rng: Random, thick: float) -> Image.Image:
     """A mask of one stroke: a line half of the time, else a Bézier curve."""
-    scale = 3 if thick < 4 else 1  # thin lines need edges between pixels
+    scale = 3 if thick < 4 else 2  # edges between pixels: stairs would give a stroke away
     width, height = size
     x, y = rng.point(width, height)
     turn, long = rng.uniform(0, math.tau), rng.log_uniform((0.1, 2)) * min(size)
@@ -61,7 +61,7 @@ def _stroke(size: tuple[int, int], rng: Random, thick: float) -> Image.Image:
     mask = Image.new("L", (width * scale, height * scale))
     scaled = [(px * scale, py * scale) for px, py in points]
     ImageDraw.Draw(mask).line(scaled, fill=255, width=max(1, round(thick * scale)), joint="curve")
-    return mask.reduce(scale) if scale > 1 else mask
+    return mask.reduce(scale)
 
 
 def _bezier(points: list[Point], t: float) -> Point:
