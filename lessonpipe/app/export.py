@@ -11,6 +11,7 @@ from torch import nn
 from lessonpipe.errors import UserError
 from lessonpipe.io.atomic import atomic_file
 from lessonpipe.metrics import psnr
+from lessonpipe.nets.blocks import SelfAttention
 from lessonpipe.nets.generator import fold_weight_norm
 from lessonpipe.nets.io import load_generator, read_model_json
 from lessonpipe.zoo import find_model
@@ -52,7 +53,7 @@ def export_onnx(model: str | Path, out: Path, weights: Weights = "float32") -> E
     net = fold_weight_norm(load_generator(folder)).float().eval()
     about = read_model_json(folder)
     with atomic_file(out) as draft:
-        _trace(net, draft, about["build"].get("attention", False))
+        _trace(net, draft)
         graph = onnx.load(draft)
         if weights != "float32":
             _shrink(graph, weights)
@@ -66,14 +67,14 @@ def export_onnx(model: str | Path, out: Path, weights: Weights = "float32") -> E
     return Exported(size, largest, likeness)
 
 
-def _trace(net: nn.Module, out: Path, attention: bool) -> None:
+def _trace(net: nn.Module, out: Path) -> None:
     """The network as a graph of any height and width.
 
     torch.onnx's older exporter: the newer one takes minutes where this one takes a second. What it
     takes for constants (the padding of convolutions) is the same for all multiples of the grid.
     """
-    if attention:
-        raise UserError("a network with attention looks at all of a picture: it has no fixed graph")
+    if any(isinstance(part, SelfAttention) for part in net.modules()):
+        raise UserError("a network with SelfAttention has no graph that serves all sizes")
     free = {2: "height", 3: "width"}
     torch.onnx.export(
         net,

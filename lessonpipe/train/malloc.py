@@ -19,4 +19,5 @@ def keep_freed_memory() -> bool:
     except AttributeError:  # another C library than glibc
         return False
     settings = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 2**31 - 1, M_TOP_PAD: 2**26}
-    return all([mallopt(name, value) for name, value in settings.items()])
+    done = [mallopt(name, value) for name, value in settings.items()]
+    return all(done)
