@@ -74,5 +74,6 @@ def test_an_experiment_with_an_unknown_recipe_lists_the_known_ones(project):
     args = [BIN / "dvc", "exp", "run", "-S", "crappify.recipe=color", "crappify"]
     done = subprocess.run(args, cwd=project, env=ENV, capture_output=True, text=True)
     assert (
-        done.returncode and "'color'; choose one of: colour, inpaint" in done.stdout + done.stderr
+        done.returncode
+        and "'color'; choose one of: colour, enlarge, inpaint" in done.stdout + done.stderr
     )

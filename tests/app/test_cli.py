@@ -266,7 +266,7 @@ def test_a_recipe_can_be_a_file_with_custom_steps(crappify: Restore) -> None:
 @pytest.mark.parametrize(
     ("recipe", "text", "messages"),
     [
-        ("color", "", ["'color'", "colour, inpaint"]),
+        ("color", "", ["'color'", "colour, enlarge, inpaint"]),
         ("none.yaml", "", ["none.yaml is not there"]),
         ("mine.yaml", "lesson: 1", ["mine.yaml", "a list of steps"]),
         ("mine.yaml", "- [", ["mine.yaml is not YAML"]),

@@ -63,7 +63,7 @@ def error_of(door: Door, tmp_path: Path, stage: str, text: str | bytes, **env: s
         (
             "crappify.recipe",
             "color",
-            ["crappify.recipe = 'color'", "colour, inpaint, jpeg, lesson"],
+            ["crappify.recipe = 'color'", "colour, enlarge, inpaint, jpeg, lesson"],
         ),
         ("recipes.lesson", ["gray"], ["crappify.recipe", "'gray'", "grey"]),
         ("recipes.lesson", 5, ["recipes.lesson", "valid list"]),
