@@ -42,6 +42,8 @@ ui: .venv/installed
 	python -m flows ui
 
 release:
+	@test -f "profiles/$(MODEL).md" || { echo "release: name a model that profiles/ has a .yaml and" \
+	  "an .md of: make release MODEL=NAME" >&2; exit 2; }
 	$(MAKE) run PROFILE=$(MODEL)
 	python -m flows release $(MODEL)
 

@@ -200,11 +200,14 @@ def release(
 ) -> None:
     """Put the trained model into the package's model zoo, with its card."""
     from lessonpipe.app.release import release as put_into_zoo
+    from lessonpipe.crappify.recipe import steps_of
     from lessonpipe.report.evaluation import EvaluationParams
-    from tasks.pipeline.params import load
-    from tasks.pipeline.profiles import PROFILES
+    from tasks.pipeline import params, profiles
 
-    put_into_zoo(name, PROFILES / f"{name}.md", load(EvaluationParams, "evaluate", partly=True))
+    recipes = params.read().get("recipes", {})
+    steps = steps_of(params.read(profiles.path(name))["crappify"]["recipe"], recipes)
+    evaluation = params.load(EvaluationParams, "evaluate", partly=True)
+    put_into_zoo(name, profiles.PROFILES / f"{name}.md", steps, evaluation)
 
 
 @app.command()

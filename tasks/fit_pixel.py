@@ -13,7 +13,7 @@ from lessonpipe.config import Phase, StrictModel
 from lessonpipe.data.augment import Augment
 from lessonpipe.data.pairs import PairData
 from lessonpipe.device import Precision, Worker
-from lessonpipe.losses import DamageLoss, FeatureLossConfig, PixelKind, image_loss
+from lessonpipe.losses import FeatureLossConfig, PixelKind, image_loss
 from lessonpipe.nets.io import load_generator, save_model
 from lessonpipe.train.fit import fit, last_row
 from lessonpipe.train.generator import GeneratorLearner
@@ -22,17 +22,12 @@ from tasks.pipeline.launch import TrainRun, launch
 
 
 class Params(StrictModel):
-    """The loss and the phases of progressive resize.
-
-    With `feature` the loss has features beside pixels, with a `damage_weight` pixels that local
-    damage changed count once more, times that.
-    """
+    """The loss (with `feature`, features beside pixels), and the phases of progressive resize."""
 
     seed: int
     precision: Precision
     pixel: PixelKind
     pixel_weight: float = Field(ge=0)
-    damage_weight: float = Field(0.0, ge=0)
     feature: FeatureLossConfig | None = None
     optim: AdamWConfig
     train_bn: bool
@@ -61,9 +56,6 @@ def build(
     net = load_generator(generator)
     loss = worker.to_device(image_loss(p.feature, p.pixel, net.encoder.std, p.pixel_weight))
     learner = GeneratorLearner(net, p.optim, loss=loss, train_bn=p.train_bn)
-    if p.damage_weight:
-        damage = DamageLoss(p.pixel, net.encoder.std, p.damage_weight)
-        learner.damage = worker.to_device(damage)
     return learner, PairData(pairs, p.augment, p.seed, worker), worker
 
 

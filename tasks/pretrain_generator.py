@@ -13,7 +13,7 @@ from lessonpipe.config import Phase, StrictModel
 from lessonpipe.data.augment import Augment
 from lessonpipe.data.pairs import PairData
 from lessonpipe.device import Precision, Worker
-from lessonpipe.losses import DamageLoss, PixelKind, PixelLoss
+from lessonpipe.losses import PixelKind, PixelLoss
 from lessonpipe.nets import Generator, UnetConfig
 from lessonpipe.nets.io import load_matching_weights, save_model
 from lessonpipe.train.fit import fit, last_row
@@ -25,10 +25,7 @@ START = "my_model"  # the folder for a model to start from: in a new project it 
 
 
 class Params(StrictModel):
-    """The network, the model folder that its weights start from, its loss, and its schedule.
-
-    With a `damage_weight` pixels that local damage changed count once more, times that.
-    """
+    """The network, the model folder that its weights start from, its loss, and its schedule."""
 
     seed: int
     precision: Precision
@@ -36,7 +33,6 @@ class Params(StrictModel):
     start: str
     pretrained: bool
     loss: PixelKind
-    damage_weight: float = Field(0.0, ge=0)
     optim: AdamWConfig
     train_bn: bool
     augment: Augment
@@ -72,8 +68,6 @@ def build(
         print(f"starts from {start}: {tensors - len(misfits)} of {tensors} tensors fit{named}")
     loss = worker.to_device(PixelLoss(p.loss, net.encoder.std))
     learner = GeneratorLearner(net, p.optim, loss=loss, train_bn=p.train_bn)
-    if p.damage_weight:
-        learner.damage = worker.to_device(DamageLoss(p.loss, net.encoder.std, p.damage_weight))
     return learner, PairData(pairs, p.augment, p.seed, worker), worker
 
 

@@ -74,7 +74,7 @@ def test_every_stage_of_the_lesson_runs_and_its_figures_stand_beside_the_lessons
         env={**ENV, "LESSONPIPE_WEIGHTS": str(weights)},
         capture_output=True,
         text=True,
-        timeout=1200,
+        timeout=600,
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
 

@@ -1,5 +1,6 @@
-"""The models that the package carries: whole, small, found by name, and as good as their cards."""
+"""The models that the package carries are found by name, and listed with their cards."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,25 +8,7 @@ import pytest
 from lessonpipe import zoo
 from lessonpipe.app import registry
 from lessonpipe.app.cli import main
-from lessonpipe.io.atomic import read_json
-from lessonpipe.nets.io import load_generator
-from tests.conftest import ROOT
-
-
-@pytest.mark.parametrize("name", zoo.names())
-def test_a_model_is_small_and_has_a_card_and_a_profile(name: str) -> None:
-    folder = zoo.find_model(name)
-    assert {path.name for path in folder.iterdir()} == {
-        *("model.safetensors", "model.json", "README.md", "examples.jpg"),
-    }
-    assert (folder / "model.safetensors").stat().st_size <= 11_000_000
-    assert load_generator(folder).config.encoder == "tf_efficientnet_lite0"
-    card = (folder / "README.md").read_text()
-    for heading in ("## Measures", "## Damage", "## Photos and licences", "## What it does not"):
-        assert heading in card
-    assert read_json(folder / "model.json")["card"]["summary"]
-    assert (ROOT / f"profiles/{name}.yaml").is_file()
-    assert card.startswith((ROOT / f"profiles/{name}.md").read_text().strip())
+from lessonpipe.io.atomic import read_json, write_json
 
 
 def test_a_name_is_a_model_of_the_package_unless_a_folder_here_is_called_so(
@@ -60,8 +43,31 @@ def test_a_project_s_own_model_comes_before_the_package_s(
         assert registry.default_model() == registry.default_model(enlarges=True) == folder
 
 
-def test_the_models_at_hand_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_models_at_hand_are_listed_with_what_their_cards_say(
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(zoo, "ZOO", tmp_path / "zoo")
     assert main(["models"]) == 0
-    listed = capsys.readouterr().out
-    for name in zoo.names():
-        assert f"{name}: " in listed and f"{zoo.find_model(name) / 'README.md'}" in listed
+    assert capsys.readouterr().out.startswith("no model is at hand")
+    shutil.copytree(model, tmp_path / "zoo/tiny")
+    config = read_json(tmp_path / "zoo/tiny/model.json")
+    gain = {"mean": 1.5, "low": 1.0, "high": 2.0}
+    card = {
+        "summary": "For tests.",
+        "measures": {"psnr_gain": gain, "text_removed": gain, "clean_psnr": gain},
+    }
+    write_json(tmp_path / "zoo/tiny/model.json", {**config, "undoes": ["text"], "card": card})
+    (tmp_path / "zoo/tiny/README.md").write_text("# tiny\n")
+    shutil.copytree(model, registry.TRAINED)
+    assert main(["models"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["tiny: For tests.", "  undoes text"]
+    assert lines[2] == (
+        "  +1.50 dB (+1.00…+2.00), text removed 1.50, undamaged photos after it 1.5 dB"
+    )
+    assert lines[3].endswith(f"MB, {tmp_path / 'zoo/tiny/README.md'}")
+    assert lines[4] == "models/fit_pixel" and len(lines) == 6

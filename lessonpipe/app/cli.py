@@ -91,7 +91,7 @@ def crappify(
 
 @app.command()
 def models() -> None:
-    """List the models at hand: what each undoes, how well, its size and licence.
+    """List the models at hand: what each undoes, how well, its size and its card.
 
     Those that the package carries, by the names that --model takes, and those trained here.
     """
@@ -99,7 +99,10 @@ def models() -> None:
     from lessonpipe.app.registry import PRODUCTION, TRAINED
 
     trained = [folder for folder in (PRODUCTION, TRAINED) if (folder / "model.json").is_file()]
-    for model in [*map(zoo.find_model, zoo.names()), *trained]:
+    found = [*map(zoo.find_model, zoo.names()), *trained]
+    if not found:
+        print("no model is at hand: the package carries none yet; `make run` trains one")
+    for model in found:
         print(model_lines(model))
 
 

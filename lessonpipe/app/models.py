@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from lessonpipe import zoo
 from lessonpipe.nets.io import read_model_json
-from lessonpipe.zoo import ZOO
 
 TITLES = {
     "damage_removed": "damage removed",
@@ -19,7 +19,7 @@ def model_lines(folder: Path) -> str:
     """
     about = read_model_json(folder)
     card = about.get("card", {})
-    name = folder.name if folder.parent == ZOO else str(folder)
+    name = folder.name if folder.parent == zoo.ZOO else str(folder)
     lines = [f"{name}: {card['summary']}" if "summary" in card else name]
     if about.get("undoes"):
         lines.append(f"undoes {', '.join(about['undoes'])}")

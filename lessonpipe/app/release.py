@@ -11,22 +11,26 @@ import torch
 import yaml
 from safetensors.torch import load_file, save
 
+from lessonpipe.crappify.recipe import Steps
 from lessonpipe.data.manifest import Manifest
 from lessonpipe.data.pictures import as_jpeg
-from lessonpipe.errors import MissingError, UserError
-from lessonpipe.io.atomic import atomic_folder, atomic_write, read_json, write_json
+from lessonpipe.errors import UserError
+from lessonpipe.io.atomic import atomic_folder, atomic_write, write_json
+from lessonpipe.nets.io import read_model_json
 from lessonpipe.report.evaluation import EvaluationParams, evaluate_folders
 from lessonpipe.report.summary import summary_table
 from lessonpipe.zoo import ZOO
 
 MODEL, PAIRS = Path("models/fit_pixel"), Path("data/crappify")
 MAX_BYTES = 11_000_000  # of weights, since a package carries them
+HEADINGS = ("## What it does not", "## Photos and licences")  # that a card's head must have
 MEASURES = ("psnr_gain", "damage_removed", "unseen_removed", "text_removed", "clean_psnr")
 
 
 def release(
     name: str,
     about: Path,
+    recipe: Steps,
     p: EvaluationParams,
     model: Path = MODEL,
     pairs: Path = PAIRS,
@@ -35,15 +39,16 @@ def release(
     """Write `model` into the folder `zoo` as `name`: weights, model.json, README.md, examples.jpg.
 
     `about` is the file of what a person says of it, the head of its card: a title, a summary of one
-    paragraph, and more. Raises `UserError` when that is not there, and for weights that are too
-    large; `MissingError` without a model or validation pairs.
+    paragraph, and the sections `HEADINGS`. Raises `UserError` when that is not there or lacks one,
+    for a model that was not trained on `recipe`, and for weights that are too large; `MissingError`
+    without a model or validation pairs.
     """
-    if not about.is_file():
-        raise UserError(f"{about} is not there; write what the model does and does not into it")
-    if not (model / "model.json").is_file():
-        raise MissingError(f"{model} is not a model folder (it has no model.json)", model)
-    head = about.read_text("utf-8").strip()
-    config = read_json(model / "model.json")
+    head, summary = _head(about)
+    config = read_model_json(model)
+    if config.get("recipe") != recipe:
+        raise UserError(
+            f"{model} was trained on another recipe; `make release MODEL={name}` trains"
+        )
     image_px = config["about"]["image_px"]
     with atomic_folder(zoo / name) as draft:
         content = save(halved(load_file(model / "model.safetensors")))
@@ -55,13 +60,26 @@ def release(
         metrics = {str(image_px): {k: s.summary(_seed(config)) for k, s in scores.items()}}
         restored = metrics[str(image_px)]["restored"]
         card = {
-            "summary": head.split("\n\n")[1].replace("\n", " "),
+            "summary": summary,
             "measures": {key: restored[key] for key in MEASURES if key in restored},
         }
         write_json(draft / "model.json", {**config, "card": card})
         atomic_write(draft / "examples.jpg", as_jpeg(grid.picture()))
         atomic_write(draft / "README.md", model_card(head, metrics, config, pairs))
     print(f"{name}: {len(content) / 1e6:.1f} MB in {zoo / name}; look at its README.md")
+
+
+def _head(about: Path) -> tuple[str, str]:
+    """The text of the file, and its summary in one line."""
+    if not about.is_file():
+        raise UserError(f"{about} is not there; write what the model does and does not into it")
+    head = about.read_text("utf-8").strip()
+    paragraphs = head.split("\n\n")
+    missing = [heading for heading in HEADINGS if heading not in head]
+    if missing or len(paragraphs) < 2:
+        needed = ", ".join(["a title", "a summary", *HEADINGS])
+        raise UserError(f"{about}: the head of a model card needs {needed}")
+    return head, paragraphs[1].replace("\n", " ")
 
 
 def halved(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

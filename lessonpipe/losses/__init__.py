@@ -2,10 +2,9 @@
 
 from lessonpipe.losses.feature import FeatureLoss, FeatureLossConfig, image_loss
 from lessonpipe.losses.gan import adversarial_loss, critic_accuracy, critic_loss
-from lessonpipe.losses.pixel import DamageLoss, PixelKind, PixelLoss
+from lessonpipe.losses.pixel import PixelKind, PixelLoss
 
 __all__ = [
-    "DamageLoss",
     "FeatureLoss",
     "FeatureLossConfig",
     "PixelKind",

@@ -92,10 +92,10 @@ def evaluate_models(
     """Restores the validation tiles in the folder `pairs`, cut to `image_px`, with every net.
 
     Returns scores by name, those of the crappy pictures too, and a grid of `grid_rows` tiles from
-    the worst to the best: by what the last net left of local damage, or by its PSNR gain where a
-    recipe has none. Removed local damage is scored twice: as `KIND_removed`, and as `KIND_ceiling`,
-    which is what the net makes of the same picture without that damage. What is left of it is
-    `ghost`. Raises `MissingError` when there are no pairs.
+    the worst to the best: by what the last net left of local damage, of the kind of which it left
+    most, or by its PSNR gain where a recipe has none. Removed local damage is scored twice: as
+    `KIND_removed`, and as `KIND_ceiling`, which is what the net makes of the same picture without
+    that damage. What is left of it is `ghost`. Raises `MissingError` when there are no pairs.
     """
     manifest = Manifest.read(pairs)
     tiles = manifest.split("valid")
@@ -103,6 +103,7 @@ def evaluate_models(
     damage = local_damage(recipe)
     scores = {name: Scores() for name in ["crappy", *nets]}
     badness: dict[str, float] = {}  # by tile, of the last net
+    last = list(scores)[-1]
     batches = _batches(tiles, recipe, damage, pairs, image_px, batch)
     steps = -(-len(tiles) // batch)
     for part, *tensors in progress_bar(batches, f"evaluate at {image_px}", total=steps):
@@ -110,11 +111,10 @@ def evaluate_models(
         outputs = {"crappy": x, **{name: _restore(net, x, worker) for name, net in nets.items()}}
         for name, output in outputs.items():
             scores[name].add(part, output, x, y, perceptual(output, y))
-            lost = psnr(x, y) - psnr(output, y)
-            badness |= {tile.name: v for tile, v in zip(part, lost.tolist(), strict=True)}
         for name, net in nets.items():
             scores[name].add_clean(part, _restore(net, y, worker), y)
         flat = flat_ground(y)
+        worst = torch.zeros(len(part)) if damage else psnr(x, y) - psnr(outputs[last], y)
         for kind, without in zip(damage, undamaged, strict=True):
             damaged = (x - without).abs().amax(1, keepdim=True) > DAMAGE_THRESHOLD
             best = {name: _restore(net, without, worker) for name, net in nets.items()}
@@ -123,9 +123,11 @@ def evaluate_models(
                 scores[name].add_removed(f"{kind}_removed", part, output, x, y, damaged)
                 scores[name].add_ghost(part, left, damaged, flat)
                 means = (left * damaged).flatten(1).sum(1) / damaged.flatten(1).sum(1).clamp(min=1)
-                badness |= {tile.name: v for tile, v in zip(part, means.tolist(), strict=True)}
+                if name == last:
+                    worst = torch.maximum(worst, means.cpu())
             for name, output in best.items():
                 scores[name].add_removed(f"{kind}_ceiling", part, output, x, y, damaged)
+        badness |= {tile.name: v for tile, v in zip(part, worst.tolist(), strict=True)}
     ranked = sorted(tiles, key=lambda tile: -badness[tile.name])
     count = min(grid_rows, len(ranked))
     shown = [ranked[i * (len(ranked) - 1) // max(1, count - 1)] for i in range(count)]

@@ -13,28 +13,20 @@ from lessonpipe.train.learner import LossTerms, SupervisedLearner
 
 @dataclass
 class GeneratorLearner(SupervisedLearner):
-    """A generator, the `loss` on its images, and whether its encoder's batch norms train.
-
-    `damage` adds terms of what it made of the crappy image's damaged places.
-    """
+    """A generator, the `loss` on its images, and whether its encoder's batch norms train."""
 
     net: Generator
     loss: Callable[[Tensor, Tensor], LossTerms] = field(kw_only=True)
-    damage: Callable[[Tensor, Tensor, Tensor], LossTerms] | None = None
     train_bn: bool = False
 
     def loss_terms(self, x: Tensor, y: Tensor) -> LossTerms:
         """The terms of the loss for crappy `x` and good `y`, `B 3 H W` in 0...1."""
-        return self._terms(self.net(x), x, y)
+        return self.loss(self.net(x), y)
 
     def validation_step(self, x: Tensor, y: Tensor) -> tuple[LossTerms, dict[str, Tensor]]:
         """The terms, and PSNR in dB with its gain over the crappy image."""
         output = self.net(x)
-        return self._terms(output, x, y), psnr_metrics(output, x, y)
-
-    def _terms(self, output: Tensor, x: Tensor, y: Tensor) -> LossTerms:
-        terms = self.loss(output, y)
-        return {**terms, **self.damage(output, y, x)} if self.damage else terms
+        return self.loss(output, y), psnr_metrics(output, x, y)
 
     def param_groups(self) -> list[list[nn.Parameter]]:
         """Early encoder, late encoder, decoder."""

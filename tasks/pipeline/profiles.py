@@ -38,11 +38,16 @@ def overrides(argument: str) -> list[str]:
     """
     if "=" in argument:
         return [argument]
-    path = PROFILES / f"{argument}.yaml"
-    if not path.is_file():
-        raise one_of("profile", argument, (path.stem for path in PROFILES.glob("*.yaml")))
-    settings = _flatten(yaml.safe_load(path.read_text("utf-8")))
+    settings = _flatten(yaml.safe_load(path(argument).read_text("utf-8")))
     return [f"++{key}={hydra_value(value)}" for key, value in settings]
+
+
+def path(name: str) -> Path:
+    """The file of a profile. Raises `UserError`, listing the right names, for a wrong one."""
+    file = PROFILES / f"{name}.yaml"
+    if not file.is_file():
+        raise one_of("profile", name, (file.stem for file in PROFILES.glob("*.yaml")))
+    return file
 
 
 def _flatten(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -15,7 +15,19 @@ from lessonpipe.io.atomic import read_json, write_json
 from lessonpipe.report.evaluation import EvaluationParams
 from tests.report.pairs import RECIPES, validation_pairs
 
-ABOUT = "# tiny\n\nUndoes text,\nfor tests.\n\nIt does nothing else.\n"
+ABOUT = """# tiny
+
+Undoes text,
+for tests.
+
+## What it does not
+
+Anything else.
+
+## Photos and licences
+
+None.
+"""
 PARAMS = EvaluationParams(
     precision="fp32", batch=4, encoder="test_efficientnet", pretrained=False, grid_rows=2
 )
@@ -50,7 +62,7 @@ def test_what_is_released_is_a_model_folder_with_a_card(
     trained: Path, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     zoo = tmp_path / "zoo"
-    release("tiny", tmp_path / "about.md", PARAMS, trained, pairs, zoo)
+    release("tiny", tmp_path / "about.md", RECIPES["lesson"], PARAMS, trained, pairs, zoo)
     given, released = (load_file(f / "model.safetensors") for f in (trained, zoo / "tiny"))
     assert given.keys() == released.keys()
     for name, w in given.items():
@@ -76,12 +88,17 @@ def test_vectors_keep_their_bits_and_matrices_lose_half() -> None:
 def test_a_model_without_a_text_or_without_weights_is_refused_and_leaves_nothing(
     trained: Path, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    zoo = tmp_path / "zoo"
+    zoo, steps = tmp_path / "zoo", RECIPES["lesson"]
     with pytest.raises(UserError, match=r"other\.md is not there; write what the model does"):
-        release("other", Path("other.md"), PARAMS, trained, pairs, zoo)
+        release("other", Path("other.md"), steps, PARAMS, trained, pairs, zoo)
     with pytest.raises(MissingError, match="nowhere is not a model folder"):
-        release("a", tmp_path / "about.md", PARAMS, tmp_path / "nowhere", pairs, zoo)
+        release("a", tmp_path / "about.md", steps, PARAMS, tmp_path / "nowhere", pairs, zoo)
+    with pytest.raises(UserError, match="another recipe; `make release MODEL=a` trains"):
+        release("a", tmp_path / "about.md", RECIPES["jpeg"], PARAMS, trained, pairs, zoo)
+    (tmp_path / "bare.md").write_text("# a\n\nA summary.\n\n## What it does not\n")
+    with pytest.raises(UserError, match="needs a title, a summary, ## What it does"):
+        release("a", tmp_path / "bare.md", steps, PARAMS, trained, pairs, zoo)
     monkeypatch.setattr(module, "MAX_BYTES", 1000)
     with pytest.raises(UserError, match="in half precision, over 1000"):
-        release("a", tmp_path / "about.md", PARAMS, trained, pairs, zoo)
+        release("a", tmp_path / "about.md", steps, PARAMS, trained, pairs, zoo)
     assert not list(zoo.glob("*"))

@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from lessonpipe.losses import (
-    DamageLoss,
     FeatureLoss,
     FeatureLossConfig,
     PixelLoss,
@@ -34,20 +33,6 @@ def test_pixel_loss_is_in_the_lessons_normalised_units():
     assert float(mse) == pytest.approx(sum((0.1 / s) ** 2 for s in STD) / 3, rel=1e-5)
     l1 = PixelLoss("l1", STD, weight=2)(output, target)["pixel"]
     assert float(l1) == pytest.approx(2 * sum(0.1 / s for s in STD) / 3, rel=1e-5)
-
-
-def test_the_damage_loss_is_of_damaged_pixels_alone_however_faded_the_picture():
-    target = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 0.5
-    crappy = target + 0.2  # the whole of it, which is not local
-    crappy[0, :, 3:5, :] = 1.0
-    output = target + 0.1
-    loss = DamageLoss("l1", STD, weight=3)
-    mask = torch.zeros(2, 1, 32, 32, dtype=torch.bool)
-    mask[0, :, 3:5, :] = True
-    assert torch.equal(loss.damaged(crappy, target), mask)
-    expected = 3 * sum(0.1 / s for s in STD) / 3 * (2 * 32) / (2 * 32 * 32)
-    assert float(loss(output, target, crappy)["damage"]) == pytest.approx(expected, rel=1e-5)
-    assert float(loss(output, target, target)["damage"]) == 0
 
 
 def test_an_image_loss_is_the_pixel_loss_and_what_features_add():

@@ -1,4 +1,4 @@
-"""Forty thousand pictures: flat memory, and after a kill only what is missing."""
+"""A hundred thousand pictures: flat memory, and after a kill only what is missing."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ import yaml
 
 from tests.conftest import ROOT, make_picture
 
-COUNT = 40_000
+COUNT = 100_000
 PARAMS = {
     "seed": 1,
     "recipes": {},
@@ -41,7 +41,7 @@ def used(process: psutil.Process) -> int:
 
 
 @pytest.mark.slow
-def test_forty_thousand_pictures_take_flat_memory_and_a_killed_run_goes_on(
+def test_a_hundred_thousand_pictures_take_flat_memory_and_a_killed_run_goes_on(
     tmp_path: Path,
 ) -> None:
     contents = []
@@ -62,7 +62,7 @@ def test_forty_thousand_pictures_take_flat_memory_and_a_killed_run_goes_on(
     until = time.monotonic() + 300
     while time.monotonic() < until and first.poll() is None:
         journal = journal or next(tmp_path.glob("data/.crappify-*/done.jsonl"), None)
-        if journal and journal.stat().st_size > 4_000_000:  # about a quarter
+        if journal and journal.stat().st_size > 4_000_000:  # about a tenth
             break
         time.sleep(0.05)
     first.send_signal(signal.SIGKILL)
@@ -86,10 +86,12 @@ def test_forty_thousand_pictures_take_flat_memory_and_a_killed_run_goes_on(
     assert again.returncode == 0, said
     kept = int(re.search(r"resuming after (\d+) photos", said)[1])  # type: ignore[index]
     assert 5_000 < kept < COUNT
-    print(f"memory {max(memory) / 1e6:.0f} MB at most")
+    made = int(re.search(r", (\d+) a second", said)[1])  # type: ignore[index]
+    print(f"{made} pictures a second; memory {max(memory) / 1e6:.0f} MB at most")
+    assert made > 300
 
     pairs = json.loads((tmp_path / "data/crappify/manifest.json").read_text())["pairs"]
     assert len(pairs) == COUNT == len({pair["crappy"] for pair in pairs})
     assert sum(1 for path in (tmp_path / "data/crappify/crappy").rglob("*.jpg")) == COUNT
     middle, last = memory[len(memory) // 3], max(memory[len(memory) // 3 :])
-    assert last - middle < 100e6, (middle, last)  # what grows is the list of pairs
+    assert last - middle < 250e6, (middle, last)  # what grows is the list of pairs
