@@ -1,7 +1,7 @@
 """Draw docs/recipes.jpg, a row a recipe of params.yaml: `python -m docs.recipes`.
 
-`superres-256` and `enlarge` have none: they are for tiles of other sizes. Each pair is a sample photo and
-what `lessonpipe crappify PHOTO -o DIR --recipe NAME` makes of it.
+`superres-256` and `enlarge` have none: they are for tiles of other sizes. Each pair is a sample
+photo and what `lessonpipe crappify PHOTO -o DIR --recipe NAME` makes of it.
 """
 
 from pathlib import Path
