@@ -2,7 +2,7 @@
 # the recipes of params.yaml.  test: all tests, two files at a time; what fails beside another is run
 # once more, alone.  lint: style and types.  ui: Prefect on localhost.
 # lessons: the lesson's other systems.  bench: how fast, against fastai.
-# release: train MODEL by profiles/MODEL.yaml, then put it into the package's model zoo.
+# release: train MODEL by profiles/MODEL.yaml, or PROFILE, then put it into the package's model zoo.
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
@@ -44,8 +44,8 @@ ui: .venv/installed
 release:
 	@test -f "profiles/$(MODEL).md" || { echo "release: name a model that profiles/ has a .yaml and" \
 	  "an .md of: make release MODEL=NAME" >&2; exit 2; }
-	$(MAKE) run PROFILE=$(MODEL)
-	python -m flows release $(MODEL)
+	$(MAKE) run PROFILE=$(or $(PROFILE),$(MODEL))
+	python -m flows release $(MODEL) $(PROFILE:%=--profile %)
 
 bench: .venv/installed
 	python -m tests.bench

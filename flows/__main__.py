@@ -197,6 +197,7 @@ def promote(
 @app.command()
 def release(
     name: Annotated[str, typer.Argument(metavar="NAME", help="as profiles/NAME.md")],
+    profile: Annotated[str, typer.Option(help="that it was trained by, where not NAME")] = "",
 ) -> None:
     """Put the trained model into the package's model zoo, with its card."""
     from lessonpipe.app.release import release as put_into_zoo
@@ -204,8 +205,9 @@ def release(
     from lessonpipe.report.evaluation import EvaluationParams
     from tasks.pipeline import params, profiles
 
-    recipes = params.read().get("recipes", {})
-    steps = steps_of(params.read(profiles.path(name))["crappify"]["recipe"], recipes)
+    ours, settings = params.read(), params.read(profiles.path(profile or name))
+    recipe = settings.get("crappify", {}).get("recipe", ours["crappify"]["recipe"])
+    steps = steps_of(recipe, ours.get("recipes", {}))
     evaluation = params.load(EvaluationParams, "evaluate", partly=True)
     put_into_zoo(name, profiles.PROFILES / f"{name}.md", steps, evaluation)
 

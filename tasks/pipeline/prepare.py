@@ -3,7 +3,7 @@
     python -m tasks.pipeline.prepare [--experiment]
 
 DVC wants a git repository (for `dvc exp`, with `--experiment`, one with a commit), does not know
-the `~` of a home, and cannot keep a name that is not UTF-8.
+the `~` of a home nor the package's models by name, and cannot keep a name that is not UTF-8.
 """
 
 import os
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import yaml
 
+from lessonpipe import zoo
 from lessonpipe.data.folders import NOT_UTF8, is_utf8, printable
 from lessonpipe.errors import UserError
 from lessonpipe.io.atomic import atomic_write
@@ -28,8 +29,8 @@ NO_GIT = "dvc config --local core.no_scm true"
 def prepare(*, experiment: bool = False, params_file: Path = PARAMS) -> None:
     """Make the working folder one that DVC can run stages in.
 
-    Writes the home's path in the place of a photo folder's `~` into `params_file`. Raises
-    `UserError` with the cure.
+    Writes paths into `params_file` in the place of a photo folder's `~` and of the name of a
+    package's model to start from. Raises `UserError` with the cure.
     """
     check_repository(experiment=experiment)
     if params_file.is_file():
@@ -72,7 +73,7 @@ def check_photos(params_file: Path) -> None:
         return
     folder = Path(given).expanduser() if given.startswith("~") else Path(given)
     if given.startswith("~"):
-        _write_folder(params_file, given, str(folder))
+        _write_path(params_file, "download.folder", given, str(folder), "~")
     for place, _, files in os.walk(folder):
         for name in files:
             if not is_utf8(name):
@@ -81,7 +82,10 @@ def check_photos(params_file: Path) -> None:
 
 
 def check_start(params_file: Path) -> None:
-    """Raise `UserError` for a `pretrain_generator.start` that a run makes, or with `~`."""
+    """Write out a package's model's name in `pretrain_generator.start`.
+
+    Raises `UserError` for a folder that a run makes, or with `~`.
+    """
     start = (params.read(params_file).get("pretrain_generator") or {}).get("start")
     if not isinstance(start, str):
         return
@@ -91,27 +95,29 @@ def check_start(params_file: Path) -> None:
         raise UserError(
             f"pretrain_generator.start = {start!r}: {reason}; copy it: cp -r {start}/. my_model/"
         )
+    if (folder := zoo.find_model(start)) != Path(start):
+        here = Path.cwd()
+        path = folder.relative_to(here) if folder.is_relative_to(here) else folder
+        _write_path(params_file, "pretrain_generator.start", start, str(path), "names of models")
 
 
-def _write_folder(params_file: Path, given: str, folder: str) -> None:
-    """Put the full path in the place of the one with `~`; the rest of the file stays as it is."""
+def _write_path(params_file: Path, setting: str, given: str, path: str, unknown: str) -> None:
+    """Put a path in the place of what DVC does not know; the rest of the file stays as it is."""
+    section, key = setting.split(".")
     text = params_file.read_text("utf-8")
     line = (
-        rf"(?m)^(download:[^\n]*\n(?:[ #][^\n]*\n|\n)*?[ ]+folder: *)['\"]?{re.escape(given)}['\"]?"
+        rf"(?m)^({section}:[^\n]*\n(?:[ #][^\n]*\n|\n)*?[ ]+{key}: *)"
+        rf"['\"]?{re.escape(given)}['\"]?"
     )
-    written = re.sub(line, lambda match: match[1] + _quoted(folder), text, count=1)
-    if not _folder_is(written, folder):
-        raise UserError(f"download.folder = {given!r}: DVC does not know ~; write {folder}")
+    written = re.sub(line, lambda match: match[1] + _quoted(path), text, count=1)
+    if yaml.safe_load(written)[section][key] != path:
+        raise UserError(f"{setting} = {given!r}: DVC does not know {unknown}; write {path}")
     atomic_write(params_file, written)
-    print(f"{params_file}: download.folder is now {folder}, since DVC does not know ~", flush=True)
+    print(f"{params_file}: {setting} is now {path}, since DVC does not know {unknown}", flush=True)
 
 
 def _quoted(text: str) -> str:
     return text if re.fullmatch(r"[\w./-]+", text) else "'" + text.replace("'", "''") + "'"
-
-
-def _folder_is(text: str, folder: str) -> bool:
-    return bool(yaml.safe_load(text)["download"]["folder"] == folder)
 
 
 def main(arguments: list[str]) -> int:

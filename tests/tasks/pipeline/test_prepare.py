@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lessonpipe import zoo
 from lessonpipe.errors import UserError
 from tasks.pipeline.prepare import prepare
 from tests.conftest import ROOT, make_picture
@@ -179,3 +180,24 @@ def test_a_start_that_a_run_would_change_or_dvc_does_not_know_is_told(
     for right in ("my_model", "models/versions/v1"):
         Path("params.yaml").write_text(f"pretrain_generator: {{start: {right}}}")
         assert door("tasks.pipeline.prepare").returncode == 0
+
+
+def test_a_start_by_the_name_of_a_package_s_model_becomes_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config("no_scm = true")
+    monkeypatch.setattr(zoo, "ZOO", tmp_path / "zoo")
+    (tmp_path / "zoo/tiny").mkdir(parents=True)
+    (tmp_path / "zoo/tiny/model.json").write_text("{}")
+    text = "download: {}\npretrain_generator:\n  net: {}\n  start: %s # to go on from\n"
+    Path("params.yaml").write_text(text % "tiny")
+    prepare()
+    assert Path("params.yaml").read_text() == text % "zoo/tiny"
+    prepare()  # a folder stays
+    assert Path("params.yaml").read_text() == text % "zoo/tiny"
+    Path("params.yaml").write_text("pretrain_generator: {start: tiny}")
+    with pytest.raises(UserError, match="DVC does not know names of models; write zoo/tiny"):
+        prepare()
+    Path("params.yaml").write_text(text % "elsewhere")
+    prepare()  # DVC says that it is not there
+    assert Path("params.yaml").read_text() == text % "elsewhere"
