@@ -23,7 +23,7 @@ from lessonpipe.nets.io import load_generator, read_model_json
 from lessonpipe.nets.unet import pad_to_grid
 from lessonpipe.zoo import find_model
 
-FREE_SHARE = 0.45  # of the free memory, for activations; libraries and files need the rest
+FREE_SHARE = 0.42  # of the free memory, for activations; libraries and files need the rest
 LIVE_SHARE = 0.2  # of all activations of a network that are in memory at a time; 0.14 was measured
 MAX_SIDE = 4096  # tiles of more are no faster
 BAND_BYTES = 2 * 3 * 4  # of a pixel in a row of tiles and in a tile that is put into it: floats
