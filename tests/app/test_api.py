@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 import lessonpipe
+from lessonpipe import zoo
 from lessonpipe.app.cli import main
 from lessonpipe.errors import MissingError, UserError
 from lessonpipe.inference.restorer import Restorer
@@ -24,12 +25,14 @@ def test_restore_can_be_called_again_with_the_same_result(model: Path) -> None:
     assert lessonpipe.restore(picture, model, scale=2).size == (60, 40)
 
 
-def test_python_and_the_command_use_the_model_in_production_or_else_the_trained_one(
+def test_python_and_the_command_use_the_model_in_production_else_the_trained_or_the_package_s(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     picture = make_picture(40, 30)
     picture.save("a.png")
+    assert np.array_equal(lessonpipe.restore(picture), lessonpipe.restore(picture, "old-photo"))
+    monkeypatch.setattr(zoo, "ZOO", tmp_path / "no zoo")
     with pytest.raises(MissingError, match="models/fit_pixel"):
         lessonpipe.restore(picture)
     restored = []

@@ -51,6 +51,7 @@ def test_the_profiles_are_those_the_readme_names() -> None:
         "camvid",
         "enlarge",
         "lesson",
+        "long",
         "lsun",
         "old-photo",
         "rehearsal",
@@ -91,7 +92,7 @@ def test_a_wrong_profile_is_an_error_that_lists_the_right_ones(profiles_main: An
     assert profiles_main("tiny") == (
         2,
         "profile: no profile is called 'tiny'; "
-        "choose one of: camvid, enlarge, lesson, lsun, old-photo, rehearsal, short\n",
+        "choose one of: camvid, enlarge, lesson, long, lsun, old-photo, rehearsal, short\n",
     )
 
 
