@@ -1,4 +1,4 @@
-"""The models that the package carries are found by name, and listed with their cards."""
+"""The models that the package carries: whole, small, found by name, listed with their cards."""
 
 import shutil
 from pathlib import Path
@@ -8,7 +8,31 @@ import pytest
 from lessonpipe import zoo
 from lessonpipe.app import registry
 from lessonpipe.app.cli import main
+from lessonpipe.app.release import HEADINGS, MAX_BYTES
 from lessonpipe.io.atomic import read_json, write_json
+from lessonpipe.nets.io import load_generator
+from tests.conftest import ROOT
+
+
+def test_restoring_without_training_has_a_model() -> None:
+    assert {"lesson", "old-photo"} <= set(zoo.names())
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_a_model_is_small_and_has_the_card_that_its_profile_says(name: str) -> None:
+    folder = zoo.find_model(name)
+    assert {path.name for path in folder.iterdir()} == {
+        *("model.safetensors", "model.json", "README.md", "examples.jpg"),
+    }
+    assert (folder / "model.safetensors").stat().st_size <= MAX_BYTES == 11_000_000
+    assert load_generator(folder).config.encoder == "tf_efficientnet_lite0"
+    card = (folder / "README.md").read_text()
+    for heading in ("## Measures", "## Damage", *HEADINGS):
+        assert heading in card
+    head = (ROOT / f"profiles/{name}.md").read_text().strip()
+    assert card.startswith(head)
+    summary = read_json(folder / "model.json")["card"]["summary"]
+    assert summary == head.split("\n\n")[1].replace("\n", " ")
 
 
 def test_a_name_is_a_model_of_the_package_unless_a_folder_here_is_called_so(
