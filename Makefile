@@ -30,7 +30,7 @@ lessons: TARGET = lessons/dvc.yaml
 # two test processes of two threads each would wait for each other on two cores
 test: export OMP_NUM_THREADS := 1
 test: .venv/installed
-	pytest --numprocesses 2 --dist loadfile || { [ $$? = 1 ] && \
+	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder || { [ $$? = 1 ] && \
 	  pytest --last-failed --last-failed-no-failures none; }
 
 lint: .venv/installed

@@ -28,6 +28,24 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# by the time that they take
+LONGEST = (
+    "test_lesson_profile.py",
+    "test_cluster.py",
+    "test_job.py",
+    "test_compile.py",
+    "test_many.py",
+    "test_pipeline.py",
+    "test_cancel.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the longest files first: begun last, one of them would run while a core waits."""
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(LONGEST)))
+
+
 PATIENCE = 300  # seconds that anything may take that takes a few, on the busiest machine
 
 
