@@ -90,6 +90,38 @@ def crappify(
 
 
 @app.command()
+def page(
+    host: Annotated[
+        str, typer.Option(help="Another address than this machine's own needs a --password.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65_535, help="By default the first free from 7860.")
+    ] = None,
+    password: Annotated[
+        str | None,
+        typer.Option(
+            prompt="Password",
+            prompt_required=False,
+            hide_input=True,
+            help="For the user lessonpipe; without a value it is asked for.",
+        ),
+    ] = None,
+    browser: Annotated[bool, typer.Option(help="Open it in the browser.")] = True,
+) -> None:
+    """Restore pictures in a browser: drop them, compare before and after, download.
+
+    It runs on this machine, and no picture leaves it. Ctrl-C ends it.
+    """
+    try:
+        from lessonpipe.app.page.server import serve
+    except ModuleNotFoundError as error:
+        if error.name != "gradio":
+            raise
+        raise UserError("the page needs an extra: pip install 'lessonpipe[page]'") from error
+    serve(host=host, port=port, password=password, browser=browser)
+
+
+@app.command()
 def models() -> None:
     """List the models at hand: what each undoes, how well, its size and its card.
 

@@ -1,0 +1,225 @@
+"""The tab Restore: pictures in, a slider between before and after, files to download."""
+
+import html
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from lessonpipe import zoo
+from lessonpipe.app.page.jobs import Item, Settings, restore_items
+from lessonpipe.app.registry import PRODUCTION, TRAINED, default_model
+from lessonpipe.data.formats import suffixes
+
+MAX_FILES = 200
+EXAMPLES = Path(__file__).parent / "examples"
+NONE = "none"
+ENDED = {"restored": "restored", "failed": "not restored"}
+
+Folder = Callable[[gr.Request], Path]
+
+
+def model_choices() -> list[str]:
+    """The models at hand: the one that is the default, then the others."""
+    own = [str(folder) for folder in (PRODUCTION, TRAINED) if (folder / "model.json").is_file()]
+    default = default_model()
+    first = default.name if default.parent == zoo.ZOO else str(default)
+    return list(dict.fromkeys([first, *own, *zoo.names()]))
+
+
+def restore_tab(folder: Folder) -> None:
+    """Builds the tab into the page; `folder` returns a visitor's own, which is removed in time."""
+    results = gr.State(())
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=1, min_width=300):
+            pictures, settings = _inputs()
+            with gr.Row():
+                start = gr.Button("Restore", variant="primary", elem_id="restore")
+                stop = gr.Button("Stop", interactive=False, elem_id="stop")
+            _examples(pictures)
+        with gr.Column(scale=2, min_width=320):
+            status = gr.HTML(_status([]), elem_id="status")
+            chosen = gr.Dropdown([], label="Shown", visible=False, elem_id="shown")
+            with gr.Row():
+                shown = [_slider("slider"), _slider("beside")]
+            with gr.Row():
+                shown.append(gr.DownloadButton("Download this one", visible=False, elem_id="one"))
+                every = gr.DownloadButton("Download all (zip)", visible=False, elem_id="all")
+    quietly: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
+    running = start.click(_busy, None, [start, stop], **quietly).then(
+        _restore(folder),
+        [pictures, *settings],
+        [status, results, chosen, *shown, every],
+        concurrency_id="restore",
+        concurrency_limit=1,
+        show_progress="minimal",
+        show_progress_on=[status],
+        api_visibility="private",
+    )
+    running.then(_ready, None, [start, stop], **quietly)
+    stop.click(_ready, None, [start, stop], cancels=[running], **quietly)
+    chosen.input(_show, [results, chosen], shown, **quietly)
+
+
+def _inputs() -> tuple[gr.File, list[gr.components.Component]]:
+    """What a visitor chooses: files, then what `Settings` are made of."""
+    choices = model_choices()
+    pictures = gr.File(
+        label="Pictures: drop, choose or paste",
+        file_count="multiple",
+        file_types=sorted(suffixes()),
+        elem_id="pictures",
+        height=180,
+    )
+    model = gr.Dropdown(choices, value=choices[0], label="Model")
+    with gr.Accordion("More", open=False, elem_id="more"):
+        other = gr.Dropdown([NONE, *choices], value=NONE, label="Beside it, another model")
+        strength = gr.Slider(
+            0, 1, 1, step=0.05, label="Strength", info="0: as it was; 1: the model's answer"
+        )
+        tone = gr.Slider(
+            0, 1, 1, step=0.05, label="Tones", info="0: repaired, and as faded as it was"
+        )
+        scale = gr.Slider(1, 4, 1, step=0.5, label="Enlarge", info="times its size")
+    return pictures, [model, other, strength, tone, scale]
+
+
+def _examples(pictures: gr.File) -> None:
+    """Pictures to click on, which become the chosen ones."""
+    files = sorted(EXAMPLES.glob("*.jpg"))
+
+    def choose(event: gr.SelectData) -> list[str]:
+        return [str(files[event.index])]
+
+    gallery = gr.Gallery(
+        [(str(file), file.stem.replace("-", " ")) for file in files],
+        label="Or one of these",
+        columns=len(files),
+        height=160,
+        allow_preview=False,
+        buttons=[],
+        elem_id="examples",
+    )
+    gallery.select(choose, None, pictures, queue=False, show_progress="hidden")
+
+
+def _slider(name: str) -> gr.ImageSlider:
+    return gr.ImageSlider(
+        type="filepath",
+        max_height=2000,
+        buttons=["fullscreen"],
+        interactive=False,
+        visible=False,
+        elem_id=name,
+    )
+
+
+def _busy() -> tuple[gr.Button, gr.Button]:
+    return gr.Button(interactive=False), gr.Button(interactive=True)
+
+
+def _ready() -> tuple[gr.Button, gr.Button]:
+    return gr.Button(interactive=True), gr.Button(interactive=False)
+
+
+def _restore(folder: Folder) -> Callable[..., Iterator[tuple[Any, ...]]]:
+    """Restores for one visitor; yields what the page shows of it."""
+
+    def run(
+        files: list[str] | None,
+        model: str,
+        other: str,
+        strength: float,
+        tone: float,
+        scale: float,
+        request: gr.Request,
+    ) -> Iterator[tuple[Any, ...]]:
+        if not files:
+            raise gr.Error("Choose a picture first.", print_exception=False)
+        if len(files) > MAX_FILES:
+            text = f"{len(files)} files are more than {MAX_FILES}; the command has no such limit."
+            raise gr.Error(text, print_exception=False)
+        names = dict.fromkeys([model] if other == NONE else [model, other])
+        settings = Settings(tuple(map(zoo.find_model, names)), strength, tone, scale)
+        place = folder(request)
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+        shown = None
+        for items in restore_items([Path(file) for file in files], settings, place):
+            done = [(item.name, i) for i, item in enumerate(items) if item.state == "restored"]
+            chosen = {"choices": done, "visible": len(done) > 1}
+            pictures: tuple[Any, ...] = (gr.skip(),) * 3
+            if shown is None:  # of an earlier run nothing is left, the first that is done is shown
+                shown = done[0][1] if done else None
+                pictures, chosen["value"] = _show(items, shown), shown
+            yield _status(items), items, gr.update(**chosen), *pictures, gr.update(visible=False)
+        yield *(gr.skip(),) * 6, _archive(items, place / "restored.zip")
+
+    return run
+
+
+def _show(items: Sequence[Item], index: int | None) -> tuple[Any, ...]:
+    """The sliders and the download button for one of the items, or hidden."""
+    if index is None:
+        return (
+            gr.ImageSlider(value=None, visible=False),
+            gr.ImageSlider(value=None, visible=False),
+            gr.DownloadButton(value=None, visible=False),
+        )
+    item = items[index]
+    sliders = [
+        gr.ImageSlider(
+            value=(item.before, after), visible=True, label=f"{item.name}: before, after"
+        )
+        for after in item.after
+    ]
+    if len(sliders) == 1:
+        sliders.append(gr.ImageSlider(value=None, visible=False))
+    return *sliders, gr.DownloadButton(value=str(item.files[0]), visible=True)
+
+
+def _archive(items: Sequence[Item], path: Path) -> gr.DownloadButton:
+    """A button for all restored files in one zip, if they are several."""
+    files = [file for item in items for file in item.files]
+    if len(files) < 2:
+        return gr.DownloadButton(value=None, visible=False)
+    with zipfile.ZipFile(path, "w") as archive:  # pictures are compressed already
+        for item in items:
+            for number, file in enumerate(item.files, 1):
+                below = f"model-{number}/" if len(item.files) > 1 else ""
+                archive.write(file, _free_name(archive, below + file.name))
+    return gr.DownloadButton(value=str(path), visible=True)
+
+
+def _free_name(archive: zipfile.ZipFile, name: str) -> str:
+    """The name, or one like it that the archive does not hold."""
+    taken, path, number = set(archive.namelist()), Path(name), 1
+    while name in taken:
+        number += 1
+        name = str(path.with_name(f"{path.stem}-{number}{path.suffix}"))
+    return name
+
+
+def _status(items: Sequence[Item]) -> str:
+    """What is done, for eyes and for screen readers."""
+    if not items:
+        return '<p role="status">Nothing leaves this machine.</p>'
+    ended = sum(item.state in ENDED for item in items)
+    rows = "".join(
+        f'<li class="{item.state}"><span>{html.escape(item.name)}</span> '
+        f"<b>{_state(item)}</b> <small>{html.escape(item.note)}</small></li>"
+        for item in items
+    )
+    done = ended + sum(item.share for item in items if item.state == "working")
+    bar = f'<progress max="{len(items)}" value="{done:.2f}" aria-label="done"></progress>'
+    return (
+        f'<p role="status">{ended} of {len(items)} done</p>{bar if ended < len(items) else ""}'
+        f'<ul class="items">{rows}</ul>'
+    )
+
+
+def _state(item: Item) -> str:
+    return f"{item.share:.0%}" if item.state == "working" else ENDED.get(item.state, "waiting")

@@ -1,0 +1,93 @@
+"""The page's server: on this machine alone unless told, every visitor's files apart and removed."""
+
+import atexit
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+import gradio as gr
+
+from lessonpipe.app.page.restore import restore_tab
+from lessonpipe.errors import UserError
+
+LOCAL = ("127.0.0.1", "localhost", "::1")
+MAX_BYTES = "200mb"  # of an upload
+KEPT_SECONDS = 3600  # that uploads and results are kept
+HERE = Path(__file__).parent
+TITLE = "lessonpipe"
+
+
+def build(root: Path) -> gr.Blocks:
+    """The page; visitors' results lie in folders of their own below `root`."""
+
+    def folder(request: gr.Request) -> Path:
+        return root / str(request.session_hash)
+
+    def leave(request: gr.Request) -> None:
+        shutil.rmtree(folder(request), ignore_errors=True)
+
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(60, KEPT_SECONDS)) as page:
+        gr.Markdown("# lessonpipe\nRestores damaged pictures, on this machine.", elem_id="title")
+        with gr.Tab("Restore"):
+            restore_tab(folder)
+        page.unload(leave)
+    return page
+
+
+def theme() -> gr.themes.Base:
+    """The looks: fonts that every machine has, so that nothing is fetched from the web."""
+    return gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+
+
+def serve(
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    password: str | None = None,
+    browser: bool = False,
+    block: bool = True,
+) -> str:
+    """Starts the page; returns its address. With `block`, until Ctrl-C.
+
+    Raises `UserError` for another host than this machine without a password, and for a port that
+    is taken.
+    """
+    if host not in LOCAL and not password:
+        raise UserError(f"{host} can be reached by others: add --password (the user is lessonpipe)")
+    root = Path(tempfile.mkdtemp(prefix="lessonpipe-page-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["GRADIO_TEMP_DIR"] = str(root / "uploads")
+    page = build(root / "results")
+    page.queue(max_size=200)
+    try:
+        _, url, _ = page.launch(
+            server_name=host,
+            server_port=port,
+            auth=("lessonpipe", password) if password else None,
+            max_file_size=MAX_BYTES,
+            inbrowser=browser,
+            share=False,
+            quiet=True,
+            prevent_thread_lock=True,
+            footer_links=[],
+            show_error=False,
+            theme=theme(),
+            css_paths=HERE / "page.css",
+            js=(HERE / "page.js").read_text("utf-8"),
+            ssr_mode=False,
+            run_history=False,
+        )
+    except OSError as error:
+        raise UserError(f"the page did not start: {error}; choose another --port") from error
+    print(f"the page is at {url} (Ctrl-C ends it)", flush=True)
+    if block:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
+        with suppress(KeyboardInterrupt):
+            threading.Event().wait()
+        page.close(verbose=False)
+    return str(url)

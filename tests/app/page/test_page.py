@@ -1,0 +1,185 @@
+"""The page in a real browser, at the width of a desk and of a phone."""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import axe_core_python
+import numpy as np
+import pytest
+from PIL import Image
+
+from lessonpipe.inference.batch import restore_file
+from lessonpipe.inference.metadata import parse_software
+from lessonpipe.inference.restorer import Restorer
+from tests.app.page.conftest import Started
+from tests.browser import Tab, needs_browser, open_browser
+from tests.conftest import make_picture, until
+
+pytestmark = [pytest.mark.slow, needs_browser]
+AXE = Path(axe_core_python.__file__).with_name("axe.min.js").read_text("utf-8")
+INPUT = "#pictures input[type=file]"
+
+
+@pytest.fixture(params=[1280, 390], ids=["desk", "phone"])
+def tab(request: pytest.FixtureRequest, page: Started, tmp_path: Path) -> Iterator[Tab]:
+    with open_browser(tmp_path, request.param) as tab:
+        tab.browser.get(page.url)
+        yield tab
+
+
+def photo(folder: Path, name: str, seed: int = 0) -> Path:
+    """A photo with a comment of its own in its EXIF."""
+    path = folder / name
+    exif = Image.Exif()
+    exif[0x010E] = f"photo {seed}"
+    make_picture(96, 64, seed).save(path, quality=90, exif=exif)
+    return path
+
+
+def choose(tab: Tab, *files: Path) -> None:
+    until(lambda: tab.browser.find_elements("css selector", INPUT))
+    tab.browser.find_element("css selector", INPUT).send_keys("\n".join(map(str, files)))
+    tab.see(files[-1].name)
+
+
+def press_restore(tab: Tab, count: int) -> str:
+    """Press the button; what the list says when all is done."""
+    tab.get("#restore").click()
+    done = f"{count} of {count} done"
+    tab.wait.until(lambda _: done in tab.get("#status").text, done)
+    return tab.get("#status").text
+
+
+def download(tab: Tab, button: str) -> bytes:
+    """What a click on a button downloads."""
+    link = tab.get(f"a:has({button}), {button} a, {button}")
+    folder = tab.downloads
+    before = set(folder.glob("*"))
+    link.click()
+    (path,) = until(lambda: {p for p in folder.glob("*") if p.suffix != ".crdownload"} - before)
+    until(lambda: path.stat().st_size > 0)
+    return path.read_bytes()
+
+
+def script(tab: Tab, text: str, *words: Any) -> Any:
+    return tab.browser.execute_script(text, *words)
+
+
+def test_a_picture_is_restored_compared_and_downloaded_with_all_that_belongs_to_it(
+    tab: Tab, page: Started, tmp_path: Path
+) -> None:
+    source = photo(tmp_path, "aunt.jpg", seed=3)
+    choose(tab, source)
+    assert "aunt.jpg" in press_restore(tab, 1)
+    sizes = until(
+        lambda: script(
+            tab,
+            "const i = [...document.querySelectorAll('#slider img')];"
+            "return i.length > 1 && i.every(x => x.naturalWidth)"
+            " && i.map(x => [x.naturalWidth, x.naturalHeight])",
+        )
+    )
+    assert sizes == [[96, 64]] * 2
+    content = download(tab, "#one")
+
+    expected = tmp_path / "expected.jpg"
+    restore_file(Restorer(page.folder / "models/fit_pixel"), source, expected)
+    got = Image.open(io.BytesIO(content))
+    np.testing.assert_array_equal(np.asarray(got), np.asarray(Image.open(expected)))
+    assert got.getexif()[0x010E] == "photo 3"
+    assert parse_software(got.getexif()[0x0131])
+
+    addresses = script(tab, "return performance.getEntries().map(e => e.name)")
+    web = [a for a in addresses if a.startswith("http") and not a.startswith(page.url)]
+    assert web == []  # nothing is asked of another machine
+    assert script(tab, "return document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_axe_finds_no_serious_fault_before_and_after(tab: Tab, tmp_path: Path) -> None:
+    until(lambda: tab.browser.find_elements("css selector", INPUT))
+    faults = serious(tab)
+    choose(tab, photo(tmp_path, "a.jpg"))
+    press_restore(tab, 1)
+    tab.get("#slider")
+    assert faults == [] and serious(tab) == []
+
+
+def serious(tab: Tab) -> list[str]:
+    """The serious and critical faults that axe finds, each with where the first is."""
+    script(tab, AXE)
+    found = tab.browser.execute_async_script(
+        "axe.run(document, {resultTypes: ['violations']}).then(arguments[0])"
+    )
+    return [
+        f"{fault['id']}: {json.dumps(fault['nodes'][0]['html'])}"
+        for fault in found["violations"]
+        if fault["impact"] in ("serious", "critical")
+    ]
+
+
+def test_of_twenty_files_a_broken_and_a_huge_one_are_told_and_the_rest_is_in_the_zip(
+    page: Started, tmp_path: Path
+) -> None:
+    files = [photo(tmp_path, f"photo-{i:02d}.jpg", seed=i) for i in range(18)]
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(files[0].read_bytes()[:300])
+    huge = tmp_path / "huge.png"
+    Image.new("1", (30_000, 30_000)).save(huge)
+    with open_browser(tmp_path, 1280) as tab:
+        tab.browser.get(page.url)
+        choose(tab, *files, broken, huge)
+        said = press_restore(tab, 20)
+        assert said.count("not restored") == 2
+        assert "cannot be read" in said and "million; shrink it first" in said
+        archive = zipfile.ZipFile(io.BytesIO(download(tab, "#all")))
+        assert archive.testzip() is None
+        assert sorted(archive.namelist()) == [file.name for file in files]
+
+        tab.get("#shown input").click()
+        tab.click("photo-05.jpg", "*[@role='option']")
+        tab.see("photo-05.jpg: before, after")
+        one = Image.open(io.BytesIO(download(tab, "#one")))
+        assert one.getexif()[0x010E] == "photo 5"
+
+
+def test_an_example_is_chosen_by_a_click_and_a_pasted_picture_is_taken(
+    page: Started, tmp_path: Path
+) -> None:
+    with open_browser(tmp_path, 1280) as tab:
+        tab.browser.get(page.url)
+        tab.get("#examples button:has(img)").click()
+        tab.see("old-portrait.jpg")
+        press_restore(tab, 1)
+        tab.browser.get(page.url)
+        until(lambda: tab.browser.find_elements("css selector", INPUT))
+        script(
+            tab,
+            "const c = document.createElement('canvas'); c.width = c.height = 64;"
+            "c.toBlob(b => { const d = new DataTransfer();"
+            "d.items.add(new File([b], 'pasted.png', {type: 'image/png'}));"
+            "document.dispatchEvent(new ClipboardEvent('paste', {clipboardData: d})); });",
+        )
+        tab.see("pasted.png")
+        press_restore(tab, 1)
+
+
+def test_a_reload_in_the_middle_ends_that_work_and_leaves_a_page_that_works(
+    page: Started, tmp_path: Path
+) -> None:
+    files = [tmp_path / f"large-{i}.png" for i in range(30)]
+    for i, file in enumerate(files):
+        make_picture(700, 600, seed=i).save(file)
+    with open_browser(tmp_path, 1280) as tab:
+        tab.browser.get(page.url)
+        choose(tab, *files)
+        tab.get("#restore").click()
+        tab.wait.until(lambda _: "1 of 30 done" in tab.get("#status").text, "a first one")
+        tab.browser.refresh()
+        until(lambda: tab.browser.find_elements("css selector", INPUT))
+        choose(tab, photo(tmp_path, "after.jpg"))
+        assert "after.jpg" in press_restore(tab, 1)
+    until(lambda: not list(page.folder.glob("lessonpipe-page-*/results/*")))  # all have left
