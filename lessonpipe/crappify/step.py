@@ -6,7 +6,7 @@ from abc import abstractmethod
 from typing import Annotated, Any, ClassVar
 
 from PIL import Image
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from lessonpipe.config import StrictModel
 
@@ -57,7 +57,9 @@ class Step(StrictModel):
         """Return a degraded copy of an RGB picture."""
 
 
-def _within(low: float, high: float) -> AfterValidator:
+def _within(low: float, high: float) -> tuple[AfterValidator, Any]:
+    """A validator of ranges within `low` and `high`, and both for the JSON schema of a step."""
+
     def check(span: tuple[float, float]) -> tuple[float, float]:
         if span[0] > span[1]:
             raise ValueError(f"a range goes from low to high, not {list(span)}")
@@ -67,17 +69,18 @@ def _within(low: float, high: float) -> AfterValidator:
             raise ValueError(f"{list(span)} goes above {high:g}")
         return span
 
-    return AfterValidator(check)
+    limits: dict[str, Any] = {"minimum": low, "maximum": high}
+    return AfterValidator(check), Field(json_schema_extra=limits)
 
 
 def _as_range(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else (value, value)
 
 
-Range = Annotated[tuple[float, float], _within(0, 10_000)]
-Share = Annotated[tuple[float, float], _within(0, 1)]
-Angle = Annotated[tuple[float, float], _within(-360, 360)]
-PositiveShare = Annotated[tuple[float, float], _within(0.0001, 1)]  # can be drawn log-uniformly
-WholeRange = Annotated[tuple[int, int], _within(0, 10_000)]
-Sides = Annotated[tuple[int, int], _within(8, 4096), BeforeValidator(_as_range)]  # pixels
-Quality = Annotated[tuple[int, int], _within(1, 95)]  # JPEG's
+Range = Annotated[tuple[float, float], *_within(0, 10_000)]
+Share = Annotated[tuple[float, float], *_within(0, 1)]
+Angle = Annotated[tuple[float, float], *_within(-360, 360)]
+PositiveShare = Annotated[tuple[float, float], *_within(0.0001, 1)]  # can be drawn log-uniformly
+WholeRange = Annotated[tuple[int, int], *_within(0, 10_000)]
+Sides = Annotated[tuple[int, int], *_within(8, 4096), BeforeValidator(_as_range)]  # pixels
+Quality = Annotated[tuple[int, int], *_within(1, 95)]  # JPEG's

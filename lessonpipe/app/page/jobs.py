@@ -122,7 +122,8 @@ def _restored(item: Item, settings: Settings, folder: Path, progress: Progress) 
         def advance(share: float, number: int = number) -> None:
             progress((number + share) / len(settings.models))
 
-        restorer = _restorer(model, settings)
+        restorer = copy.copy(loaded(model))  # the network is shared
+        restorer.strength, restorer.tone = settings.strength, settings.tone
         out = folder / str(number)
         out.mkdir(parents=True)
         (target,) = plan_outputs([str(item.source)], out).values()
@@ -148,12 +149,11 @@ def _restored(item: Item, settings: Settings, folder: Path, progress: Progress) 
     )
 
 
-def _restorer(model: Path, settings: Settings) -> Restorer:
+def loaded(model: Path) -> Restorer:
+    """The restorer of a model folder, loaded once while its weights stay the same."""
     weights = model / "model.safetensors"
     changed = weights.stat().st_mtime_ns if weights.is_file() else 0
-    restorer = copy.copy(_loaded(model.resolve(), changed))  # the network is shared
-    restorer.strength, restorer.tone = settings.strength, settings.tone
-    return restorer
+    return _loaded(model.resolve(), changed)
 
 
 @lru_cache(maxsize=3)

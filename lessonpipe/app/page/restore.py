@@ -89,7 +89,7 @@ def _inputs() -> tuple[gr.File, list[gr.components.Component]]:
 
 def _examples(pictures: gr.File) -> None:
     """Pictures to click on, which become the chosen ones."""
-    files = sorted(EXAMPLES.glob("*.jpg"))
+    files = sorted(EXAMPLES.glob("old-*.jpg"))
 
     def choose(event: gr.SelectData) -> list[str]:
         return [str(files[event.index])]

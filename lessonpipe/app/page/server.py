@@ -11,6 +11,7 @@ from pathlib import Path
 
 import gradio as gr
 
+from lessonpipe.app.page.damage import damage_tab
 from lessonpipe.app.page.restore import restore_tab
 from lessonpipe.errors import UserError
 
@@ -34,6 +35,8 @@ def build(root: Path) -> gr.Blocks:
         gr.Markdown("# lessonpipe\nRestores damaged pictures, on this machine.", elem_id="title")
         with gr.Tab("Restore"):
             restore_tab(folder)
+        with gr.Tab("Damage") as tab:
+            damage_tab(tab)
         page.unload(leave)
     return page
 

@@ -10,8 +10,10 @@ from typing import Any
 import axe_core_python
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
+from lessonpipe.crappify import Recipe
 from lessonpipe.inference.batch import restore_file
 from lessonpipe.inference.metadata import parse_software
 from lessonpipe.inference.restorer import Restorer
@@ -183,3 +185,37 @@ def test_a_reload_in_the_middle_ends_that_work_and_leaves_a_page_that_works(
         choose(tab, photo(tmp_path, "after.jpg"))
         assert "after.jpg" in press_restore(tab, 1)
     until(lambda: not list(page.folder.glob("lessonpipe-page-*/results/*")))  # all have left
+
+
+def test_a_recipe_is_built_by_a_few_clicks_and_its_yaml_is_one_that_trains(
+    tab: Tab, tmp_path: Path
+) -> None:
+    tab.click("Damage", "button")
+    before = until(lambda: pictures(tab, "damaged"))
+    tab.get("#add-step").click()
+    tab.wait.until(lambda _: "- scratch" in tab.get("#yaml .cm-content").text.splitlines()[-1], "")
+    after = until(lambda: (now := pictures(tab, "damaged")) != before and now)
+    assert after[0] == before[0] and after[1] != before[1]  # the same photo, damaged anew
+    assert len(until(lambda: pictures(tab, "undone"))) == 2
+
+    opened = tab.browser.find_elements("css selector", "#steps button.label-wrap")
+    count = len(opened)
+    opened[-1].click()
+    tab.browser.find_elements("xpath", "//*[@id='steps']//button[.='Remove']")[-1].click()
+    tab.wait.until(
+        lambda _: len(tab.browser.find_elements("css selector", "#steps button.label-wrap")) < count
+    )
+    recipe = yaml.safe_load(tab.get("#yaml .cm-content").text)["recipes"]["mine"]
+    Recipe(recipe)
+    assert len(recipe) == count - 1 and serious(tab) == []
+
+
+def pictures(tab: Tab, slider: str) -> list[str]:
+    """The addresses of the two pictures of a slider, once both are there."""
+    found: list[str] = script(
+        tab,
+        "const i = [...document.querySelectorAll(arguments[0])];"
+        "return i.every(x => x.naturalWidth) ? i.map(x => x.src) : []",
+        f"#{slider} img",
+    )
+    return found if len(found) == 2 else []

@@ -1,0 +1,191 @@
+"""The tab Damage: build a recipe by sliders, and see at once what it does and what is undone."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from lessonpipe import zoo
+from lessonpipe.app.page.jobs import loaded
+from lessonpipe.app.page.recipe_state import (
+    BuiltRecipe,
+    BuiltStep,
+    Setting,
+    known_recipes,
+    settings_of,
+)
+from lessonpipe.app.page.restore import EXAMPLES, model_choices
+from lessonpipe.crappify.steps import STEPS
+from lessonpipe.data.photos import open_photo
+from lessonpipe.errors import LessonpipeError
+
+SHOWN_PX = 640  # the longer side of the photo: it is damaged and restored at every change
+QUIETLY: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+AT_ONCE: dict[str, Any] = {"queue": False, **QUIETLY}
+QUEUED: dict[str, Any] = {"concurrency_limit": None, **QUIETLY}  # only then Gradio draws anew
+SHARE = Setting("p", "number", 1, 0.05, 1)  # of the pictures, that get the step
+
+Show = Callable[[Any], None]
+
+
+def damage_tab(tab: gr.Tab) -> None:
+    """Builds the tab into the page; it is filled when a visitor selects it."""
+    recipes = known_recipes()
+    first = "old-photo" if "old-photo" in recipes else next(iter(recipes), None)
+    built = gr.State(BuiltRecipe.of(recipes[first]) if first else BuiltRecipe())
+    shape = gr.State(0)  # changes when steps come, go or move: their sliders are then drawn anew
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=1, min_width=300):
+            photo = gr.Image(
+                str(EXAMPLES / "photo.jpg"),
+                type="filepath",
+                label="A photo",
+                height=200,
+                buttons=[],
+                elem_id="photo",
+            )
+            with gr.Row():
+                start = gr.Dropdown(sorted(recipes), value=first, label="Start from", scale=2)
+                kind = gr.Dropdown(sorted(STEPS), value="scratch", label="Step", scale=2)
+                add = gr.Button("Add", elem_id="add-step", min_width=80, scale=1)
+            steps = gr.Column(elem_id="steps")
+        with gr.Column(scale=2, min_width=320):
+            with gr.Row():
+                draw = gr.Slider(1, 50, 1, step=1, label="Draw", info="of the random choices")
+                model = gr.Dropdown(model_choices(), label="Model", elem_id="undoing")
+            damaged = _slider("damaged", "The photo, and damaged")
+            undone = _slider("undone", "Damaged, and restored")
+            code = gr.Code(
+                language="yaml",
+                label="For params.yaml; then: make run RECIPE=mine",
+                interactive=False,
+                elem_id="yaml",
+            )
+
+    def show(change: Any) -> None:
+        """After a change, the YAML and both pictures."""
+        change.then(BuiltRecipe.as_yaml, built, code, **AT_ONCE).then(
+            preview,
+            [photo, built, draw, model],
+            [damaged, undone],
+            concurrency_id="restore",
+            trigger_mode="always_last",
+            **QUIETLY,
+        )
+
+    with steps:
+
+        @gr.render(inputs=[built], triggers=[shape.change])  # type: ignore[untyped-decorator]
+        def draw_steps(recipe: BuiltRecipe) -> None:
+            for step in recipe.steps:
+                _step(step, built, shape, show)
+
+    tab.select(lambda n: n + 1, shape, shape, **QUEUED)
+    start.input(
+        lambda name, n: (BuiltRecipe.of(recipes[name]), n + 1),
+        [start, shape],
+        [built, shape],
+        **QUEUED,
+    )
+    add.click(
+        lambda recipe, name, n: (recipe.added(name), n + 1),
+        [built, kind, shape],
+        [built, shape],
+        **QUEUED,
+    )
+    for changed in (shape.change, photo.change, draw.release, model.input):
+        show(changed(lambda: None, None, None, **AT_ONCE))
+
+
+def _slider(name: str, label: str) -> gr.ImageSlider:
+    return gr.ImageSlider(
+        label=label, max_height=2000, buttons=["fullscreen"], interactive=False, elem_id=name
+    )
+
+
+def _step(step: BuiltStep, built: gr.State, shape: gr.State, show: Show) -> None:
+    """The controls of one step."""
+    title = f"{step.name}: {STEPS[step.name].damage}"
+    with gr.Accordion(title, open=False, key=f"step-{step.key}"):
+        for setting in [SHARE, *settings_of(step.name)]:
+            with gr.Row():
+                controls = _controls(step, setting)
+            for part, control in controls:
+                changed = control.release if isinstance(control, gr.Slider) else control.input
+                change = partial(_changed, step.key, setting.name, part)
+                show(changed(change, [built, control], built, **AT_ONCE))
+        with gr.Row():
+            for text, move in (
+                ("Earlier", partial(_moved, step.key, -1)),
+                ("Later", partial(_moved, step.key, 1)),
+                ("Remove", partial(_removed, step.key)),
+            ):
+                button = gr.Button(text, size="sm", min_width=60)
+                button.click(move, [built, shape], [built, shape], **QUEUED)
+
+
+def _controls(step: BuiltStep, setting: Setting) -> list[tuple[int | None, Any]]:
+    """Sliders and boxes of a setting, with the end of the range that each sets."""
+    value, name = step.value(setting), setting.name
+
+    def slider(value: float, label: str, part: int | None = None) -> tuple[int | None, gr.Slider]:
+        return part, gr.Slider(
+            setting.low,
+            setting.high,
+            value,
+            step=1 if setting.whole else None,
+            label=label,
+            key=f"{step.key}-{name}-{part}",
+            min_width=120,
+        )
+
+    alike: dict[str, Any] = {"label": name, "key": f"{step.key}-{name}"}
+    match setting.kind:
+        case "range":
+            return [slider(value[0], f"{name}, from", 0), slider(value[1], f"{name}, to", 1)]
+        case "number":
+            label = "share of the pictures" if setting is SHARE else name
+            return [slider(setting.high if value is None else value, label)]
+        case "choice":
+            return [(None, gr.CheckboxGroup(list(setting.options), value=value, **alike))]
+        case "flag":
+            return [(None, gr.Checkbox(value=value, **alike))]
+        case _:
+            return [(None, gr.Textbox(value=value or "", max_length=60, **alike))]
+
+
+def _changed(key: int, name: str, part: int | None, recipe: BuiltRecipe, value: Any) -> BuiltRecipe:
+    return recipe.with_setting(key, name, value, part)
+
+
+def _moved(key: int, by: int, recipe: BuiltRecipe, shape: int) -> tuple[BuiltRecipe, int]:
+    return recipe.moved(key, by), shape + 1
+
+
+def _removed(key: int, recipe: BuiltRecipe, shape: int) -> tuple[BuiltRecipe, int]:
+    return recipe.removed(key), shape + 1
+
+
+def preview(
+    photo: str | None, recipe: BuiltRecipe, draw: int, model: str
+) -> tuple[tuple[Image.Image, Image.Image], tuple[Image.Image, Image.Image]]:
+    """The photo and what the recipe makes of it; that, and what the model makes of that.
+
+    Raises Gradio's error, with the reason as its text, for what cannot be done.
+    """
+    if photo is None:
+        raise gr.Error("Choose a photo first.", print_exception=False)
+    try:
+        good = open_photo(Path(photo))
+        good.thumbnail((SHOWN_PX, SHOWN_PX))
+        damaged = recipe.recipe().degrade(good, f"draw {draw}") if recipe.steps else good
+        restored = loaded(zoo.find_model(model))(damaged, size=good.size)
+    except LessonpipeError as error:
+        raise gr.Error(str(error), print_exception=False) from error
+    return (good, damaged.resize(good.size, Image.Resampling.BICUBIC)), (
+        damaged.resize(good.size, Image.Resampling.BICUBIC),
+        restored,
+    )
