@@ -41,11 +41,9 @@ def report_page(
 
 
 def _size(grid: Grid, models: Mapping[str, Any]) -> dict[str, Any]:
-    names = ", ".join(grid.titles[1:-1])
     return {
         "image_px": grid.image_px,
-        "grid": jpeg_uri(grid.picture()),
-        "alt": f"crappy, {names} and photo at {grid.image_px} pixels",
+        "tiles": [list(zip(grid.titles, map(jpeg_uri, row), strict=True)) for row in grid.rows],
         "order": f"from the worst to the best tile by {_order(models)} of {grid.titles[-2]}",
         "table": metrics_table(models),
         "ratios": ratio_lines(models),

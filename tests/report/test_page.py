@@ -37,7 +37,7 @@ class Elements(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
-        if tag not in ("meta", "img"):
+        if tag not in ("meta", "img", "input"):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -53,7 +53,7 @@ def model(**means: float) -> dict[str, dict[str, float]]:
     return {m: {"mean": v, "median": v, "low": 0.0, "high": 1.0} for m, v in means.items()}
 
 
-def test_the_report_has_a_grid_and_a_table_per_size_curves_and_params(tmp_path: Path) -> None:
+def test_the_report_has_sliders_and_a_table_per_size_curves_and_params(tmp_path: Path) -> None:
     (tmp_path / "history.csv").write_text(HISTORY)
     size = {
         "crappy": model(psnr=20),
@@ -68,9 +68,10 @@ def test_the_report_has_a_grid_and_a_table_per_size_curves_and_params(tmp_path: 
         {"crappify": {"recipe": ["text"]}, "note": "<b>"},
     )
     page = Elements(html)
-    assert page.tags.count("img") == 3 and page.tags.count("table") == 2
+    assert page.tags.count("img") == 2 * 3 + 1 and page.tags.count("table") == 2
+    assert page.tags.count("input") == 2
     assert all(address.startswith("data:image/jpeg;base64,") for address in page.addresses)
-    assert '<img alt="crappy, gan and photo at 96 pixels"' in html
+    assert html.count('aria-label="from crappy to gan"') == 2
     assert "<td>25.000<small>0.000…1.000</small><small>median 25.000</small></td>" in html
     assert "<tr><td>PSNR, dB</td><td>20.000<small>" in html
     assert "<tr><td>text removed</td><td>–</td><td>0.500<small>" in html

@@ -12,6 +12,7 @@ from pathlib import Path
 import gradio as gr
 
 from lessonpipe.app.page.damage import damage_tab
+from lessonpipe.app.page.report import report_tab
 from lessonpipe.app.page.restore import restore_tab
 from lessonpipe.errors import UserError
 
@@ -37,6 +38,8 @@ def build(root: Path) -> gr.Blocks:
             restore_tab(folder)
         with gr.Tab("Damage") as tab:
             damage_tab(tab)
+        with gr.Tab("Report") as tab:
+            report_tab(tab)
         page.unload(leave)
     return page
 

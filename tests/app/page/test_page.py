@@ -219,3 +219,21 @@ def pictures(tab: Tab, slider: str) -> list[str]:
         f"#{slider} img",
     )
     return found if len(found) == 2 else []
+
+
+def test_the_report_is_the_one_that_is_there_when_a_visitor_looks(
+    page: Started, tmp_path: Path
+) -> None:
+    report = page.folder / "reports/index.html"
+    report.parent.mkdir(exist_ok=True)
+    with open_browser(tmp_path, 1280) as tab:
+        tab.browser.get(page.url)
+        tab.click("Report", "button")
+        tab.see("No report is here yet: make run in a project's folder writes one.")
+        report.write_text("<h1>What it learnt</h1><script>document.title = 'run'</script>")
+        tab.click("Restore", "button[@role='tab']")
+        tab.click("Report", "button")
+        frame = tab.get("#report iframe")
+        tab.browser.switch_to.frame(frame)
+        tab.see("What it learnt")
+        assert script(tab, "return document.title") == "run"
