@@ -110,7 +110,7 @@ def serve(cron: Cron = None, timezone: Timezone = "UTC", notify: Notify = None) 
     import prefect
     from prefect.deployments.runner import EntrypointType  # type: ignore[attr-defined]
 
-    from flows.deployments import nightly, restore_folder, sweep
+    from flows.deployments import nightly, restore_folder, sweep, train
     from flows.notify import notify_of_failures
     from flows.restorer import restorer
 
@@ -123,7 +123,7 @@ def serve(cron: Cron = None, timezone: Timezone = "UTC", notify: Notify = None) 
             schedule=schedule if flow is restorer else None,
             concurrency_limit=None if flow is restorer else 1,
         )
-        for flow in (restorer, nightly, sweep, restore_folder)
+        for flow in (restorer, train, nightly, sweep, restore_folder)
     ]
     for deployment in deployments:
         parameters = deployment._parameter_openapi_schema.properties

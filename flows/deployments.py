@@ -1,5 +1,6 @@
 """The other flows, which Prefect's page or a schedule starts.
 
+    train             make a recipe that of params.yaml, and train a restorer for it
     nightly           bring everything up to date, and put the model into service if it is better
     sweep             a grid of params, each a DVC experiment, in one table
     restore-folder    restore what is new in a folder
@@ -20,11 +21,28 @@ from pydantic import Field
 
 from flows.restorer import restorer
 from lessonpipe.app import registry
+from lessonpipe.crappify import Recipe
 from lessonpipe.errors import UserError
 from tasks.pipeline.dvc_files import with_cure
 from tasks.pipeline.lock import run_lock
 
 Name = Annotated[str, Field(min_length=1)]
+
+
+@flow(name="train")
+def train(recipe: list[str | dict[str, dict[str, Any] | None]]) -> None:
+    """Train a restorer for a recipe, and evaluate it.
+
+    Args:
+        recipe: Its steps, as ["grey", {"jpeg": {"quality": 20}}]; they replace the recipe that
+            params.yaml has.
+    """
+    from dvc.utils.serialize import modify_yaml  # type: ignore[attr-defined]
+
+    Recipe(recipe)  # raises for a wrong one, before anything is written
+    with run_lock(get_run_logger().info), modify_yaml("params.yaml") as params:
+        params["crappify"]["recipe"] = recipe
+    restorer(("evaluate",))
 
 
 @flow(name="nightly")

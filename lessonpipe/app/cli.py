@@ -6,7 +6,7 @@ Exit codes: 0 done, 1 some pictures failed, 2 nothing could be done, 130 interru
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -118,7 +118,12 @@ def page(
         if error.name != "gradio":
             raise
         raise UserError("the page needs an extra: pip install 'lessonpipe[page]'") from error
-    serve(host=host, port=port, password=password, browser=browser)
+    training = None
+    with suppress(UserError), _project_modules():  # a folder without flows has no training
+        from flows.client import PrefectTraining
+
+        training = PrefectTraining()
+    serve(host=host, port=port, password=password, browser=browser, training=training)
 
 
 @app.command()
@@ -227,7 +232,7 @@ def _project_modules() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if package not in ("tasks", "lessons"):
+        if package not in ("tasks", "lessons", "flows"):
             raise
         raise UserError(f"there is no {package}/ here; run it in the project's folder") from error
 

@@ -1,5 +1,6 @@
 """The tab Damage: build a recipe by sliders, and see at once what it does and what is undone."""
 
+import html
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -18,11 +19,13 @@ from lessonpipe.app.page.recipe_state import (
     settings_of,
 )
 from lessonpipe.app.page.restore import EXAMPLES, model_choices
+from lessonpipe.app.page.training import Run, Training
 from lessonpipe.crappify.steps import STEPS
 from lessonpipe.data.photos import open_photo
 from lessonpipe.errors import LessonpipeError
 
 SHOWN_PX = 640  # the longer side of the photo: it is damaged and restored at every change
+LOOK_SECONDS = 3.0  # between two looks at a training
 QUIETLY: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 AT_ONCE: dict[str, Any] = {"queue": False, **QUIETLY}
 QUEUED: dict[str, Any] = {"concurrency_limit": None, **QUIETLY}  # only then Gradio draws anew
@@ -31,7 +34,7 @@ SHARE = Setting("p", "number", 1, 0.05, 1)  # of the pictures, that get the step
 Show = Callable[[Any], None]
 
 
-def damage_tab(tab: gr.Tab) -> None:
+def damage_tab(tab: gr.Tab, training: Training | None) -> None:
     """Builds the tab into the page; it is filled when a visitor selects it."""
     recipes = known_recipes()
     first = "old-photo" if "old-photo" in recipes else next(iter(recipes), None)
@@ -64,6 +67,8 @@ def damage_tab(tab: gr.Tab) -> None:
                 interactive=False,
                 elem_id="yaml",
             )
+            if training:
+                _training(training, built)
 
     def show(change: Any) -> None:
         """After a change, the YAML and both pictures."""
@@ -98,6 +103,41 @@ def damage_tab(tab: gr.Tab) -> None:
     )
     for changed in (shape.change, photo.change, draw.release, model.input):
         show(changed(lambda: None, None, None, **AT_ONCE))
+
+
+def _training(training: Training, built: gr.State) -> None:
+    """A button that trains for the recipe, and how far that is."""
+    run = gr.State("")
+    train = gr.Button("Train a restorer for this", elem_id="train")
+    told = gr.HTML(elem_id="training")
+    clock = gr.Timer(LOOK_SECONDS, active=False)
+
+    def start(recipe: BuiltRecipe) -> tuple[str, gr.Timer, gr.Button]:
+        try:
+            return (
+                training.start(recipe.as_steps()),
+                gr.Timer(active=True),
+                gr.Button(interactive=False),
+            )
+        except LessonpipeError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    def look(run: str) -> tuple[str, gr.Timer, gr.Button]:
+        try:
+            now = training.look(run)
+        except LessonpipeError as error:
+            now = Run(str(error), 0, ended=True)
+        if now.succeeded:
+            text = "<p role=status>Trained: models/fit_pixel restores it; see the tab Report.</p>"
+        elif now.ended:
+            text = f"<p role=status>The training ended: {html.escape(now.text)}</p>"
+        else:
+            bar = f"<progress max=100 value={now.percent:.0f} aria-label=training></progress>"
+            text = f"<p>{html.escape(now.text)}</p>{bar}"
+        return text, gr.Timer(active=not now.ended), gr.Button(interactive=now.ended)
+
+    train.click(start, built, [run, clock, train], **AT_ONCE)
+    clock.tick(look, run, [told, clock, train], **AT_ONCE)
 
 
 def _slider(name: str, label: str) -> gr.ImageSlider:

@@ -14,6 +14,7 @@ import gradio as gr
 from lessonpipe.app.page.damage import damage_tab
 from lessonpipe.app.page.report import report_tab
 from lessonpipe.app.page.restore import restore_tab
+from lessonpipe.app.page.training import Training
 from lessonpipe.errors import UserError
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -23,8 +24,11 @@ HERE = Path(__file__).parent
 TITLE = "lessonpipe"
 
 
-def build(root: Path) -> gr.Blocks:
-    """The page; visitors' results lie in folders of their own below `root`."""
+def build(root: Path, training: Training | None = None) -> gr.Blocks:
+    """The page; visitors' results lie in folders of their own below `root`.
+
+    With a `training`, recipes can be trained for.
+    """
 
     def folder(request: gr.Request) -> Path:
         return root / str(request.session_hash)
@@ -37,7 +41,7 @@ def build(root: Path) -> gr.Blocks:
         with gr.Tab("Restore"):
             restore_tab(folder)
         with gr.Tab("Damage") as tab:
-            damage_tab(tab)
+            damage_tab(tab, training)
         with gr.Tab("Report") as tab:
             report_tab(tab)
         page.unload(leave)
@@ -56,6 +60,7 @@ def serve(
     password: str | None = None,
     browser: bool = False,
     block: bool = True,
+    training: Training | None = None,
 ) -> str:
     """Starts the page; returns its address. With `block`, until Ctrl-C.
 
@@ -68,7 +73,7 @@ def serve(
     atexit.register(shutil.rmtree, root, ignore_errors=True)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_TEMP_DIR"] = str(root / "uploads")
-    page = build(root / "results")
+    page = build(root / "results", training)
     page.queue(max_size=200)
     try:
         _, url, _ = page.launch(
