@@ -1,4 +1,4 @@
-"""The `lessonpipe` command: restore pictures, try recipes, lineage, learning rates, counting.
+"""The `lessonpipe` command: restore pictures, here or on a page, and look into models and recipes.
 
 Exit codes: 0 done, 1 some pictures failed, 2 nothing could be done, 130 interrupted.
 """
@@ -8,18 +8,34 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperGroup
 
 from lessonpipe import __version__, zoo
 from lessonpipe.app.command import missing_model_cure, run_command
 from lessonpipe.app.restore import restore
 from lessonpipe.errors import PictureError, UserError
 
+
+class GroupedCommands(TyperGroup):
+    """Lists commands under the titles of their `rich_help_panel`, in plain text."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the sections of the help."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for name, command in self.commands.items():
+            title = str(getattr(command, "rich_help_panel", None) or "Commands")
+            sections.setdefault(title, []).append((name, command.get_short_help_str(70)))
+        for title, rows in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
 app = typer.Typer(
     name="lessonpipe",
-    add_completion=False,
+    cls=GroupedCommands,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -33,7 +49,11 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"lessonpipe {__version__}")
+        import torch
+
+        from lessonpipe.device import Worker
+
+        print(f"lessonpipe {__version__}, torch {torch.__version__} on {Worker.current()}")
         raise typer.Exit
 
 
@@ -42,11 +62,20 @@ def _options(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print it and exit."
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print it, torch's, and the device.",
         ),
     ] = False,
 ) -> None:
-    """Restore pictures with a trained model, and look into what it learnt."""
+    """Restore pictures with a trained model, and look into what it learnt.
+
+    \b
+    lessonpipe page                        in a browser
+    lessonpipe restore old/ -o new         a folder, with the package's model
+    lessonpipe models                      which there are
+    """
 
 
 Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="Files, folders or globs.")]
@@ -54,10 +83,10 @@ Out = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where to.
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
 
 
-app.command()(restore)
+app.command(rich_help_panel="Restore")(restore)
 
 
-@app.command()
+@app.command(rich_help_panel="Train your own")
 def crappify(
     paths: Paths,
     out: Out,
@@ -74,6 +103,9 @@ def crappify(
     """Spoil pictures by a recipe, to see what it does.
 
     The same pictures and recipe give the same files each time.
+
+    \b
+    lessonpipe crappify photos/ -o look --recipe old-photo
     """
     from lessonpipe.app.recipes import named_recipe
     from lessonpipe.data.photos import open_photo
@@ -89,7 +121,7 @@ def crappify(
     _convert(_targets(paths, out, overwrite=overwrite), convert, out, "degraded")
 
 
-@app.command()
+@app.command(rich_help_panel="Restore")
 def page(
     host: Annotated[
         str, typer.Option(help="Another address than this machine's own needs a --password.")
@@ -108,9 +140,10 @@ def page(
     ] = None,
     browser: Annotated[bool, typer.Option(help="Open it in the browser.")] = True,
 ) -> None:
-    """Restore pictures in a browser: drop them, compare before and after, download.
+    """Restore pictures in a browser.
 
-    It runs on this machine, and no picture leaves it. Ctrl-C ends it.
+    Drop them, compare before and after, download; build recipes by sliders. It runs on this
+    machine, and no picture leaves it. Ctrl-C ends it.
     """
     try:
         from lessonpipe.app.page.server import serve
@@ -126,11 +159,11 @@ def page(
     serve(host=host, port=port, password=password, browser=browser, training=training)
 
 
-@app.command()
+@app.command(rich_help_panel="Restore")
 def models() -> None:
-    """List the models at hand: what each undoes, how well, its size and its card.
+    """List the models at hand.
 
-    Those that the package carries, by the names that --model takes, and those trained here.
+    What each undoes, how well, its size and its card: of those that the package carries, by the names that --model takes, and those trained here.
     """
     from lessonpipe.app.models import model_lines
     from lessonpipe.app.registry import PRODUCTION, TRAINED
@@ -143,7 +176,7 @@ def models() -> None:
         print(model_lines(model))
 
 
-@app.command()
+@app.command(rich_help_panel="Restore")
 def export(
     model: Annotated[str, typer.Argument(metavar="NAME|FOLDER", help="The model.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Where to.")],
@@ -166,7 +199,7 @@ def export(
     print(f"{out}: {made.bytes / 1e6:.1f} MB; against torch {likeness}")
 
 
-@app.command()
+@app.command(rich_help_panel="Restore")
 def lineage(
     path: Annotated[Path, typer.Argument(metavar="MODEL|PICTURE")],
 ) -> None:
@@ -184,7 +217,7 @@ def lineage(
     print(yaml.safe_dump(found, sort_keys=False, allow_unicode=True).rstrip())
 
 
-@app.command()
+@app.command(rich_help_panel="Train your own")
 def lr_find(
     stage: Annotated[str, typer.Argument(metavar="STAGE", help="Such as pretrain_generator.")],
     phase: Annotated[int, typer.Option(help="Of the stage's phases.")] = 1,
@@ -198,7 +231,7 @@ def lr_find(
     find(stage, phase)
 
 
-@app.command()
+@app.command(rich_help_panel="The lesson's other systems")
 def count(
     prompt: Annotated[
         list[str], typer.Argument(metavar="WORDS", help='Such as "two hundred ninety".')

@@ -142,6 +142,11 @@ def restore(
     Each goes into DIR under its own name, sub-folders kept, with its metadata, its colour profile
     and the model's lineage. One that fails is named in the end, and the others go on. Run the same
     command again after an interruption: what is done is skipped.
+
+    \b
+    lessonpipe restore old/ -o new                     a folder, with the folders in it
+    lessonpipe restore old/ -o new --model lesson      with another model
+    lessonpipe restore a.tif -o b.png --scale 2        one picture, to twice its size
     """
     from lessonpipe.inference.output import is_picture_name, plan_outputs
 

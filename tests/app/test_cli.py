@@ -1,6 +1,7 @@
 """The command line as a person uses it: files in, files out, errors in a sentence."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from lessonpipe import __version__
-from lessonpipe.app.cli import main
+from lessonpipe.app.cli import app, main
 from tests.conftest import ROOT, make_picture, until
 
 Restore = Callable[..., tuple[int, str, str]]
@@ -300,7 +302,7 @@ def test_wrong_use_is_exit_code_two_and_says_how_to_use_it(
     assert "Usage: lessonpipe" in "".join(capsys.readouterr())
 
 
-def test_help_and_version_load_no_torch(
+def test_help_loads_no_torch_and_has_every_command_under_a_title(
     door: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     (tmp_path / "run.py").write_text(
@@ -309,11 +311,33 @@ def test_help_and_version_load_no_torch(
         "assert not {'torch', 'numpy', 'PIL', 'rich'} & set(sys.modules)\n"
         "raise SystemExit(code)\n"
     )
-    version = door("run", "--version")
-    assert (version.returncode, version.stdout) == (0, f"lessonpipe {__version__}\n")
     usage = door("run", "restore", "--help")
     assert usage.returncode == 0 and "--overwrite" in usage.stdout
-    assert version.stderr == usage.stderr == ""
+    assert (
+        "\n  lessonpipe restore old/ -o new --model lesson      with another model" in usage.stdout
+    )
+    every = door("run", "--help")
+    assert usage.stderr == every.stderr == ""
+    assert {info.callback.__name__.replace("_", "-") for info in app.registered_commands} == set(
+        re.findall(r"^  ([a-z][a-z-]*)  ", every.stdout, re.MULTILINE)
+    )
+    assert "\nRestore:\n" in every.stdout and "\nCommands:\n" not in every.stdout
+
+
+def test_the_version_says_torchs_and_what_it_runs_on(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    kind = r"cpu in (fp32|bf16) \(.+\)"
+    expected = rf"lessonpipe {__version__}, torch {re.escape(torch.__version__)} on {kind}\n"
+    assert re.fullmatch(expected, capsys.readouterr().out)
+
+
+def test_a_shell_completes_commands(
+    door: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "run.py").write_text("import lessonpipe.app.cli as c; raise SystemExit(c.main())")
+    asked = {"COMP_WORDS": "lessonpipe re", "COMP_CWORD": "1"}
+    done = door("run", _LESSONPIPE_COMPLETE="complete_bash", **asked)
+    assert done.stdout.split() == ["restore"]
 
 
 @pytest.mark.slow
