@@ -163,7 +163,8 @@ def page(
 def models() -> None:
     """List the models at hand.
 
-    What each undoes, how well, its size and its card: of those that the package carries, by the names that --model takes, and those trained here.
+    What each undoes, how well, its size and its card: of those that the package carries, by the
+    names that --model takes, and of those trained here.
     """
     from lessonpipe.app.models import model_lines
     from lessonpipe.app.registry import PRODUCTION, TRAINED
