@@ -1,19 +1,32 @@
 """A training that the page starts: through a real Prefect server, in a small project."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 import yaml
 
 from flows.client import PrefectTraining
+from lessonpipe import zoo
 from lessonpipe.errors import UserError
+from lessonpipe.nets.io import read_model_json
+from tests.app.page.conftest import start
+from tests.browser import needs_browser, open_browser
 
 pytestmark = pytest.mark.slow
 RECIPE = ["grey", {"jpeg": {"quality": 20}}]
 
 
-def test_a_recipe_becomes_that_of_params_and_the_stages_follow(project_with_database, monkeypatch):
-    project = project_with_database
-    params = project.folder / "params.yaml"
+@pytest.fixture
+def project(project_with_database):
+    """A small project with a recipe."""
+    params = project_with_database.folder / "params.yaml"
     params.write_text(params.read_text() + "\ncrappify:\n  recipe: lesson # as it was\nseed: 1\n")
+    return project_with_database
+
+
+def test_a_recipe_becomes_that_of_params_and_the_stages_follow(project, monkeypatch):
+    params = project.folder / "params.yaml"
     monkeypatch.chdir(project.folder)
     training = PrefectTraining()
     with pytest.raises(UserError, match=r"no Prefect server runs here.*make ui"):
@@ -33,3 +46,22 @@ def test_a_recipe_becomes_that_of_params_and_the_stages_follow(project_with_data
     end = project.until(lambda: (now := training.look(failed)).ended and now)
     assert not end.succeeded and "quality" in end.text
     assert yaml.safe_load(params.read_text())["crappify"]["recipe"] == RECIPE
+
+
+@needs_browser
+def test_a_click_on_the_page_trains_for_the_recipe_that_is_built(
+    project, model: Path, tmp_path: Path
+):
+    project.open()
+    shutil.copytree(model, project.folder / "models/fit_pixel")
+    page = start(project.folder)
+    with open_browser(tmp_path) as tab:
+        tab.browser.get(page.url)
+        tab.click("Damage", "button[@role='tab']")
+        tab.get("#train").click()
+        tab.see("Trained: models/fit_pixel restores it; see the tab Report.")
+    built = yaml.safe_load((project.folder / "params.yaml").read_text())["crappify"]["recipe"]
+    shipped = read_model_json(zoo.find_model("old-photo"))["recipe"]
+    assert [next(iter(step)) for step in built] == [next(iter(step)) for step in shipped]
+    page.process.terminate()
+    assert page.process.wait(60) == 0

@@ -190,7 +190,7 @@ def test_a_reload_in_the_middle_ends_that_work_and_leaves_a_page_that_works(
 def test_a_recipe_is_built_by_a_few_clicks_and_its_yaml_is_one_that_trains(
     tab: Tab, tmp_path: Path
 ) -> None:
-    tab.click("Damage", "button")
+    tab.click("Damage", "button[@role='tab']")
     before = until(lambda: pictures(tab, "damaged"))
     tab.get("#add-step").click()
     tab.wait.until(lambda _: "- scratch" in tab.get("#yaml .cm-content").text.splitlines()[-1], "")
@@ -228,11 +228,11 @@ def test_the_report_is_the_one_that_is_there_when_a_visitor_looks(
     report.parent.mkdir(exist_ok=True)
     with open_browser(tmp_path, 1280) as tab:
         tab.browser.get(page.url)
-        tab.click("Report", "button")
+        tab.click("Report", "button[@role='tab']")
         tab.see("No report is here yet: make run in a project's folder writes one.")
         report.write_text("<h1>What it learnt</h1><script>document.title = 'run'</script>")
         tab.click("Restore", "button[@role='tab']")
-        tab.click("Report", "button")
+        tab.click("Report", "button[@role='tab']")
         frame = tab.get("#report iframe")
         tab.browser.switch_to.frame(frame)
         tab.see("What it learnt")
