@@ -7,6 +7,7 @@ import signal
 import tempfile
 import threading
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 
 import gradio as gr
@@ -31,7 +32,8 @@ def build(root: Path, training: Training | None = None) -> gr.Blocks:
     """
 
     def folder(request: gr.Request) -> Path:
-        return root / str(request.session_hash)
+        # hashed: a browser may call its session what it likes, also ../..
+        return root / sha256(str(request.session_hash).encode()).hexdigest()
 
     def leave(request: gr.Request) -> None:
         shutil.rmtree(folder(request), ignore_errors=True)

@@ -4,6 +4,7 @@ import io
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 
 import httpx
@@ -60,7 +61,8 @@ def test_a_visitor_who_leaves_ends_the_work_for_the_next(page: Started, tmp_path
     leaver.http.close()
     _, messages = Visitor(page.url).restored(files[:1])
     assert messages[-1]["success"]
-    (left,) = page.folder.glob(f"lessonpipe-page-*/results/{leaver.session}")
+    name = sha256(leaver.session.encode()).hexdigest()
+    (left,) = page.folder.glob(f"lessonpipe-page-*/results/{name}")
     assert 1 <= len(list(left.iterdir())) < 30
 
 
@@ -73,6 +75,16 @@ def test_no_file_of_the_machine_is_given_away(page: Started, name: str) -> None:
     thief = Visitor(page.url)
     thief.join([{"path": str(path), "meta": {"_type": "gradio.FileData"}}])
     assert not list(thief.messages())[-1]["success"]
+
+
+def test_a_session_called_as_a_path_reaches_no_folder(page: Started, tmp_path: Path) -> None:
+    make_picture().save(tmp_path / "a.png")
+    for name in ("../../models", str(page.folder / "models")):
+        visitor = Visitor(page.url)
+        visitor.session = name
+        visitor.join(visitor.upload([tmp_path / "a.png"]))
+        assert list(visitor.messages())[-1]["success"]
+        assert (page.folder / "models/fit_pixel/model.json").is_file()
 
 
 def test_a_model_that_is_not_on_the_list_is_not_loaded(page: Started, tmp_path: Path) -> None:
