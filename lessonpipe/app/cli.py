@@ -180,24 +180,45 @@ def models() -> None:
 @app.command(rich_help_panel="Restore")
 def export(
     model: Annotated[str, typer.Argument(metavar="NAME|FOLDER", help="The model.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Where to.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE|DIR", help="Where to.")],
+    to: Annotated[
+        Literal["onnx", "web"],
+        typer.Option(help="One file; or a folder that any web server shows, and a phone."),
+    ] = "onnx",
     weights: Annotated[
-        Literal["float32", "float16", "int8"], typer.Option(help="How weights are stored.")
-    ] = "float32",
+        Literal["float32", "float16", "int8"] | None,
+        typer.Option(help="How weights are stored (onnx: float32, web: float16)."),
+    ] = None,
+    runtime: Annotated[
+        Path | None,
+        typer.Option(metavar="TGZ", help="For web: onnxruntime-web, else fetched by npm."),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Write a model as an ONNX file, for programs without torch.
+    """Write a model for programs without torch, or for browsers.
 
-    It takes pictures of any size, and is compared with torch before it is there.
+    An ONNX file takes pictures of any size, and is compared with torch before it is there. A web
+    folder holds it, a page and what runs it: pictures never leave the browser, and once loaded it
+    works without a network.
+
+    \b
+    lessonpipe export old-photo -o old-photo.onnx --weights float16
+    lessonpipe export old-photo -o site --to web
     """
     from lessonpipe.app.export import export_onnx
+    from lessonpipe.app.web.export import export_web
 
     if out.exists() and not overwrite:
         raise UserError(f"{out} would be replaced; add --overwrite")
     with missing_model_cure("fit_pixel", zoo.names()):
-        made = export_onnx(model, out, weights)
+        if to == "web":
+            made = export_web(model, out, weights or "float16", runtime)
+        else:
+            made = export_onnx(model, out, weights or "float32")
     likeness = f"at most {made.largest:.2g} of 255 levels, PSNR {made.psnr:.0f} dB"
-    print(f"{out}: {made.bytes / 1e6:.1f} MB; against torch {likeness}")
+    print(f"{out}: a model of {made.bytes / 1e6:.1f} MB; against torch {likeness}")
+    if to == "web":
+        print(f"look at it: python -m http.server --directory {out}")
 
 
 @app.command(rich_help_panel="Restore")

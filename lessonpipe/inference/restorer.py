@@ -63,7 +63,7 @@ class Restorer:
         self.about = read_model_json(folder)
         self.grid = net.grid
         self.jobs = 1  # pictures that are restored at the same time, which share the memory
-        self.colours = _colours(self.about)
+        self.colours = adds_colours(self.about)
         self.exact_tiles = not any(isinstance(part, SelfAttention) for part in net.modules())
         self.net = self.worker.to_device(fold_weight_norm(net)).requires_grad_(False)
         self._bytes_per_pixel: float | None = None
@@ -272,7 +272,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "memory" in str(error).lower()
 
 
-def _colours(about: dict[str, Any]) -> bool:
+def adds_colours(about: dict[str, Any]) -> bool:
     """Whether a model gives grey pictures colours: its recipe took them away."""
     recipe = about.get("recipe") or []
     return any("grey" in (step if isinstance(step, dict) else [step]) for step in recipe)

@@ -1,0 +1,136 @@
+// Restoring in tiles that overlap, as lessonpipe/inference/tiles.py and restorer.py do it.
+export const MARGIN = 64; // pixels at a tile's inner edge that are not used
+export const BLEND = 32; // pixels over which a tile fades into its neighbour
+
+/** The tiles' ends along a side of `length` pixels. */
+export function spans(length, side, grid) {
+  if (length <= side) return [[0, length]];
+  const step = Math.floor((side - 2 * MARGIN - BLEND) / grid) * grid;
+  const found = [];
+  for (let start = 0; start < length - 2 * MARGIN - BLEND; start += step)
+    found.push([start, Math.min(start + side, length)]);
+  return found;
+}
+
+/** Where pixel `i` of a row that is mirrored at its ends lies in the row of `n`. */
+function mirrored(i, n) {
+  if (n === 1) return 0;
+  const period = 2 * (n - 1);
+  const at = ((i % period) + period) % period;
+  return at < n ? at : period - at;
+}
+
+/** For each sample of a window that is padded for the network, the index in a side of `length`. */
+function padded([start, end], length, grid) {
+  const before = start === 0 ? grid : 0;
+  const size = end - start + before + (end === length ? grid : 0);
+  const total = Math.max(2 * grid, Math.ceil(size / grid) * grid);
+  const indices = new Int32Array(total);
+  for (let i = 0; i < total; i++) {
+    const back = 2 * (size - 1) - i; // mirrored once more, where it is no multiple of the grid
+    const at = i < size ? i : total - size < size ? back : size - 1;
+    indices[i] = start + mirrored(at - before, end - start);
+  }
+  return { indices, before };
+}
+
+/** A window of RGBA samples, restored by `run`: RGB floats of 0...1, row by row. */
+async function restoreWindow(rgba, width, height, rows, columns, grid, run) {
+  const down = padded(rows, height, grid);
+  const across = padded(columns, width, grid);
+  const [h, w] = [down.indices.length, across.indices.length];
+  const x = new Float32Array(3 * h * w);
+  for (let i = 0; i < h; i++)
+    for (let j = 0; j < w; j++) {
+      const from = 4 * (down.indices[i] * width + across.indices[j]);
+      for (let c = 0; c < 3; c++) x[c * h * w + i * w + j] = rgba[from + c] / 255;
+    }
+  const y = await run(x, h, w);
+  const [tall, wide] = [rows[1] - rows[0], columns[1] - columns[0]];
+  const tile = new Float32Array(3 * tall * wide);
+  for (let i = 0; i < tall; i++)
+    for (let j = 0; j < wide; j++)
+      for (let c = 0; c < 3; c++)
+        tile[3 * (i * wide + j) + c] =
+          y[c * h * w + (i + down.before) * w + (j + across.before)];
+  return tile;
+}
+
+/** One row of tiles, blended from left to right. */
+async function band(rgba, width, height, rows, columns, grid, run, advance) {
+  const tall = rows[1] - rows[0];
+  const made = new Float32Array(3 * tall * width);
+  let reached = 0;
+  for (const [left, right] of columns) {
+    const tile = await restoreWindow(rgba, width, height, rows, [left, right], grid, run);
+    const start = reached ? left + MARGIN : 0;
+    const stop = reached ? Math.min(start + BLEND, reached) : 0;
+    for (let i = 0; i < tall; i++)
+      for (let j = start; j < right; j++) {
+        const share = j < stop ? (j - start + 1) / (stop - start + 1) : 1;
+        for (let c = 0; c < 3; c++) {
+          const at = 3 * (i * width + j) + c;
+          const sample = tile[3 * (i * (right - left) + j - left) + c];
+          made[at] = share === 1 ? sample : made[at] * (1 - share) + sample * share;
+        }
+      }
+    reached = right;
+    advance();
+  }
+  return made;
+}
+
+/** Whether all samples have equal channels: such a picture stays grey. */
+function isGrey(rgba) {
+  for (let i = 0; i < rgba.length; i += 4)
+    if (rgba[i] !== rgba[i + 1] || rgba[i] !== rgba[i + 2]) return false;
+  return true;
+}
+
+/** The luma of `3 H W` floats in all three channels. */
+function greyed(y) {
+  const plane = y.length / 3;
+  const out = new Float32Array(y.length);
+  for (let i = 0; i < plane; i++) {
+    const luma = 0.299 * y[i] + 0.587 * y[plane + i] + 0.114 * y[2 * plane + i];
+    out[i] = out[plane + i] = out[2 * plane + i] = luma;
+  }
+  return out;
+}
+
+/**
+ * Restore RGBA samples in place of a copy: `run(x, height, width)` is the network on `1 3 H W`
+ * floats, `progress(share)` is told what is done. Grey stays grey unless the model `colours`; alpha
+ * stays.
+ */
+export async function restore(rgba, width, height, { side, grid, colours, run, progress }) {
+  const grey = !colours && isGrey(rgba);
+  const [rows, columns] = [spans(height, side, grid), spans(width, side, grid)];
+  const result = new Uint8ClampedArray(rgba);
+  let [done, kept, keptRows] = [0, null, 0];
+  const whole = grey ? (...given) => run(...given).then(greyed) : run;
+  const advance = () => progress(++done / (rows.length * columns.length));
+  for (let index = 0; index < rows.length; index++) {
+    const [top, bottom] = rows[index];
+    const made = await band(rgba, width, height, [top, bottom], columns, grid, whole, advance);
+    const last = index === rows.length - 1;
+    const first = index ? MARGIN : 0;
+    const end = last ? bottom - top : rows[index + 1][0] - top + MARGIN;
+    for (let i = first; i < end; i++) {
+      const fading = i - first < keptRows;
+      const share = fading ? (i - first + 1) / (keptRows + 1) : 1;
+      for (let j = 0; j < width; j++)
+        for (let c = 0; c < 3; c++) {
+          let sample = made[3 * (i * width + j) + c];
+          if (fading) sample = kept[3 * ((i - first) * width + j) + c] * (1 - share) + sample * share;
+          // rounds half to even as numpy does, which clamped arrays do, too
+          result[4 * ((top + i) * width + j) + c] = sample * 255;
+        }
+    }
+    if (!last) {
+      kept = made.slice(3 * end * width, 3 * (end + BLEND) * width);
+      keptRows = Math.min(BLEND, bottom - top - end);
+    }
+  }
+  return result;
+}
