@@ -6,7 +6,7 @@ Exit codes: 0 done, 1 some pictures failed, 2 nothing could be done, 130 interru
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -152,8 +152,9 @@ def page(
             raise
         raise UserError("the page needs an extra: pip install 'lessonpipe[page]'") from error
     training = None
-    with suppress(UserError), _project_modules():  # a folder without flows has no training
-        from flows.client import PrefectTraining
+    if Path("dvc.yaml").is_file() and Path("flows/client.py").is_file():  # a project's folder
+        with _project_modules():
+            from flows.client import PrefectTraining
 
         training = PrefectTraining()
     serve(host=host, port=port, password=password, browser=browser, training=training)
@@ -210,9 +211,11 @@ def export(
 
     if out.exists() and not overwrite:
         raise UserError(f"{out} would be replaced; add --overwrite")
+    if to == "web" and out.exists() and not (out / "sw.js").is_file():
+        raise UserError(f"{out} is no folder that --to web has written; choose another one")
     with missing_model_cure("fit_pixel", zoo.names()):
         if to == "web":
-            made = export_web(model, out, weights or "float16", runtime)
+            made = export_web(model, out.resolve(), weights or "float16", runtime)
         else:
             made = export_onnx(model, out, weights or "float32")
     likeness = f"at most {made.largest:.2g} of 255 levels, PSNR {made.psnr:.0f} dB"

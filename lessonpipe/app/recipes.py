@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from lessonpipe.crappify.recipe import Recipe, steps_of
+from lessonpipe.crappify.recipe import Recipe, Steps, steps_of
 from lessonpipe.errors import UserError
 
 PARAMS = Path("params.yaml")
@@ -18,14 +18,28 @@ def named_recipe(name: str | None) -> Recipe:
     name, and for a file that is missing or holds no list of steps.
     """
     is_file = name is not None and name.endswith((".yaml", ".yml"))
-    params = _read(PARAMS) if PARAMS.is_file() or not is_file else {}
+    params = read_params() if PARAMS.is_file() or not is_file else {}
     section = params.get("crappify", {})
     chosen = _read(Path(name or "")) if is_file else name or section.get("recipe", "lesson")
     steps = steps_of(chosen, params.get("recipes", {}))
     if not isinstance(steps, list):
         raise UserError(f"{name}: a recipe is a list of steps, such as `- grey`")
-    low, high = section.get("quality", (10, 70))
+    return recipe_of(steps)
+
+
+def recipe_of(steps: Steps) -> Recipe:
+    """The recipe of these steps, with params.yaml's `quality` and `seed`, if it exists."""
+    params = read_params() if PARAMS.is_file() else {}
+    low, high = params.get("crappify", {}).get("quality", (10, 70))
     return Recipe(steps, quality=(low, high), seed=params.get("seed", 42))
+
+
+def read_params() -> dict[str, Any]:
+    """params.yaml as it is. Raises `UserError` when it is not there, or no mapping of sections."""
+    params = _read(PARAMS)
+    if not isinstance(params, dict) or not isinstance(params.get("crappify", {}), dict):
+        raise UserError(f"{PARAMS} holds no sections, such as crappify:")
+    return params
 
 
 def _read(path: Path) -> Any:

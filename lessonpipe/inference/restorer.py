@@ -62,6 +62,7 @@ class Restorer:
         net = load_generator(folder)
         self.about = read_model_json(folder)
         self.grid = net.grid
+        self.tile_px: int | None = None  # tiles are at most so large, for steady progress
         self.jobs = 1  # pictures that are restored at the same time, which share the memory
         self.colours = adds_colours(self.about)
         self.exact_tiles = not any(isinstance(part, SelfAttention) for part in net.modules())
@@ -224,12 +225,13 @@ class Restorer:
     def _tile_side(self, height: int, width: int) -> int:
         """The side of the tiles: all of the picture if it fits in the memory, else what does."""
         budget, each = self._budget(3 * height * width), self.bytes_per_pixel
+        most = self.tile_px or max(height, width)
         if height * width * (each + BAND_BYTES) <= budget:
-            return max(height, width)
+            return most
         # side ** 2 * each + side * width * BAND_BYTES = budget
         half = width * BAND_BYTES / (2 * each)
         side = int(math.sqrt(half**2 + budget / each) - half) // self.grid * self.grid
-        return min(MAX_SIDE, max(side, Tiling(0, self.grid).minimum + 2 * self.grid))
+        return min(most, MAX_SIDE, max(side, Tiling(0, self.grid).minimum + 2 * self.grid))
 
     def _budget(self, result: int) -> float:
         """Bytes for activations and tiles, beside a `result` of so many."""

@@ -3,6 +3,7 @@
 import base64
 import io
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lessonpipe.app.cli import main
 from lessonpipe.app.web.export import RUNTIME, export_web
 from lessonpipe.errors import UserError
 from lessonpipe.inference.restorer import Restorer
@@ -50,6 +52,7 @@ def server(site: Path) -> Iterator["subprocess.Popen[bytes]"]:
     quiet = subprocess.DEVNULL
     process = subprocess.Popen([*words, "--directory", site], stdout=quiet, stderr=quiet)
     process.port = port  # type: ignore[attr-defined]
+    until(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0)
     yield process
     process.kill()
     process.wait()
@@ -127,3 +130,14 @@ def test_without_npm_the_error_says_how_to_get_the_runtime(
     with pytest.raises(UserError, match=f"npm pack {RUNTIME}"):
         export_web(model, tmp_path / "site")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_something_else_is_not_replaced(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "public").mkdir()
+    (tmp_path / "public/thesis.txt").write_text("years of work")
+    words = ["export", str(model), "-o", str(tmp_path / "public"), "--to", "web", "--overwrite"]
+    assert main(words) == 2
+    assert "is no folder that --to web has written" in capsys.readouterr().err
+    assert (tmp_path / "public/thesis.txt").is_file()

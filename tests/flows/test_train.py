@@ -10,7 +10,7 @@ from flows.client import PrefectTraining
 from lessonpipe import zoo
 from lessonpipe.errors import UserError
 from lessonpipe.nets.io import read_model_json
-from tests.app.page.conftest import start
+from tests.app.page.conftest import running
 from tests.browser import needs_browser, open_browser
 
 pytestmark = pytest.mark.slow
@@ -54,8 +54,7 @@ def test_a_click_on_the_page_trains_for_the_recipe_that_is_built(
 ):
     project.open()
     shutil.copytree(model, project.folder / "models/fit_pixel")
-    page = start(project.folder)
-    with open_browser(tmp_path) as tab:
+    with running(project.folder) as page, open_browser(tmp_path) as tab:
         tab.browser.get(page.url)
         tab.click("Damage", "button[@role='tab']")
         tab.get("#train").click()
@@ -63,5 +62,3 @@ def test_a_click_on_the_page_trains_for_the_recipe_that_is_built(
     built = yaml.safe_load((project.folder / "params.yaml").read_text())["crappify"]["recipe"]
     shipped = read_model_json(zoo.find_model("old-photo"))["recipe"]
     assert [next(iter(step)) for step in built] == [next(iter(step)) for step in shipped]
-    page.process.terminate()
-    assert page.process.wait(60) == 0

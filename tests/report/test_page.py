@@ -71,7 +71,7 @@ def test_the_report_has_sliders_and_a_table_per_size_curves_and_params(tmp_path:
     assert page.tags.count("img") == 2 * 3 + 1 and page.tags.count("table") == 2
     assert page.tags.count("input") == 2
     assert all(address.startswith("data:image/jpeg;base64,") for address in page.addresses)
-    assert html.count('aria-label="from crappy to gan"') == 2
+    assert html.count('aria-label="boundary of crappy, left, and gan, right"') == 2
     assert "<td>25.000<small>0.000…1.000</small><small>median 25.000</small></td>" in html
     assert "<tr><td>PSNR, dB</td><td>20.000<small>" in html
     assert "<tr><td>text removed</td><td>–</td><td>0.500<small>" in html

@@ -34,7 +34,7 @@ SHARE = Setting("p", "number", 1, 0.05, 1)  # of the pictures, that get the step
 Show = Callable[[Any], None]
 
 
-def damage_tab(tab: gr.Tab, training: Training | None) -> None:
+def damage_tab(page: gr.Blocks, tab: gr.Tab, training: Training | None) -> None:
     """Builds the tab into the page; it is filled when a visitor selects it."""
     recipes = known_recipes()
     first = "old-photo" if "old-photo" in recipes else next(iter(recipes), None)
@@ -45,6 +45,7 @@ def damage_tab(tab: gr.Tab, training: Training | None) -> None:
             photo = gr.Image(
                 str(EXAMPLES / "photo.jpg"),
                 type="filepath",
+                image_mode=None,  # the file as it is: what a recipe gets is read as a photo
                 label="A photo",
                 height=200,
                 buttons=[],
@@ -76,7 +77,7 @@ def damage_tab(tab: gr.Tab, training: Training | None) -> None:
             preview,
             [photo, built, draw, model],
             [damaged, undone],
-            concurrency_id="restore",
+            concurrency_id="preview",
             trigger_mode="always_last",
             **QUIETLY,
         )
@@ -88,6 +89,7 @@ def damage_tab(tab: gr.Tab, training: Training | None) -> None:
             for step in recipe.steps:
                 _step(step, built, shape, show)
 
+    page.load(lambda: gr.Dropdown(choices=model_choices()), None, model, **AT_ONCE)
     tab.select(lambda n: n + 1, shape, shape, **QUEUED)
     start.input(
         lambda name, n: (BuiltRecipe.of(recipes[name]), n + 1),
@@ -125,8 +127,8 @@ def _training(training: Training, built: gr.State) -> None:
     def look(run: str) -> tuple[str, gr.Timer, gr.Button]:
         try:
             now = training.look(run)
-        except LessonpipeError as error:
-            now = Run(str(error), 0, ended=True)
+        except LessonpipeError as error:  # a machine that trains may answer late
+            now = Run(str(error), 0)
         if now.succeeded:
             text = "<p role=status>Trained: models/fit_pixel restores it; see the tab Report.</p>"
         elif now.ended:
@@ -155,8 +157,9 @@ def _step(step: BuiltStep, built: gr.State, shape: gr.State, show: Show) -> None
                 controls = _controls(step, setting)
             for part, control in controls:
                 changed = control.release if isinstance(control, gr.Slider) else control.input
-                change = partial(_changed, step.key, setting.name, part)
-                show(changed(change, [built, control], built, **AT_ONCE))
+                change = partial(_changed, step.key, setting, part)
+                others = [other for end, other in controls if end != part]
+                show(changed(change, [built, control], [built, *others], **AT_ONCE))
         with gr.Row():
             for text, move in (
                 ("Earlier", partial(_moved, step.key, -1)),
@@ -197,8 +200,13 @@ def _controls(step: BuiltStep, setting: Setting) -> list[tuple[int | None, Any]]
             return [(None, gr.Textbox(value=value or "", max_length=60, **alike))]
 
 
-def _changed(key: int, name: str, part: int | None, recipe: BuiltRecipe, value: Any) -> BuiltRecipe:
-    return recipe.with_setting(key, name, value, part)
+def _changed(key: int, setting: Setting, part: int | None, recipe: BuiltRecipe, value: Any) -> Any:
+    """The recipe with another value; of a range the other end as well, which may have to move."""
+    recipe = recipe.with_setting(key, setting.name, value, part)
+    if part is None:
+        return recipe
+    step = next((step for step in recipe.steps if step.key == key), None)
+    return recipe, step.value(setting)[1 - part] if step else gr.skip()
 
 
 def _moved(key: int, by: int, recipe: BuiltRecipe, shape: int) -> tuple[BuiltRecipe, int]:

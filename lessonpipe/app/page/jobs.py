@@ -4,7 +4,8 @@ import copy
 import queue
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -20,8 +21,10 @@ from lessonpipe.inference.output import plan_outputs
 from lessonpipe.inference.pixels import to_8_bits, to_pillow
 from lessonpipe.inference.restorer import Progress, Restorer
 
-State = Literal["waiting", "working", "restored", "failed"]
+State = Literal["waiting", "working", "restored", "failed", "stopped"]
 PNG_PIXELS = 2_000_000  # previews of more are JPEGs: they travel to a browser
+SHOWN_PX = 4000  # the longest side of a preview
+TILE_PX = 768  # a row of such tiles takes seconds: progress is seen, and work ends soon
 BEAT = 0.25  # seconds between two reports
 
 
@@ -59,22 +62,22 @@ class Item:
 
 def restore_items(
     sources: Sequence[Path], settings: Settings, folder: Path
-) -> Iterator[tuple[Item, ...]]:
+) -> Generator[tuple[Item, ...]]:
     """Restore files into `folder`, one after the other; yields all of them, again and again.
 
-    A file that cannot be restored has the state "failed" and the reason as its note. When the
-    iterator is closed, the picture at work is given up within a tile.
+    A file that cannot be restored has the state "failed" and the reason as its note. Closing the
+    iterator gives the picture at work up at the end of its row of tiles, and waits for that.
     """
     items = [Item(source) for source in sources]
     yield tuple(items)
     for number, item in enumerate(items):
-        place = folder / str(number)
-        for state in _watched(item, settings, place):
-            items[number] = state
-            yield tuple(items)
+        with closing(_watched(item, settings, folder / str(number))) as states:
+            for state in states:
+                items[number] = state
+                yield tuple(items)
 
 
-def _watched(item: Item, settings: Settings, folder: Path) -> Iterator[Item]:
+def _watched(item: Item, settings: Settings, folder: Path) -> Generator[Item]:
     """The item as it is every `BEAT` seconds while a thread restores it, and in the end."""
     shares: queue.SimpleQueue[float] = queue.SimpleQueue()
     stop = threading.Event()
@@ -105,8 +108,9 @@ def _watched(item: Item, settings: Settings, folder: Path) -> Iterator[Item]:
             thread.join(BEAT)
             while not shares.empty():
                 done = shares.get()
-    finally:
+    finally:  # whoever comes next finds the cores and the memory free
         stop.set()
+        thread.join()
     yield ended[0]
 
 
@@ -158,14 +162,21 @@ def loaded(model: Path) -> Restorer:
 
 @lru_cache(maxsize=3)
 def _loaded(model: Path, changed: int) -> Restorer:
-    return Restorer(model)
+    restorer = Restorer(model)
+    restorer.tile_px = TILE_PX
+    return restorer
 
 
 def save_preview(file: Path, stem: Path, size: tuple[int, int] | None = None) -> Path:
-    """Write what a browser shows of a picture's first page, on white where it is transparent."""
+    """Write what a browser shows of a picture's first page, on white where it is transparent.
+
+    In `size`, by default its own, but of at most `SHOWN_PX` a side.
+    """
     page = next(iter(read_pages(file, every=False)))
-    pixels = page.pixels if size is None else page.pixels.resize(size)
-    picture = to_pillow(to_8_bits(pixels)).convert("RGBA")
+    own = page.pixels.size
+    shrink = min(1.0, SHOWN_PX / max(own))
+    size = size or (max(1, round(own[0] * shrink)), max(1, round(own[1] * shrink)))
+    picture = to_pillow(to_8_bits(page.pixels.resize(size))).convert("RGBA")
     shown = Image.new("RGBA", picture.size, "white")
     shown.alpha_composite(picture)
     small = picture.width * picture.height <= PNG_PIXELS

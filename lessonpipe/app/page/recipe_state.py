@@ -1,12 +1,13 @@
 """A recipe while it is built: its steps with their settings, and their YAML."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
 
-from lessonpipe.app.recipes import PARAMS
+from lessonpipe.app.recipes import PARAMS, read_params, recipe_of
 from lessonpipe.crappify.recipe import Recipe, Steps
 from lessonpipe.crappify.steps import STEPS
 from lessonpipe.nets.io import read_model_json
@@ -61,15 +62,17 @@ def _setting(name: str, schema: Mapping[str, Any]) -> Setting | None:
 
 @dataclass(frozen=True)
 class BuiltStep:
-    """A step of the recipe; `key` stays its own however the steps are ordered."""
+    """A step of the recipe; `key` is its own for ever, however the steps are ordered."""
 
-    key: int
     name: str
     settings: dict[str, Any] = field(default_factory=dict)
+    key: int = field(default_factory=itertools.count().__next__)
 
     def value(self, setting: Setting) -> Any:
-        """What a setting is now."""
-        return self.settings.get(setting.name, setting.default)
+        """What a setting is now; of a range both ends, where params.yaml may have one number."""
+        value = self.settings.get(setting.name, setting.default)
+        one = setting.kind == "range" and not isinstance(value, list | tuple)
+        return [value, value] if one else value
 
     def with_setting(self, name: str, value: Any, part: int | None = None) -> "BuiltStep":
         """The step with another value; `part` 0 or 1 is an end of a range, which stays in order."""
@@ -92,16 +95,15 @@ class BuiltRecipe:
     def of(cls, steps: Steps) -> "BuiltRecipe":
         """From the steps of params.yaml; those of somebody's own module are left out."""
         built = []
-        for key, step in enumerate(steps):
+        for step in steps:
             name, settings = (step, {}) if isinstance(step, str) else next(iter(step.items()))
             if name in STEPS:
-                built.append(BuiltStep(key, name, dict(settings or {})))
+                built.append(BuiltStep(name, dict(settings or {})))
         return cls(tuple(built))
 
     def added(self, name: str) -> "BuiltRecipe":
         """With a step at the end, its settings the defaults."""
-        key = max((step.key for step in self.steps), default=-1) + 1
-        return BuiltRecipe((*self.steps, BuiltStep(key, name)))
+        return BuiltRecipe((*self.steps, BuiltStep(name)))
 
     def removed(self, key: int) -> "BuiltRecipe":
         """Without a step."""
@@ -110,9 +112,9 @@ class BuiltRecipe:
     def moved(self, key: int, by: int) -> "BuiltRecipe":
         """With a step earlier (-1) or later (1), if there is place."""
         steps = list(self.steps)
-        place = next(i for i, step in enumerate(steps) if step.key == key)
+        place = next((i for i, step in enumerate(steps) if step.key == key), -1)
         other = place + by
-        if 0 <= other < len(steps):
+        if place >= 0 and 0 <= other < len(steps):
             steps[place], steps[other] = steps[other], steps[place]
         return BuiltRecipe(tuple(steps))
 
@@ -140,7 +142,7 @@ class BuiltRecipe:
 
     def recipe(self) -> Recipe:
         """The recipe itself. Raises `UserError` where there is no step."""
-        return Recipe(self.as_steps())
+        return recipe_of(self.as_steps())
 
 
 def _plain(value: Any) -> Any:
@@ -154,6 +156,6 @@ def _plain(value: Any) -> Any:
 
 def known_recipes() -> dict[str, Steps]:
     """Recipes to start from: the folder's in params.yaml, and those of the package's models."""
-    own = yaml.safe_load(PARAMS.read_text("utf-8")).get("recipes", {}) if PARAMS.is_file() else {}
+    own = read_params().get("recipes") if PARAMS.is_file() else None
     shipped = {name: read_model_json(find_model(name)).get("recipe", []) for name in names()}
-    return {**shipped, **own}
+    return {**shipped, **(own or {})}

@@ -1,9 +1,10 @@
 """The tab Restore: pictures in, a slider between before and after, files to download."""
 
 import html
-import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import gradio as gr
 
 from lessonpipe import zoo
 from lessonpipe.app.page.jobs import Item, Settings, restore_items
+from lessonpipe.app.page.visitors import Visitors
 from lessonpipe.app.registry import PRODUCTION, TRAINED, default_model
 from lessonpipe.data.formats import suffixes
 
@@ -19,7 +21,11 @@ EXAMPLES = Path(__file__).parent / "examples"
 NONE = "none"
 ENDED = {"restored": "restored", "failed": "not restored"}
 
-Folder = Callable[[gr.Request], Path]
+QUIETLY: dict[str, Any] = {
+    "queue": False,
+    "show_progress": "hidden",
+    "api_visibility": "private",
+}
 
 
 def model_choices() -> list[str]:
@@ -30,41 +36,42 @@ def model_choices() -> list[str]:
     return list(dict.fromkeys([first, *own, *zoo.names()]))
 
 
-def restore_tab(folder: Folder) -> None:
-    """Builds the tab into the page; `folder` returns a visitor's own, which is removed in time."""
+def restore_tab(page: gr.Blocks, visitors: Visitors) -> None:
+    """Builds the tab into the page."""
     results = gr.State(())
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=300):
-            pictures, settings = _inputs()
+            pictures, settings = _inputs(page)
             with gr.Row():
                 start = gr.Button("Restore", variant="primary", elem_id="restore")
                 stop = gr.Button("Stop", interactive=False, elem_id="stop")
             _examples(pictures)
         with gr.Column(scale=2, min_width=320):
             status = gr.HTML(_status([]), elem_id="status")
+            items = gr.HTML(_list([]), elem_id="items")
             chosen = gr.Dropdown([], label="Shown", visible=False, elem_id="shown")
             with gr.Row():
                 shown = [_slider("slider"), _slider("beside")]
             with gr.Row():
                 shown.append(gr.DownloadButton("Download this one", visible=False, elem_id="one"))
                 every = gr.DownloadButton("Download all (zip)", visible=False, elem_id="all")
-    quietly: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
-    running = start.click(_busy, None, [start, stop], **quietly).then(
-        _restore(folder),
+    buttons = [start, stop]
+    running = start.click(_busy, None, buttons, **QUIETLY).then(
+        _restore(visitors),
         [pictures, *settings],
-        [status, results, chosen, *shown, every],
+        [status, items, results, chosen, *shown, every],
         concurrency_id="restore",
         concurrency_limit=1,
         show_progress="minimal",
         show_progress_on=[status],
         api_visibility="private",
     )
-    running.then(_ready, None, [start, stop], **quietly)
-    stop.click(_ready, None, [start, stop], cancels=[running], **quietly)
-    chosen.input(_show, [results, chosen], shown, **quietly)
+    running.then(_ready, None, buttons, **QUIETLY)
+    stop.click(_stopped, results, [*buttons, status, items, every], cancels=[running], **QUIETLY)
+    chosen.input(_show, [results, chosen], shown, **QUIETLY)
 
 
-def _inputs() -> tuple[gr.File, list[gr.components.Component]]:
+def _inputs(page: gr.Blocks) -> tuple[gr.File, list[gr.components.Component]]:
     """What a visitor chooses: files, then what `Settings` are made of."""
     choices = model_choices()
     pictures = gr.File(
@@ -84,6 +91,15 @@ def _inputs() -> tuple[gr.File, list[gr.components.Component]]:
             0, 1, 1, step=0.05, label="Tones", info="0: repaired, and as faded as it was"
         )
         scale = gr.Slider(1, 4, 1, step=0.5, label="Enlarge", info="times its size")
+    page.load(  # one may have been trained since the page was started
+        lambda: (
+            gr.Dropdown(choices=model_choices()),
+            gr.Dropdown(choices=[NONE, *model_choices()]),
+        ),
+        None,
+        [model, other],
+        **QUIETLY,
+    )
     return pictures, [model, other, strength, tone, scale]
 
 
@@ -103,7 +119,7 @@ def _examples(pictures: gr.File) -> None:
         buttons=[],
         elem_id="examples",
     )
-    gallery.select(choose, None, pictures, queue=False, show_progress="hidden")
+    gallery.select(choose, None, pictures, **QUIETLY)
 
 
 def _slider(name: str) -> gr.ImageSlider:
@@ -125,7 +141,15 @@ def _ready() -> tuple[gr.Button, gr.Button]:
     return gr.Button(interactive=True), gr.Button(interactive=False)
 
 
-def _restore(folder: Folder) -> Callable[..., Iterator[tuple[Any, ...]]]:
+def _stopped(items: Sequence[Item]) -> tuple[Any, ...]:
+    """What was restored until a visitor pressed Stop; the archive lies beside the files."""
+    left = [replace(i, state="stopped") if i.state not in ENDED else i for i in items]
+    done = [item.files[0] for item in items if item.files]
+    archive = _archive(items, done[0].parents[2] / "restored.zip") if done else gr.skip()
+    return *_ready(), _status(left), _list(left), archive
+
+
+def _restore(visitors: Visitors) -> Callable[..., Iterator[tuple[Any, ...]]]:
     """Restores for one visitor; yields what the page shows of it."""
 
     def run(
@@ -144,19 +168,21 @@ def _restore(folder: Folder) -> Callable[..., Iterator[tuple[Any, ...]]]:
             raise gr.Error(text, print_exception=False)
         names = dict.fromkeys([model] if other == NONE else [model, other])
         settings = Settings(tuple(map(zoo.find_model, names)), strength, tone, scale)
-        place = folder(request)
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(parents=True)
         shown = None
-        for items in restore_items([Path(file) for file in files], settings, place):
-            done = [(item.name, i) for i, item in enumerate(items) if item.state == "restored"]
-            chosen = {"choices": done, "visible": len(done) > 1}
-            pictures: tuple[Any, ...] = (gr.skip(),) * 3
-            if shown is None:  # of an earlier run nothing is left, the first that is done is shown
-                shown = done[0][1] if done else None
-                pictures, chosen["value"] = _show(items, shown), shown
-            yield _status(items), items, gr.update(**chosen), *pictures, gr.update(visible=False)
-        yield *(gr.skip(),) * 6, _archive(items, place / "restored.zip")
+        with (
+            visitors.folder(request) as place,
+            closing(restore_items([Path(file) for file in files], settings, place)) as states,
+        ):
+            for items in states:
+                done = [(item.name, i) for i, item in enumerate(items) if item.files]
+                chosen = {"choices": done, "visible": len(done) > 1}
+                pictures: tuple[Any, ...] = (gr.skip(),) * 3
+                if shown is None:  # of an earlier run nothing is left; the first done is shown
+                    shown = done[0][1] if done else None
+                    pictures, chosen["value"] = _show(items, shown), shown
+                listed = _status(items), _list(items), items
+                yield *listed, gr.update(**chosen), *pictures, gr.update(visible=False)
+            yield *(gr.skip(),) * 7, _archive(items, place / "restored.zip")
 
     return run
 
@@ -204,22 +230,25 @@ def _free_name(archive: zipfile.ZipFile, name: str) -> str:
 
 
 def _status(items: Sequence[Item]) -> str:
-    """What is done, for eyes and for screen readers."""
+    """How many are done, which a screen reader says when it changes."""
     if not items:
         return '<p role="status">Nothing leaves this machine.</p>'
     ended = sum(item.state in ENDED for item in items)
+    return f'<p role="status">{ended} of {len(items)} done</p>'
+
+
+def _list(items: Sequence[Item]) -> str:
+    """Each picture, where it stands, and what is to be said of it."""
     rows = "".join(
         f'<li class="{item.state}"><span>{html.escape(item.name)}</span> '
         f"<b>{_state(item)}</b> <small>{html.escape(item.note)}</small></li>"
         for item in items
     )
-    done = ended + sum(item.share for item in items if item.state == "working")
-    bar = f'<progress max="{len(items)}" value="{done:.2f}" aria-label="done"></progress>'
-    return (
-        f'<p role="status">{ended} of {len(items)} done</p>{bar if ended < len(items) else ""}'
-        f'<ul class="items">{rows}</ul>'
-    )
+    share = sum(1.0 if item.state in ENDED else item.share for item in items)
+    working = any(item.state in ("waiting", "working") for item in items)
+    bar = f'<progress max="{len(items)}" value="{share:.2f}" aria-label="done"></progress>'
+    return f'{bar if working else ""}<ul class="items">{rows}</ul>' if items else ""
 
 
 def _state(item: Item) -> str:
-    return f"{item.share:.0%}" if item.state == "working" else ENDED.get(item.state, "waiting")
+    return f"{item.share:.0%}" if item.state == "working" else ENDED.get(item.state, item.state)

@@ -7,20 +7,20 @@ import signal
 import tempfile
 import threading
 from contextlib import suppress
-from hashlib import sha256
 from pathlib import Path
 
 import gradio as gr
 
 from lessonpipe.app.page.damage import damage_tab
 from lessonpipe.app.page.report import report_tab
-from lessonpipe.app.page.restore import restore_tab
+from lessonpipe.app.page.restore import EXAMPLES, restore_tab
 from lessonpipe.app.page.training import Training
+from lessonpipe.app.page.visitors import Visitors
 from lessonpipe.errors import UserError
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 MAX_BYTES = "200mb"  # of an upload
-KEPT_SECONDS = 3600  # that uploads and results are kept
+KEPT_SECONDS = 6 * 3600  # that uploads are kept: some wait for their turn
 HERE = Path(__file__).parent
 TITLE = "lessonpipe"
 
@@ -30,23 +30,16 @@ def build(root: Path, training: Training | None = None) -> gr.Blocks:
 
     With a `training`, recipes can be trained for.
     """
-
-    def folder(request: gr.Request) -> Path:
-        # hashed: a browser may call its session what it likes, also ../..
-        return root / sha256(str(request.session_hash).encode()).hexdigest()
-
-    def leave(request: gr.Request) -> None:
-        shutil.rmtree(folder(request), ignore_errors=True)
-
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(60, KEPT_SECONDS)) as page:
+    visitors = Visitors(root)
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(600, KEPT_SECONDS)) as page:
         gr.Markdown("# lessonpipe\nRestores damaged pictures, on this machine.", elem_id="title")
         with gr.Tab("Restore"):
-            restore_tab(folder)
+            restore_tab(page, visitors)
         with gr.Tab("Damage") as tab:
-            damage_tab(tab, training)
+            damage_tab(page, tab, training)
         with gr.Tab("Report") as tab:
             report_tab(tab)
-        page.unload(leave)
+        page.unload(visitors.leave)
     return page
 
 
@@ -83,6 +76,7 @@ def serve(
             server_port=port,
             auth=("lessonpipe", password) if password else None,
             max_file_size=MAX_BYTES,
+            allowed_paths=[str(EXAMPLES)],
             inbrowser=browser,
             share=False,
             quiet=True,
@@ -99,7 +93,9 @@ def serve(
         raise UserError(f"the page did not start: {error}; choose another --port") from error
     print(f"the page is at {url} (Ctrl-C ends it)", flush=True)
     if block:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
+        for name in ("SIGTERM", "SIGHUP"):  # a closed terminal, too, ends it as Ctrl-C does
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), signal.default_int_handler)
         with suppress(KeyboardInterrupt):
             threading.Event().wait()
         page.close(verbose=False)

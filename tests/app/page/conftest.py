@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +25,9 @@ class Started:
     process: "subprocess.Popen[str]"
 
 
-def start(folder: Path, *words: str) -> Started:
-    """Start `lessonpipe page` in a folder as a person would, and wait until it says where it is."""
+@contextmanager
+def running(folder: Path, *words: str) -> Iterator[Started]:
+    """`lessonpipe page` in a folder as a person would start it, once it says where it is."""
     process = subprocess.Popen(
         [sys.executable, "-m", "lessonpipe.app.cli", "page", "--no-browser", *words],
         cwd=folder,
@@ -33,11 +35,16 @@ def start(folder: Path, *words: str) -> Started:
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout
-    for line in process.stdout:
-        if match := re.search(r"http://\S+", line):
-            return Started(match[0].rstrip("/"), folder, process)
-    raise AssertionError(f"the page ended with {process.wait()}")
+    try:
+        assert process.stdout
+        match = next((m for line in process.stdout if (m := re.search(r"http://\S+", line))), None)
+        assert match, f"the page ended with {process.wait()}"
+        yield Started(match[0].rstrip("/"), folder, process)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +52,5 @@ def page(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Star
     """A page that restores with a small untrained model; one for all tests of a file."""
     folder = tmp_path_factory.mktemp("page")
     shutil.copytree(model, folder / "models/fit_pixel")
-    started = start(folder)
-    yield started
-    started.process.send_signal(signal.SIGINT)
-    assert started.process.wait(60) == 0
+    with running(folder) as started:
+        yield started

@@ -53,16 +53,19 @@ def press_restore(tab: Tab, count: int) -> str:
     tab.get("#restore").click()
     done = f"{count} of {count} done"
     tab.wait.until(lambda _: done in tab.get("#status").text, done)
-    return tab.get("#status").text
+    return tab.get("#items").text
 
 
 def download(tab: Tab, button: str) -> bytes:
     """What a click on a button downloads."""
     link = tab.get(f"a:has({button}), {button} a, {button}")
-    folder = tab.downloads
-    before = set(folder.glob("*"))
+
+    def whole() -> set[Path]:
+        return {p for p in tab.downloads.glob("[!.]*") if p.suffix != ".crdownload"}
+
+    before = whole()
     link.click()
-    (path,) = until(lambda: {p for p in folder.glob("*") if p.suffix != ".crdownload"} - before)
+    (path,) = until(lambda: whole() - before)
     until(lambda: path.stat().st_size > 0)
     return path.read_bytes()
 
@@ -169,7 +172,7 @@ def test_an_example_is_chosen_by_a_click_and_a_pasted_picture_is_taken(
         press_restore(tab, 1)
 
 
-def test_a_reload_in_the_middle_ends_that_work_and_leaves_a_page_that_works(
+def test_stop_keeps_what_is_done_and_a_reload_in_the_middle_ends_the_work(
     page: Started, tmp_path: Path
 ) -> None:
     files = [tmp_path / f"large-{i}.png" for i in range(30)]
@@ -179,7 +182,13 @@ def test_a_reload_in_the_middle_ends_that_work_and_leaves_a_page_that_works(
         tab.browser.get(page.url)
         choose(tab, *files)
         tab.get("#restore").click()
-        tab.wait.until(lambda _: "1 of 30 done" in tab.get("#status").text, "a first one")
+        tab.wait.until(lambda _: "2 of 30 done" in tab.get("#status").text, "two of them")
+        tab.get("#stop").click()
+        tab.wait.until(lambda _: "stopped" in tab.get("#items").text, "stopped")
+        archive = zipfile.ZipFile(io.BytesIO(download(tab, "#all")))
+        assert 2 <= len(archive.namelist()) < 30
+        tab.get("#restore").click()
+        tab.wait.until(lambda _: "1 of 30 done" in tab.get("#status").text, "a first one again")
         tab.browser.refresh()
         until(lambda: tab.browser.find_elements("css selector", INPUT))
         choose(tab, photo(tmp_path, "after.jpg"))

@@ -1,6 +1,8 @@
 """Many visitors at once, strangers, and files that the page must not give away."""
 
 import io
+import shutil
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +16,9 @@ import pytest
 from PIL import Image
 
 from lessonpipe.errors import UserError
-from tests.app.page.conftest import Started, start
+from tests.app.page.conftest import Started, running
 from tests.app.page.visitor import Visitor
-from tests.conftest import make_picture, until
+from tests.conftest import make_picture
 
 pytestmark = pytest.mark.slow
 VISITORS = 50
@@ -62,8 +64,7 @@ def test_a_visitor_who_leaves_ends_the_work_for_the_next(page: Started, tmp_path
     _, messages = Visitor(page.url).restored(files[:1])
     assert messages[-1]["success"]
     name = sha256(leaver.session.encode()).hexdigest()
-    (left,) = page.folder.glob(f"lessonpipe-page-*/results/{name}")
-    assert 1 <= len(list(left.iterdir())) < 30
+    assert 1 <= len(list(page.folder.glob(f"lessonpipe-page-*/results/{name}/*/*"))) < 30
 
 
 @pytest.mark.parametrize("name", ["params.yaml", "models/fit_pixel/model.json", "/etc/passwd"])
@@ -72,9 +73,16 @@ def test_no_file_of_the_machine_is_given_away(page: Started, name: str) -> None:
     if not path.exists():
         path.write_text("seed: 1")
     assert httpx.get(f"{page.url}/gradio_api/file={path}").status_code in (403, 404)
+
+
+def test_a_picture_of_the_machine_that_was_not_uploaded_is_not_restored(
+    page: Started, tmp_path: Path
+) -> None:
+    make_picture().save(tmp_path / "private.png")
     thief = Visitor(page.url)
-    thief.join([{"path": str(path), "meta": {"_type": "gradio.FileData"}}])
-    assert not list(thief.messages())[-1]["success"]
+    thief.join([{"path": str(tmp_path / "private.png"), "meta": {"_type": "gradio.FileData"}}])
+    last = list(thief.messages())[-1]
+    assert not last["success"] and "restored" not in str(last)
 
 
 def test_a_session_called_as_a_path_reaches_no_folder(page: Started, tmp_path: Path) -> None:
@@ -117,17 +125,14 @@ def test_an_upload_of_more_bytes_than_are_allowed_is_refused(page: Started) -> N
 
 
 def test_others_reach_it_with_the_password_alone(tmp_path: Path) -> None:
-    started = start(tmp_path, "--host", "0.0.0.0", "--password", "open sesame")
-    port = started.url.rpartition(":")[2]
-    url = f"http://127.0.0.1:{port}"
-    assert httpx.get(f"{url}/config").status_code == 401
-    form = {"username": "lessonpipe", "password": "open"}
-    assert httpx.post(f"{url}/login", data=form).status_code == 400
-    form["password"] = "open sesame"
-    cookies = httpx.post(f"{url}/login", data=form).raise_for_status().cookies
-    assert httpx.get(f"{url}/config", cookies=cookies).status_code == 200
-    started.process.terminate()
-    started.process.wait(60)
+    with running(tmp_path, "--host", "0.0.0.0", "--password", "open sesame") as started:
+        url = f"http://127.0.0.1:{started.url.rpartition(':')[2]}"
+        assert httpx.get(f"{url}/config").status_code == 401
+        form = {"username": "lessonpipe", "password": "open"}
+        assert httpx.post(f"{url}/login", data=form).status_code == 400
+        form["password"] = "open sesame"
+        cookies = httpx.post(f"{url}/login", data=form).raise_for_status().cookies
+        assert httpx.get(f"{url}/config", cookies=cookies).status_code == 200
 
 
 def test_another_host_without_a_password_is_refused() -> None:
@@ -151,10 +156,15 @@ def test_a_taken_port_and_a_missing_gradio_are_told_in_a_sentence(
     assert "Traceback" not in done.stderr
 
 
-def test_when_it_ends_nothing_of_its_visitors_is_left(model: Path, tmp_path: Path) -> None:
-    started = start(tmp_path)
-    make_picture().save(tmp_path / "a.png")
-    Visitor(started.url).restored([tmp_path / "a.png"])
-    started.process.terminate()
-    started.process.wait(60)
-    until(lambda: not list(tmp_path.glob("lessonpipe-page-*")))
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGHUP])
+def test_when_it_ends_nothing_of_its_visitors_is_left(
+    model: Path, tmp_path: Path, end: signal.Signals
+) -> None:
+    shutil.copytree(model, tmp_path / "models/fit_pixel")
+    with running(tmp_path) as started:
+        make_picture().save(tmp_path / "a.png")
+        Visitor(started.url).restored([tmp_path / "a.png"])
+        assert list(tmp_path.glob("lessonpipe-page-*/results/*/*"))
+        started.process.send_signal(end)
+        assert started.process.wait(60) == 0
+    assert not list(tmp_path.glob("lessonpipe-page-*"))

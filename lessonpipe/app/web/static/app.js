@@ -68,11 +68,11 @@ async function restoreFile(file, item) {
   const context = before.getContext("2d", { willReadFrequently: true });
   context.drawImage(bitmap, 0, 0);
   bitmap.close();
+  tell(item, "Restoring…");
   const rgba = context.getImageData(0, 0, width, height).data;
   const start = performance.now();
   const result = await inWorker({ rgba, width, height, ...settings }, (share) => {
     item.querySelector("progress").value = share;
-    tell(item, `${Math.round(100 * share)} %`);
   });
   const after = canvasOf(width, height);
   after.getContext("2d").putImageData(new ImageData(result, width, height), 0, 0);

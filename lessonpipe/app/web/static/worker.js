@@ -2,7 +2,7 @@
 import * as ort from "./ort.wasm.min.mjs";
 import { restore } from "./tiles.js";
 
-const SIDE = (navigator.deviceMemory ?? 4) >= 4 ? 512 : 320; // of tiles: phones have less memory
+const SIDE = (navigator.deviceMemory ?? 2) >= 4 ? 512 : 320; // of tiles; phones may not tell
 ort.env.wasm.numThreads = self.crossOriginIsolated ? navigator.hardwareConcurrency : 1;
 ort.env.wasm.wasmPaths = new URL("./", import.meta.url).href;
 const session = ort.InferenceSession.create("model.onnx", { executionProviders: ["wasm"] });
