@@ -12,6 +12,7 @@ from lessonpipe.errors import UserError
 from lessonpipe.nets.io import read_model_json
 from tests.app.page.conftest import running
 from tests.browser import needs_browser, open_browser
+from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
 RECIPE = ["grey", {"jpeg": {"quality": 20}}]
@@ -54,6 +55,7 @@ def test_a_click_on_the_page_trains_for_the_recipe_that_is_built(
 ):
     project.open()
     shutil.copytree(model, project.folder / "models/fit_pixel")
+    (project.folder / "flows").symlink_to(ROOT / "flows")  # as in a clone
     with running(project.folder) as page, open_browser(tmp_path) as tab:
         tab.browser.get(page.url)
         tab.click("Damage", "button[@role='tab']")
