@@ -53,7 +53,7 @@ DIGITS = {"gain": 2, "ssim": 3, "lite1": 3, "lite2": 3, "ghost": 1, "clean": 1} 
 INTRODUCTION = """# Beside other programs
 
 `python -m tests.bench peers` (after `pip install -c constraints.txt -e ".[peers]"`) makes this
-page: 24 crops of 256 pixels of six photos that no program here was trained on (a person, a cat, a
+page: 24 crops of 256 pixels of six photos that no model of the package was trained on (a person, a cat, a
 cup, a rocket, a temple, a flower, from scikit-image and scikit-learn), all programs on the same
 processor in the same run. Figures are means over photos, the gain with its 95 % interval. Distance
 is in the features of two networks (EfficientNet-Lite1 and -Lite2), neither of which is in any loss,
@@ -158,7 +158,8 @@ def _old_photos() -> Iterator[str]:
             rows[name].add(photo, clean=kept, **_left(made[name], best, case))
         for name, picture in made.items():
             rows[name].add(photo, **scored(picture, crop, case.damaged))
-        shown.append([*made.values(), crop])
+        if number == 0:
+            shown.append([*made.values(), crop])
     yield "## Old photos, damaged by another hand"
     yield (
         "Scratches, stains and dust by scikit-image and scipy, which share no code with the "
