@@ -195,7 +195,8 @@ def test_a_missing_or_damaged_model_is_named_with_the_cure(restore: Restore) -> 
         code, _, errors = restore("a.png", "-o", "out", model=Path(model))
         assert code == 2 and errors == (
             f"lessonpipe: {model} is not a model folder (it has no model.json); "
-            f"run `dvc repro {stage}` first, or name another with --model (enlarge, lesson, old-photo)\n"
+            f"run `dvc repro {stage}` first, or name another with --model "
+            "(enlarge, lesson, old-photo)\n"
         )
     Path("broken").mkdir()
     Path("broken/model.json").write_text("{")
