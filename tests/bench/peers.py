@@ -53,11 +53,12 @@ DIGITS = {"gain": 2, "ssim": 3, "lite1": 3, "lite2": 3, "ghost": 1, "clean": 1} 
 INTRODUCTION = """# Beside other programs
 
 `python -m tests.bench peers` (after `pip install -c constraints.txt -e ".[peers]"`) makes this
-page: 24 crops of 256 pixels of six photos that no model of the package was trained on (a person, a
-cat, a cup, a rocket, a temple, a flower, from scikit-image and scikit-learn), all programs on the
-same processor in the same run. Figures are means over photos, the gain with its 95 % interval. Distance
-is in the features of two networks (EfficientNet-Lite1 and -Lite2), neither of which is in any loss,
-the lower the better; sharpness is the energy of the Laplacian as a share of the photo's, 1 being
+page: 24 crops of 256 pixels of six photos that no model of the package was trained on (a person,
+a cat, a cup, a rocket, a temple, a flower, from scikit-image and scikit-learn), all programs on
+the same processor in the same run. Figures are means over photos, the gain with its 95 %
+interval. Distance is in the features of two networks (EfficientNet-Lite1 and -Lite2), neither of
+which is in any loss, the lower the better; sharpness is the energy of the Laplacian as a share of
+the photo's, 1 being
 the photo's own."""
 
 

@@ -63,7 +63,7 @@ def damage_tab(page: gr.Blocks, tab: gr.Tab, training: Training | None) -> None:
             damaged = _slider("damaged", "The photo, and damaged")
             undone = _slider("undone", "Damaged, and restored")
             code = gr.Code(
-                language="yaml",
+                language=None,  # whose colours have too little contrast
                 label="For params.yaml; then: make run RECIPE=mine",
                 interactive=False,
                 elem_id="yaml",

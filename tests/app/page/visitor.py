@@ -17,10 +17,15 @@ class Visitor:
         self.http = httpx.Client(base_url=f"{url}/gradio_api/", timeout=300, **how)
         self.session = uuid4().hex[:11]
         config = self.http.get(f"{url}/config").raise_for_status().json()
-        self.run = next(d for d in config["dependencies"] if d["api_visibility"] == "private")
         named = {c["id"]: c for c in config["components"]}
+        names = {i: c["props"].get("elem_id") for i, c in named.items()}
+        self.run = next(  # what the button Restore starts
+            d
+            for d in config["dependencies"]
+            if "all" in map(names.get, d["outputs"]) and d["queue"]
+        )
         self.defaults = [named[i]["props"].get("value") for i in self.run["inputs"]]
-        self.outputs = [named[i]["props"].get("elem_id") for i in self.run["outputs"]]
+        self.outputs = [names[i] for i in self.run["outputs"]]
 
     def upload(self, files: Sequence[Path]) -> list[dict[str, Any]]:
         """The files as the page then names them."""
