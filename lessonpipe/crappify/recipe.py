@@ -39,11 +39,11 @@ def steps_of(recipe: str | Steps, recipes: Mapping[str, Steps]) -> Steps:
 def damage_of(steps: Steps) -> list[str]:
     """What people call the damage of each step, such as "JPEG compression"; else its name.
 
-    What no training picture has is left out.
+    Each is named once, and what no training picture has is left out.
     """
     named = [(step, {}) if isinstance(step, str) else next(iter(step.items())) for step in steps]
     titles = [title for title, settings in named if not (settings or {}).get("unseen")]
-    return [getattr(STEPS.get(title), "damage", "") or title for title in titles]
+    return list(dict.fromkeys(getattr(STEPS.get(title), "damage", "") or title for title in titles))
 
 
 @dataclass(frozen=True)

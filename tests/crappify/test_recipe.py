@@ -203,7 +203,7 @@ def test_an_unseen_step_is_in_validation_pictures_alone() -> None:
     steps: Steps = [{"noise": {"sigma": [2, 2]}}, {"hole": {"unseen": True}}, "noise"]
     recipe, content = Recipe(steps), as_png(make_picture(80, 80))
     assert recipe.unseen_steps == ["hole (unseen)"]
-    assert damage_of(steps) == ["grain", "grain"]
+    assert damage_of(steps) == ["grain"]
 
     def blackened(split: Split) -> float:
         made = make_pairs(
