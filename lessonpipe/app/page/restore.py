@@ -67,7 +67,9 @@ def restore_tab(page: gr.Blocks, visitors: Visitors) -> None:
         api_visibility="private",
     )
     running.then(_ready, None, buttons, **QUIETLY)
-    stop.click(_stopped, results, [*buttons, status, items, every], cancels=[running], **QUIETLY)
+    ended = stop.click(lambda: None, None, None, cancels=[running], **QUIETLY)
+    # after the work has ended, whose last answer would else come later and replace this one
+    ended.then(_stopped, results, [*buttons, status, items, every], **QUIETLY)
     chosen.input(_show, [results, chosen], shown, **QUIETLY)
 
 
