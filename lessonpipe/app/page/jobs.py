@@ -163,7 +163,8 @@ def loaded(model: Path) -> Restorer:
 @lru_cache(maxsize=3)
 def _loaded(model: Path, changed: int) -> Restorer:
     restorer = Restorer(model)
-    restorer.tile_px = TILE_PX
+    if restorer.exact_tiles:  # else a picture that fits in the memory is better made whole
+        restorer.tile_px = TILE_PX
     return restorer
 
 
