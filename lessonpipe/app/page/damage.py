@@ -18,17 +18,20 @@ from lessonpipe.app.page.recipe_state import (
     known_recipes,
     settings_of,
 )
-from lessonpipe.app.page.restore import EXAMPLES, model_choices
 from lessonpipe.app.page.training import Run, Training
+from lessonpipe.app.page.widgets import (
+    EXAMPLES,
+    QUEUED,
+    UNQUEUED,
+    comparison_slider,
+    model_choices,
+)
 from lessonpipe.crappify.steps import STEPS
 from lessonpipe.data.photos import open_photo
 from lessonpipe.errors import LessonpipeError
 
 SHOWN_PX = 640  # the longer side of the photo: it is damaged and restored at every change
 LOOK_SECONDS = 3.0  # between two looks at a training
-QUIETLY: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-AT_ONCE: dict[str, Any] = {"queue": False, **QUIETLY}
-QUEUED: dict[str, Any] = {"concurrency_limit": None, **QUIETLY}  # only then Gradio draws anew
 SHARE = Setting("p", "number", 1, 0.05, 1)  # of the pictures, that get the step
 
 Show = Callable[[Any], None]
@@ -60,8 +63,8 @@ def damage_tab(page: gr.Blocks, tab: gr.Tab, training: Training | None) -> None:
             with gr.Row():
                 draw = gr.Slider(1, 50, 1, step=1, label="Draw", info="of the random choices")
                 model = gr.Dropdown(model_choices(), label="Model", elem_id="undoing")
-            damaged = _slider("damaged", "The photo, and damaged")
-            undone = _slider("undone", "Damaged, and restored")
+            damaged = comparison_slider("damaged", "The photo, and damaged")
+            undone = comparison_slider("undone", "Damaged, and restored")
             code = gr.Code(
                 language=None,  # whose colours have too little contrast
                 label="For params.yaml; then: make run RECIPE=mine",
@@ -73,13 +76,13 @@ def damage_tab(page: gr.Blocks, tab: gr.Tab, training: Training | None) -> None:
 
     def show(change: Any) -> None:
         """After a change, the YAML and both pictures."""
-        change.then(BuiltRecipe.as_yaml, built, code, **AT_ONCE).then(
+        change.then(BuiltRecipe.as_yaml, built, code, **UNQUEUED).then(
             preview,
             [photo, built, draw, model],
             [damaged, undone],
             concurrency_id="preview",
             trigger_mode="always_last",
-            **QUIETLY,
+            **{**QUEUED, "concurrency_limit": 1},
         )
 
     with steps:
@@ -89,7 +92,7 @@ def damage_tab(page: gr.Blocks, tab: gr.Tab, training: Training | None) -> None:
             for step in recipe.steps:
                 _step(step, built, shape, show)
 
-    page.load(lambda: gr.Dropdown(choices=model_choices()), None, model, **AT_ONCE)
+    page.load(lambda: gr.Dropdown(choices=model_choices()), None, model, **UNQUEUED)
     tab.select(lambda n: n + 1, shape, shape, **QUEUED)
     start.input(
         lambda name, n: (BuiltRecipe.of(recipes[name]), n + 1),
@@ -104,7 +107,7 @@ def damage_tab(page: gr.Blocks, tab: gr.Tab, training: Training | None) -> None:
         **QUEUED,
     )
     for changed in (shape.change, photo.change, draw.release, model.input):
-        show(changed(lambda: None, None, None, **AT_ONCE))
+        show(changed(lambda: None, None, None, **UNQUEUED))
 
 
 def _training(training: Training, built: gr.State) -> None:
@@ -138,14 +141,8 @@ def _training(training: Training, built: gr.State) -> None:
             text = f"<p>{html.escape(now.text)}</p>{bar}"
         return text, gr.Timer(active=not now.ended), gr.Button(interactive=now.ended)
 
-    train.click(start, built, [run, clock, train], **AT_ONCE)
-    clock.tick(look, run, [told, clock, train], **AT_ONCE)
-
-
-def _slider(name: str, label: str) -> gr.ImageSlider:
-    return gr.ImageSlider(
-        label=label, max_height=2000, buttons=["fullscreen"], interactive=False, elem_id=name
-    )
+    train.click(start, built, [run, clock, train], **UNQUEUED)
+    clock.tick(look, run, [told, clock, train], **UNQUEUED)
 
 
 def _step(step: BuiltStep, built: gr.State, shape: gr.State, show: Show) -> None:
@@ -159,7 +156,7 @@ def _step(step: BuiltStep, built: gr.State, shape: gr.State, show: Show) -> None
                 changed = control.release if isinstance(control, gr.Slider) else control.input
                 change = partial(_changed, step.key, setting, part)
                 others = [other for end, other in controls if end != part]
-                show(changed(change, [built, control], [built, *others], **AT_ONCE))
+                show(changed(change, [built, control], [built, *others], **UNQUEUED))
         with gr.Row():
             for text, move in (
                 ("Earlier", partial(_moved, step.key, -1)),

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import gradio as gr
 
+from lessonpipe.app.page.widgets import UNQUEUED
+
 REPORTS = {
     "Restorer": Path("reports/index.html"),
     "GAN and feature loss": Path("reports/comparison/index.html"),
@@ -24,8 +26,8 @@ def report_tab(tab: gr.Tab) -> None:
         first = there[0] if there else None
         return gr.Radio(there, value=first, visible=len(there) > 1), framed(first)
 
-    tab.select(look, None, [which, shown], queue=False, api_visibility="private")
-    which.input(framed, which, shown, queue=False, api_visibility="private")
+    tab.select(look, None, [which, shown], **UNQUEUED)
+    which.input(framed, which, shown, **UNQUEUED)
 
 
 def framed(title: str | None) -> str:

@@ -13,27 +13,12 @@ import gradio as gr
 from lessonpipe import zoo
 from lessonpipe.app.page.jobs import Item, Settings, restore_items
 from lessonpipe.app.page.visitors import Visitors
-from lessonpipe.app.registry import PRODUCTION, TRAINED, default_model
+from lessonpipe.app.page.widgets import EXAMPLES, UNQUEUED, comparison_slider, model_choices
 from lessonpipe.data.formats import suffixes
 
 MAX_FILES = 200
-EXAMPLES = Path(__file__).parent / "examples"
 NONE = "none"
 ENDED = {"restored": "restored", "failed": "not restored"}
-
-QUIETLY: dict[str, Any] = {
-    "queue": False,
-    "show_progress": "hidden",
-    "api_visibility": "private",
-}
-
-
-def model_choices() -> list[str]:
-    """The models at hand: the one that is the default, then the others."""
-    own = [str(folder) for folder in (PRODUCTION, TRAINED) if (folder / "model.json").is_file()]
-    default = default_model()
-    first = default.name if default.parent == zoo.ZOO else str(default)
-    return list(dict.fromkeys([first, *own, *zoo.names()]))
 
 
 def restore_tab(page: gr.Blocks, visitors: Visitors) -> None:
@@ -51,12 +36,12 @@ def restore_tab(page: gr.Blocks, visitors: Visitors) -> None:
             items = gr.HTML(_list([]), elem_id="items")
             chosen = gr.Dropdown([], label="Shown", visible=False, elem_id="shown")
             with gr.Row():
-                shown = [_slider("slider"), _slider("beside")]
+                shown = [comparison_slider(name, visible=False) for name in ("slider", "beside")]
             with gr.Row():
                 shown.append(gr.DownloadButton("Download this one", visible=False, elem_id="one"))
                 every = gr.DownloadButton("Download all (zip)", visible=False, elem_id="all")
     buttons = [start, stop]
-    running = start.click(_busy, None, buttons, **QUIETLY).then(
+    running = start.click(_busy, None, buttons, **UNQUEUED).then(
         _restore(visitors),
         [pictures, *settings],
         [status, items, results, chosen, *shown, every],
@@ -66,11 +51,11 @@ def restore_tab(page: gr.Blocks, visitors: Visitors) -> None:
         show_progress_on=[status],
         api_visibility="private",
     )
-    running.then(_ready, None, buttons, **QUIETLY)
-    ended = stop.click(lambda: None, None, None, cancels=[running], **QUIETLY)
+    running.then(_ready, None, buttons, **UNQUEUED)
+    ended = stop.click(lambda: None, None, None, cancels=[running], **UNQUEUED)
     # after the work has ended, whose last answer would else come later and replace this one
-    ended.then(_stopped, results, [*buttons, status, items, every], **QUIETLY)
-    chosen.input(_show, [results, chosen], shown, **QUIETLY)
+    ended.then(_stopped, results, [*buttons, status, items, every], **UNQUEUED)
+    chosen.input(_show, [results, chosen], shown, **UNQUEUED)
 
 
 def _inputs(page: gr.Blocks) -> tuple[gr.File, list[gr.components.Component]]:
@@ -100,7 +85,7 @@ def _inputs(page: gr.Blocks) -> tuple[gr.File, list[gr.components.Component]]:
         ),
         None,
         [model, other],
-        **QUIETLY,
+        **UNQUEUED,
     )
     return pictures, [model, other, strength, tone, scale]
 
@@ -121,18 +106,7 @@ def _examples(pictures: gr.File) -> None:
         buttons=[],
         elem_id="examples",
     )
-    gallery.select(choose, None, pictures, **QUIETLY)
-
-
-def _slider(name: str) -> gr.ImageSlider:
-    return gr.ImageSlider(
-        type="filepath",
-        max_height=2000,
-        buttons=["fullscreen"],
-        interactive=False,
-        visible=False,
-        elem_id=name,
-    )
+    gallery.select(choose, None, pictures, **UNQUEUED)
 
 
 def _busy() -> tuple[gr.Button, gr.Button]:

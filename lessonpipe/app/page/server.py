@@ -13,9 +13,10 @@ import gradio as gr
 
 from lessonpipe.app.page.damage import damage_tab
 from lessonpipe.app.page.report import report_tab
-from lessonpipe.app.page.restore import EXAMPLES, restore_tab
+from lessonpipe.app.page.restore import restore_tab
 from lessonpipe.app.page.training import Training
 from lessonpipe.app.page.visitors import Visitors
+from lessonpipe.app.page.widgets import EXAMPLES
 from lessonpipe.errors import UserError
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
