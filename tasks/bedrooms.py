@@ -10,7 +10,6 @@ import torch
 from pydantic import Field, model_validator
 from torch import nn
 
-from lessonpipe import cluster
 from lessonpipe.config import StrictModel, TrainPhase
 from lessonpipe.data.pictures import as_jpeg
 from lessonpipe.device import Precision, Worker
@@ -81,7 +80,7 @@ def train_worker(run: TrainRun[Params]) -> None:
         worker,
         seed=p.seed,
         checkpoint=run.checkpoint,
-        report=cluster.report_metrics,
+        callback=run.callback(worker),
     )
     if worker.rank == 0:
         untrained, _ = networks(p, rooms["train"].shape[-1])

@@ -11,7 +11,6 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor, nn
 
-from lessonpipe import cluster
 from lessonpipe.config import Phase, StrictModel
 from lessonpipe.data.augment import Augment
 from lessonpipe.data.pairs import PairData
@@ -78,7 +77,7 @@ def train_worker(run: TrainRun[Params]) -> None:
         worker,
         seed=p.seed,
         checkpoint=run.checkpoint,
-        report=cluster.report_metrics,
+        callback=run.callback(worker),
     )
     if worker.rank == 0:
         about = {"stage": run.stage, "image_px": p.phases[-1].image_px, **last_row(history)}

@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 from pydantic import Field
 
-from lessonpipe import cluster
 from lessonpipe.config import Phase, StrictModel
 from lessonpipe.data.augment import Augment
 from lessonpipe.data.pairs import PairData
@@ -70,7 +69,7 @@ def train_worker(run: TrainRun[Params]) -> None:
         worker,
         seed=p.seed,
         checkpoint=run.checkpoint,
-        report=cluster.report_metrics,
+        callback=run.callback(worker),
     )
     if worker.rank == 0:
         about = {"stage": run.stage, "image_px": p.phases[-1].image_px, **last_row(history)}

@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 from pydantic import Field
 
-from lessonpipe import cluster
 from lessonpipe.config import Phase, StrictModel
 from lessonpipe.data.augment import Augment
 from lessonpipe.data.pairs import PairData
@@ -65,7 +64,7 @@ def train_worker(run: TrainRun[Params]) -> None:
         worker,
         seed=p.seed,
         checkpoint=run.checkpoint,
-        report=cluster.report_metrics,
+        callback=run.callback(worker),
     )
     row = last_row(history) or validate(learner, data.valid_batches(p.phases[-1]), worker)
     if worker.rank == 0:

@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 from pydantic import Field
 
-from lessonpipe import cluster
 from lessonpipe.config import Phase, StrictModel
 from lessonpipe.data.augment import Augment
 from lessonpipe.data.pairs import PairData
@@ -19,6 +18,7 @@ from lessonpipe.nets.io import load_matching_weights, save_model
 from lessonpipe.train.fit import fit, last_row
 from lessonpipe.train.generator import GeneratorLearner
 from lessonpipe.train.schedule import AdamWConfig
+from lessonpipe.zoo import find_model
 from tasks.pipeline.launch import TrainRun, launch
 
 START = "my_model"  # the folder for a model to start from: in a new project it holds none
@@ -49,10 +49,13 @@ def run(
 
 
 def start_model(p: Params) -> dict[str, Path]:
-    """The model folder to start from, by the name `start`; none where the usual one is empty."""
+    """The model folder to start from, by the name `start`; none where the usual one is empty.
+
+    A model of the package goes by its name.
+    """
     if p.start == START and not Path(START, "model.json").is_file():
         return {}
-    return {"start": Path(p.start)}
+    return {"start": find_model(p.start)}
 
 
 def build(
@@ -82,7 +85,7 @@ def train_worker(run: TrainRun[Params]) -> None:
         worker,
         seed=p.seed,
         checkpoint=run.checkpoint,
-        report=cluster.report_metrics,
+        callback=run.callback(worker),
     )
     if worker.rank == 0:
         save_model(run.out, learner.net, {"stage": run.stage, **last_row(history)})

@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from pydantic import Field
 
-from lessonpipe import cluster
 from lessonpipe.config import StrictModel
 from lessonpipe.data.augment import Augment
 from lessonpipe.device import Precision, Worker
@@ -82,7 +81,7 @@ def train_worker(run: TrainRun[Params]) -> None:
             worker,
             seed=p.seed,
             checkpoint=checkpoint,
-            report=cluster.report_metrics,
+            callback=run.callback(worker, system),
         )
         nets[system] = learner.net
         seconds[system] = (checkpoint.load() or {}).get("seconds", 0.0)

@@ -1,5 +1,6 @@
 """What processes of `tests.forked` have loaded when they start."""
 
+import dvclive  # noqa: F401
 import ray.train.torch
 import ray.tune  # noqa: F401
 import timm  # noqa: F401

@@ -26,9 +26,11 @@ PLUMBING = {
     "lessonpipe/io/progress.py",
     "lessonpipe/io/storage.py",
     "tasks/__init__.py",
+    "tasks/pipeline/dvc_files.py",
     "tasks/pipeline/lock.py",
     "tasks/pipeline/journal.py",
     "tasks/pipeline/launch.py",
+    "tasks/pipeline/live.py",
 }
 
 

@@ -4,8 +4,7 @@ import csv
 import io
 import math
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -15,10 +14,12 @@ from lessonpipe.config import TrainPhase
 from lessonpipe.device import Worker
 from lessonpipe.errors import UserError
 from lessonpipe.io.progress import progress_bar
+from lessonpipe.train.callback import Callback, NoCallback
 from lessonpipe.train.checkpoint import Checkpoint
 from lessonpipe.train.ema import EMA
 from lessonpipe.train.learner import Evaluable, Learner
 from lessonpipe.train.malloc import keep_freed_memory
+from lessonpipe.train.meter import LossMeter, zeros
 from lessonpipe.train.schedule import seed_step
 
 Batch = tuple[Tensor, Tensor, float]
@@ -64,7 +65,7 @@ def fit(
     *,
     seed: int,
     checkpoint: Checkpoint,
-    report: Callable[[dict[str, float]], None] = lambda row: None,
+    callback: Callback | None = None,
 ) -> History:
     """Train through the phases, one after the other, on the same weights; one row an epoch.
 
@@ -72,20 +73,24 @@ def fit(
 
     Resumes from the checkpoint if there is one, and ends with the same bytes as if it had never
     stopped. The checkpoint's `seconds` are those of all its epochs, whenever they were run.
-    `report` gets each row, on every worker. Raises `UserError` when the loss is NaN or infinite.
+    `callback` is called as it goes, on every worker. Raises `UserError` when the loss is NaN or
+    infinite.
     """
     start = time.perf_counter()
+    callback = callback or NoCallback()
     if worker.device.type == "cpu":
         keep_freed_memory()
     learner.prepare(worker)
     ema = EMA(learner.net, learner.ema, warmup=learner.ema_warmup)
     state = checkpoint.load() or {"phase": 0, "epoch": 0, "history": []}
     history: History = state["history"]
+    steps_done = state.get("step", 0)  # over all phases
     start -= state.get("seconds", 0.0)
     if "ema" in state:
         ema.load_state_dict(state["ema"])
         if worker.rank == 0:
             print(f"resuming after epoch {len(history)}", flush=True)
+    callback.on_train_start(steps_done)
     for number, phase in enumerate(phases):
         if number < state["phase"] or phase.epochs == 0:
             continue
@@ -101,7 +106,7 @@ def fit(
             # no two steps of a run may share a seed: a phase has fewer than a million steps
             first_step = epoch * batches.steps
             seeds = (seed, number * 1_000_000)
-            trained = _train_epoch(learner, ema, bar, first_step, seeds, worker)
+            trained = _train_epoch(learner, ema, bar, first_step, seeds, worker, callback)
             stop_at_nan(trained, f"phase {number + 1}, epoch {epoch + 1}")
             with ema.applied_to(learner.net):
                 validated = validate(learner, data.valid_batches(phase), worker)
@@ -109,11 +114,14 @@ def fit(
                     learner.after_epoch(len(history) + 1)
             row = {"epoch": len(history) + 1, **phase.history_columns, **trained, **validated}
             history.append(row)
-            if worker.rank == 0:  # saved before it is reported: what was reported is never lost
+            steps_done += batches.steps
+            callback.on_validation_end(row)
+            if worker.rank == 0:
                 checkpoint.save(
                     {
                         "phase": number,
                         "epoch": epoch + 1,
+                        "step": steps_done,
                         "learner": learner.state_dict(),
                         "ema": ema.state_dict(),
                         "history": history,
@@ -121,9 +129,10 @@ def fit(
                     }
                 )
                 print(describe(row), flush=True)
-            report(row)
+            callback.on_epoch_end(row)
     ema.copy_to(learner.net)
     learner.finish()
+    callback.on_train_end()
     return history
 
 
@@ -139,30 +148,27 @@ def _train_epoch(
     first_step: int,
     seeds: tuple[int, int],
     worker: Worker,
+    callback: Callback,
 ) -> dict[str, float]:
     """Train on the batches of one epoch; returns the learner's columns of the history."""
     learner.start_epoch()
     seed, offset = seeds
-    sums = _zeros(worker)
-    counts: Counter[str] = Counter()
+    meter = LossMeter(learner, worker)
     for step, (x, y, share) in enumerate(batches, first_step):
         seed_step(seed, offset + step, worker.rank)
         done = learner.train_step(x, y, share, step)
         if done.updates_net:
             ema.update(learner.net)
-        for name, value in done.terms.items():
-            # summed on the device: fetching a number would wait for the GPU at every step
-            sums[name] += value.detach().to(worker.sum_dtype) * share
-            counts[name] += 1
-    means = {name: total / counts[name] for name, total in worker.reduce_sums(sums).items()}
-    return learner.epoch_row(means, counts)
+        meter.add(done.terms, share)
+        callback.on_step_end(meter.recent)
+    return meter.epoch()
 
 
 @torch.no_grad()
 def validate(learner: Evaluable, batches: Iterator[Batch], worker: Worker) -> dict[str, float]:
     """Mean loss terms and metrics over the validation samples, each worker doing its share."""
     learner.net.eval()
-    sums = _zeros(worker)
+    sums = zeros(worker)
     total = 0.0
     for x, y, count in batches:
         with worker.autocast():
@@ -176,10 +182,6 @@ def validate(learner: Evaluable, batches: Iterator[Batch], worker: Worker) -> di
     totals = worker.reduce_sums({**sums, "count": total})
     total = totals.pop("count")
     return {f"valid_{name}": value / total for name, value in totals.items()}
-
-
-def _zeros(worker: Worker) -> dict[str, Tensor]:
-    return defaultdict(lambda: torch.zeros((), dtype=worker.sum_dtype, device=worker.device))
 
 
 def _progress(batches: Iterator[Batch], title: str, steps: int, worker: Worker) -> Any:

@@ -13,29 +13,36 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import yaml
 from pydantic import BaseModel
 
-from lessonpipe import cluster
+from lessonpipe import __version__, cluster
 from lessonpipe.cluster.ray_train import Run
 from lessonpipe.inference import lineage
 from lessonpipe.io.atomic import atomic_folder, atomic_write, read_json
 from lessonpipe.io.hashing import fingerprint
 from lessonpipe.io.progress import progress_bar
 from lessonpipe.io.storage import Storage
+from tasks.pipeline.dvc_files import FILES, ROOT
+from tasks.pipeline.live import LiveCurves
 from tasks.pipeline.lock import STATE_DIR
 
 if TYPE_CHECKING:
+    from lessonpipe.device import Worker
     from lessonpipe.train.checkpoint import Checkpoint
     from lessonpipe.train.fit import History
 
 T = TypeVar("T", bound=BaseModel)
 J = TypeVar("J")
-ROOT = Path(__file__).resolve().parents[2]  # of the code; a stage's data are in the working folder
-GRAPHS = (ROOT / "dvc.yaml", ROOT / "lessons/dvc.yaml")
+LIVE = Path("live")  # no output of a stage, so that it makes none out of date
 CODE = ("lessons", "tasks", "my_steps.py")  # beside the core; a cluster's nodes get it too
 
 
 @dataclass(frozen=True)
 class TrainRun(Run[T], Generic[T]):
-    """One training of a stage: its params, inputs, output folder, checkpoint."""
+    """One training of a stage: its params, inputs, output folder, checkpoint.
+
+    `live` is the folder for its curves, None where the workers may not see it.
+    """
+
+    live: Path | None = None
 
     @property
     def checkpoint(self) -> "Checkpoint":
@@ -43,6 +50,11 @@ class TrainRun(Run[T], Generic[T]):
         from lessonpipe.train.checkpoint import Checkpoint  # loads torch: not for every stage
 
         return Checkpoint(self.scratch)
+
+    def callback(self, worker: "Worker", part: str = "") -> LiveCurves:
+        """What shows how the training goes; one of several trainings is told by its `part`."""
+        folder = self.live / part if self.live and worker.rank == 0 else None
+        return LiveCurves(folder, Path(self.scratch.address).name, cluster.report_metrics)
 
     def save_history(self, history: "History", name: str = "history.csv") -> None:
         """Write the rows of the epochs into the output folder."""
@@ -63,7 +75,8 @@ def launch(
     key = run_key(stage, params, inputs.values())
     scratch = Storage.at(STATE_DIR / "checkpoints" / f"{stage}-{key}")
     with atomic_folder(out) as draft:
-        run = TrainRun(stage, params, inputs, draft, scratch)
+        live = None if cluster.address() else LIVE.absolute() / stage
+        run = TrainRun(stage, params, inputs, draft, scratch, live)
         cluster.run_training(train_worker, run, name=f"{stage}-{key}")
         lineage.stamp(draft, params.model_dump(mode="json"), inputs, **_recipe(inputs.values()))
     scratch.clear()
@@ -119,6 +132,7 @@ def run_key(stage: str, params: BaseModel, inputs: Iterable[Path]) -> str:
     """A name for a run: the same while params, inputs and the stage's code are the same."""
     digest = hashlib.sha256(json.dumps(params.model_dump(), sort_keys=True).encode())
     digest.update(fingerprint(inputs).encode())
+    digest.update(__version__.encode())  # for installed code, which dvc.yaml does not list
     rooms = ("lessonpipe", *CODE)
     code = [ROOT / dep for dep in stage_deps(stage) if dep.split("/")[0] in rooms]
     digest.update(fingerprint(code, suffix=".py").encode())
@@ -127,7 +141,7 @@ def run_key(stage: str, params: BaseModel, inputs: Iterable[Path]) -> str:
 
 def stage_deps(stage: str) -> list[str]:
     """What the stage depends on, as dvc.yaml says; a test keeps its lists of code complete."""
-    for graph in GRAPHS:
+    for graph in filter(Path.is_file, FILES.values()):
         if stage in (stages := yaml.safe_load(graph.read_text("utf-8"))["stages"]):
             return list(stages[stage]["deps"])
     return []

@@ -8,9 +8,7 @@ time of its validation does not count; that of ours does.
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from fastai.basics import Callback, DataLoader, DataLoaders, L, Learner, params
@@ -23,6 +21,7 @@ from lessonpipe.config import Phase
 from lessonpipe.data.pairs import Pairs, eval_batches
 from lessonpipe.metrics import psnr
 from lessonpipe.nets.pretrained import create_features
+from lessonpipe.train import callback
 from lessonpipe.train.checkpoint import Checkpoint
 from lessonpipe.train.fit import fit
 from tasks import pretrain_generator
@@ -149,10 +148,11 @@ def race(
     start = time.perf_counter()
     found: list[float] = []
 
-    def look(row: dict[str, Any], start: float) -> None:
-        if row["valid_psnr"] >= goal:
-            found.append(time.perf_counter() - start)
-            raise Passed
+    class Look(callback.Callback):
+        def on_epoch_end(self, row: dict[str, float]) -> None:
+            if row["valid_psnr"] >= goal:
+                found.append(time.perf_counter() - start)
+                raise Passed
 
     with suppress(Passed):
         fit(
@@ -162,7 +162,7 @@ def race(
             worker,
             seed=p.seed,
             checkpoint=Checkpoint(None),
-            report=partial(look, start=start),
+            callback=Look(),
         )
     if not found:
         print(f"ours did not reach {goal:.2f} dB in {time.perf_counter() - start:.0f} s")

@@ -14,6 +14,7 @@ from lessonpipe.train.checkpoint import Checkpoint
 from lessonpipe.train.fit import fit
 from lessonpipe.train.gan import GanConfig, PairGanLearner
 from lessonpipe.train.generator import GeneratorLearner
+from tasks.pipeline import live
 from tests.small import CPU, Batches, generator
 
 LOSS = PixelLoss("mse", (0.5,) * 3)
@@ -44,13 +45,13 @@ class CountArrays(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def fetches(learner, steps):
+def fetches(learner, steps, callback=None):
     """How many tensors an epoch of `steps` fetches from the device."""
     x, y = torch.rand(2, 2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     phase = Phase(image_px=64, batch=2, epochs=1, max_lr=1e-4, frozen=True)
     with CountScalars() as scalars, CountArrays() as arrays:
-        data = Batches([(x, y)] * steps)
-        fit(learner, [phase], data, CPU, seed=0, checkpoint=Checkpoint(None))
+        data, checkpoint = Batches([(x, y)] * steps), Checkpoint(None)
+        fit(learner, [phase], data, CPU, seed=0, checkpoint=checkpoint, callback=callback)
     return scalars.count + arrays.count
 
 
@@ -78,6 +79,15 @@ def test_only_the_adaptive_switch_fetches_a_number_a_step(make, a_step):
     few, more = fetches(make(), 2), fetches(make(), 6)
     assert few > 0  # the sums, at the end of the epoch
     assert more - few == 4 * a_step
+
+
+def test_live_curves_fetch_numbers_when_a_point_is_due_and_not_at_every_step(tmp_path, monkeypatch):
+    monkeypatch.setattr(live, "SECONDS", 1000.0)
+    plain, few, more = (
+        fetches(supervised(ema=0), steps, live.LiveCurves(folder, "run"))
+        for steps, folder in ((2, None), (2, tmp_path / "few"), (6, tmp_path / "more"))
+    )
+    assert few == more == plain + 2  # the first point, and the epoch's end
 
 
 def test_what_is_counted_are_all_ways_to_fetch_a_number():

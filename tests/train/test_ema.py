@@ -7,6 +7,7 @@ from torch import nn
 from lessonpipe.config import TrainPhase
 from lessonpipe.data.in_memory import TensorData
 from lessonpipe.io.storage import Storage
+from lessonpipe.train.callback import Callback
 from lessonpipe.train.checkpoint import Checkpoint
 from lessonpipe.train.ema import EMA
 from lessonpipe.train.fit import fit
@@ -40,11 +41,11 @@ class ColdLine(Line):
     ema_warmup = False
 
 
-def fitted(learner, *, folder=None, report=lambda row: None):
+def fitted(learner, *, folder=None, callback=None):
     x = torch.linspace(-1, 1, 32)[:, None]
     data = TensorData((x, 3 * x), (x, 3 * x), 1, CPU)
     checkpoint = Checkpoint(None if folder is None else Storage.at(folder))
-    return fit(learner, [PHASE], data, CPU, seed=1, checkpoint=checkpoint, report=report)
+    return fit(learner, [PHASE], data, CPU, seed=1, checkpoint=checkpoint, callback=callback)
 
 
 def decay_at(step, decay, warmup):
@@ -119,11 +120,12 @@ def test_fitting_in_two_halves_through_a_checkpoint_gives_the_average_of_one_go(
     one_go = line(ema=0.9)
     fitted(one_go)
 
-    def stop(row):
-        raise KeyboardInterrupt
+    class Stop(Callback):
+        def on_epoch_end(self, row):
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fitted(line(ema=0.9), folder=tmp_path, report=stop)
+        fitted(line(ema=0.9), folder=tmp_path, callback=Stop())
     resumed = line(ema=0.9)
     fitted(resumed, folder=tmp_path)
     assert len(resumed.slopes) == len(one_go.slopes) // 2

@@ -1,5 +1,6 @@
 """A training that is killed resumes, and ends with the same bytes as one that never was."""
 
+import csv
 import json
 import time
 from pathlib import Path
@@ -82,6 +83,12 @@ def test_a_killed_training_ends_with_the_same_bytes_as_one_that_never_was(
     assert "resuming after epoch" in fork_stage(stage, project).finish()
     assert results(project, stage) == expected
     assert not list(project.glob(f".lessonpipe/checkpoints/{stage}-*"))
+    curves = list(project.glob(f"live/{stage}/plots/metrics/*/*.tsv"))
+    assert any(path.parent.name == "train" for path in curves)
+    for path in curves:  # of a kill, too, no step is there twice, and all 8 epochs of 5 are there
+        steps = [int(row["step"]) for row in csv.DictReader(path.open(), delimiter="\t")]
+        assert steps == sorted(set(steps))
+        assert path.parent.name == "train" or steps == list(range(5, 41, 5))
 
 
 @pytest.mark.slow
