@@ -1,6 +1,7 @@
 # run: build a restorer on the sample photos, or with PROFILE=short RECIPE=colour from profiles/ and
 # the recipes of params.yaml.  test: all tests, two files at a time; what fails beside another is run
-# once more, alone.  lint: style and types.  ui: Prefect on localhost.
+# once more, alone.  lint: style and types.  page: restore pictures in a browser.
+# ui: Prefect on localhost.  docs: the documentation as a site, in site/.
 # lessons: the lesson's other systems.  bench: how fast, against fastai.
 # release: train MODEL by profiles/MODEL.yaml, or PROFILE, then put it into the package's model zoo.
 PYTHON ?= python3
@@ -10,7 +11,7 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: run test lint ui bench lessons release
+.PHONY: page run test lint docs ui bench lessons release
 
 run lessons: .venv/installed
 	@python -m tasks.pipeline.prepare $(if $(PROFILE)$(RECIPE),--experiment)
@@ -37,6 +38,14 @@ lint: .venv/installed
 	ruff format --check .
 	ruff check .
 	mypy lessonpipe lessons tasks flows
+
+# strict: a warning ends it. The variable silences mkdocs-material's notice that it ends in 2027
+docs: export NO_MKDOCS_2_WARNING := 1
+docs: .venv/installed
+	mkdocs build --strict
+
+page: .venv/installed
+	lessonpipe page
 
 ui: .venv/installed
 	python -m flows ui
