@@ -29,6 +29,8 @@ class Encoder(nn.Module):
             )
         options: dict[str, Any] = {} if depth is None else {"out_indices": tuple(range(depth))}
         self.net = create_features(name, pretrained=pretrained, **options)
+        if depth is not None:
+            _drop_unused_blocks(self.net)
         self.channels: list[int] = self.net.feature_info.channels()
         self.reductions: list[int] = self.net.feature_info.reduction()
         self.in_channels = 3
@@ -83,3 +85,11 @@ class Encoder(nn.Module):
                 early.append(parameter)
             passed = passed or inside
         return early, late
+
+
+def _drop_unused_blocks(net: nn.Module) -> None:
+    """Remove what follows the last feature: timm's EfficientNets compute it all the same."""
+    *_, last = net.feature_info.module_name()  # type: ignore[operator, union-attr]
+    parent, _, index = last.rpartition(".")
+    if parent == "blocks" and isinstance(net.blocks, nn.Sequential):
+        net.blocks = net.blocks[: int(index) + 1]

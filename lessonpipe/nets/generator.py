@@ -17,7 +17,7 @@ class Generator(nn.Module):
     def __init__(self, config: UnetConfig, *, pretrained: bool) -> None:
         super().__init__()
         self.config = config
-        encoder = Encoder(config.encoder, pretrained=pretrained)
+        encoder = Encoder(config.encoder, pretrained=pretrained, depth=config.encoder_depth)
         self.normalize = Normalize(encoder.mean, encoder.std)
         self.unet = Unet(encoder, config)
         self.grid = encoder.reductions[-1]

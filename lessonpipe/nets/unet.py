@@ -29,7 +29,8 @@ Concat = Literal["before", "after"]
 class UnetConfig(StrictModel):
     """Options of `Unet`: the section `net` of params.yaml and `build` of a model's model.json.
 
-    - `encoder`: any feature network that timm knows.
+    - `encoder`: any feature network that timm knows; `encoder_depth` stops after so many halvings,
+      which leaves out the widest layers: a small network, that sees less of what is around.
     - `widths`: the width after each block, deep to shallow; by default the lesson's rule (half of
       what comes from below plus the skip, halved once more in the last block).
     - `head`: channels at full resolution; by default as many as the last block gives.
@@ -42,6 +43,7 @@ class UnetConfig(StrictModel):
     """
 
     encoder: str
+    encoder_depth: int | None = Field(None, ge=4)
     widths: list[int] | None = None
     head: int | None = Field(None, ge=1)
     blur: bool = True
