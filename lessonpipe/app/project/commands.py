@@ -1,0 +1,101 @@
+"""Commands for projects of one's own: new, preview, stage, flows."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lessonpipe.app.project.stages import project_modules
+from lessonpipe.errors import UserError
+
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
+Recipe = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="A recipe of ./params.yaml, by default the one chosen there; or a YAML file of steps.",
+    ),
+]
+PREVIEW = Path("preview.jpg")  # replaced each time
+
+
+def new(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="That is made.")],
+    photos: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Good photos (default: FOLDER/photos).")
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of those in its params.yaml.")
+    ] = None,
+) -> None:
+    """Start a project of one's own.
+
+    Params, stages, a recipe and a step of damage to change: what it takes to train a restorer with
+    the installed package, in a git repository.
+
+    \b
+    lessonpipe new my-restorer --photos photos/
+    """
+    from lessonpipe.app.project.new import new_project
+
+    note = new_project(folder, photos, recipe)
+    if note:
+        print(f"new: {note}", file=sys.stderr)
+    if photos is None:
+        print(f"put good photos into {folder / 'photos'}, then:")
+    print(f"cd {folder}\nlessonpipe preview   # what the recipe does to them\ndvc repro")
+
+
+def preview(
+    paths: Annotated[
+        list[str] | None, typer.Argument(metavar="PATH", help="By default the project's photos.")
+    ] = None,
+    recipe: Recipe = None,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Where to.")] = PREVIEW,
+    rows: Annotated[int, typer.Option(min=1, max=50, help="Photos.")] = 4,
+    columns: Annotated[int, typer.Option(min=1, max=20, help="Pairs of each.")] = 3,
+    overwrite: Overwrite = False,
+) -> None:
+    """Show what a recipe does to photos.
+
+    Tiles before and after, as training gets them, in one picture.
+
+    \b
+    lessonpipe preview photos/ --recipe old-photo
+    """
+    from lessonpipe.app.project.preview import preview_sheet
+    from lessonpipe.app.recipes import named_recipe
+    from lessonpipe.inference.output import save_image
+
+    if out.exists() and out != PREVIEW and not overwrite:
+        raise UserError(f"{out} would be replaced; add --overwrite")
+    with project_modules():  # steps may be functions there
+        chosen = named_recipe(recipe)
+    sheet, reasons = preview_sheet(paths or (), chosen, rows=rows, columns=columns)
+    for reason in reasons:
+        print(f"not shown: {reason}", file=sys.stderr)
+    save_image(sheet, out)
+    print(f"look at {out}")
+
+
+def stage(
+    name: Annotated[str, typer.Argument(metavar="STAGE", help="Of dvc.yaml.")],
+) -> None:
+    """Run one stage of a project, as its dvc.yaml does."""
+    with project_modules():
+        from tasks.__main__ import main as run_stage
+
+        raise typer.Exit(run_stage([name]))
+
+
+def flows(words: typer.Context) -> None:
+    """Schedule and watch a project's runs: flows ui, flows run.
+
+    What follows is for `python -m flows` in the project's folder.
+    """
+    with project_modules():
+        from flows.__main__ import main as run_flows
+
+        sys.argv = ["flows", *words.args]
+        run_flows()
