@@ -37,13 +37,11 @@ def steps_of(recipe: str | Steps, recipes: Mapping[str, Steps]) -> Steps:
 
 
 def damage_of(steps: Steps) -> list[str]:
-    """What people call the damage of each step, such as "JPEG compression"; else its name.
+    """What people call the damage of each step, such as "JPEG compression".
 
-    Each is named once, and what no training picture has is left out.
+    Each is named once, and what no training picture has is left out. Raises what `Recipe` raises.
     """
-    named = [(step, {}) if isinstance(step, str) else next(iter(step.items())) for step in steps]
-    titles = [title for title, settings in named if not (settings or {}).get("unseen")]
-    return list(dict.fromkeys(getattr(STEPS.get(title), "damage", "") or title for title in titles))
+    return list(dict.fromkeys(step.damage for step in Recipe(steps).steps if not step.unseen))
 
 
 @dataclass(frozen=True)
@@ -63,6 +61,12 @@ class RecipeStep:
     def key(self) -> str:
         """What the step is called where steps are left out."""
         return f"{self.title} (unseen)" if self.unseen else self.title
+
+    @property
+    def damage(self) -> str:
+        """What people call the damage: the step's own word, else the last part of its name."""
+        own = str(getattr(self.degrade, "damage", ""))
+        return own or self.title.rpartition(".")[2].replace("_", " ")
 
     @property
     def keeps_colour(self) -> bool:

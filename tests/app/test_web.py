@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from lessonpipe.app.cli import main
 from lessonpipe.app.web.export import RUNTIME, export_web
@@ -76,6 +76,7 @@ def test_a_browser_without_a_network_makes_the_commands_pictures(
         "wide.png": make_picture(1100, 590, seed=1),  # of several tiles
         "small.png": make_picture(37, 41, seed=2),
         "grey.png": make_picture(200, 150, seed=3).convert("L").convert("RGB"),
+        "cut-out.png": cut_out(make_picture(210, 131, seed=4)),
     }
     for name, picture in pictures.items():
         picture.save(tmp_path / name)
@@ -90,11 +91,19 @@ def test_a_browser_without_a_network_makes_the_commands_pictures(
         server.wait()
         tab.browser.refresh()
         tab.see("It works without a network now.")
-        small = restored(tab, 0, tmp_path / "small.png", tmp_path / "grey.png")
+        names = ("small.png", "grey.png", "cut-out.png")
+        small = restored(tab, 0, *(tmp_path / name for name in names))
         assert near(small, restorer(pictures["small.png"]))
         grey = restored(tab, 1)
         assert near(grey, restorer(pictures["grey.png"]))
         assert np.ptp(np.asarray(grey.convert("RGB"), int), axis=2).max() == 0
+        cut = restored(tab, 2)
+        wanted = restorer(pictures["cut-out.png"])
+        assert cut.mode == "RGBA"
+        seen = np.asarray(cut)[..., 3] > 0
+        assert np.array_equal(np.asarray(cut)[..., 3], np.asarray(wanted)[..., 3])
+        apart = np.asarray(cut, int)[seen] - np.asarray(wanted, int)[seen]
+        assert np.abs(apart).max() <= 2 and 0.2 < seen.mean() < 0.8
         assert tab.browser.execute_script("return self.crossOriginIsolated")  # all cores
         assert tab.browser.execute_script(
             "return document.documentElement.scrollWidth <= window.innerWidth"
@@ -103,6 +112,14 @@ def test_a_browser_without_a_network_makes_the_commands_pictures(
         (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n nothing more")
         tab.browser.find_element("css selector", "#files").send_keys(str(tmp_path / "broken.png"))
         tab.see("Not restored: this browser cannot read it as a picture")
+
+
+def cut_out(picture: Image.Image) -> Image.Image:
+    """An opaque disc on nothing, under which the file holds black."""
+    mask = Image.new("L", picture.size)
+    ImageDraw.Draw(mask).ellipse((30, 10, 160, 120), fill=255)
+    picture.putalpha(mask)
+    return Image.composite(picture, Image.new("RGBA", picture.size), mask)
 
 
 def near(got: Image.Image, wanted: Image.Image) -> bool:

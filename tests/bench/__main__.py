@@ -9,7 +9,8 @@
 Of their own: `python -m tests.bench.workers` (docs/cluster.md), `.many_files` (docs/scale.md) and
 `.limit` (docs/speed.md).
 
-Each line is a peer's median over ours, and the median of the rounds' ratios with their spread.
+Each line is a peer's median over ours, and the median of the rounds' ratios with their spread; of
+`onnx` ours is the exported file, the peer our own network by torch.
 Run it where nothing else runs. What was measured replaces those parts in reports/bench.json.
 """
 
@@ -24,7 +25,7 @@ from lessonpipe.io.atomic import read_json, write_json
 from tests.bench.rounds import Row, machine
 
 OUT = Path("reports/bench.json")
-PARTS = ("train", "critic", "gan", "feature", "crappify", "restore", "digits", "race")
+PARTS = ("train", "critic", "gan", "feature", "crappify", "restore", "onnx", "digits", "race")
 ROUNDS = {
     "train": 3,
     "critic": 3,
@@ -32,6 +33,7 @@ ROUNDS = {
     "feature": 3,
     "crappify": 5,
     "restore": 2,
+    "onnx": 5,
     "digits": 3,
     "race": 1,
 }
@@ -89,6 +91,10 @@ def _part(name: str, args: argparse.Namespace) -> Callable[[int], Iterator[Row]]
         from tests.bench.restore import restore
 
         return restore
+    if name == "onnx":
+        from tests.bench.onnx import onnx
+
+        return partial(onnx, clock=args.clock)
     if name == "digits":
         from tests.bench.digits import digits
 

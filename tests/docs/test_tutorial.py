@@ -18,7 +18,7 @@ EXTRAS = ("page", "pipeline")
 
 
 @pytest.fixture(scope="module")
-def bin_folder(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the page's first block installs."""
     source = copy_source(tmp_path_factory.mktemp("source"), ROOT / "lessonpipe/zoo/old-photo")
     wheel = build("wheel", source, tmp_path_factory.mktemp("wheel"))
@@ -43,7 +43,7 @@ def add_to_file(text: str, project: Path) -> None:
 
 @pytest.mark.slow
 def test_every_command_of_the_tutorial_works(bin_folder: Path, tmp_path: Path) -> None:
-    for folder, count in (("photos", 4), ("album", 2)):
+    for folder, count in (("photos", 2), ("album", 2)):
         (tmp_path / folder).mkdir()
         for number in range(count):
             picture = make_picture(400, 300, seed=number)
@@ -83,7 +83,7 @@ def test_every_command_of_the_tutorial_works(bin_folder: Path, tmp_path: Path) -
     assert here == tmp_path / "my-restorer"
     for name in ("album0.jpg", "album1.jpg"):
         assert Image.open(tmp_path / "restored" / name).size == (400, 300)
-    assert "undoes: coffee rings" in told
+    assert "undoes: coffee rings, tape, JPEG compression" in told
     assert (here / "reports/index.html").is_file()
     status = subprocess.run(["git", "status", "--short"], cwd=here, capture_output=True, text=True)
     assert status.stdout == ""

@@ -188,6 +188,7 @@ def _controls(step: BuiltStep, setting: Setting) -> list[tuple[int | None, Any]]
             return [slider(value[0], f"{name}, from", 0), slider(value[1], f"{name}, to", 1)]
         case "number":
             label = "share of the pictures" if setting is SHARE else name
+            label += ", drawn for each picture until it is set" if value is None else ""
             return [slider(setting.high if value is None else value, label)]
         case "choice":
             return [(None, gr.CheckboxGroup(list(setting.options), value=value, **alike))]

@@ -10,11 +10,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from lessonpipe.app.page.damage import damage_tab
 from lessonpipe.app.page.report import report_tab
 from lessonpipe.app.page.restore import restore_tab
 from lessonpipe.app.page.training import Training
+from lessonpipe.app.page.uploads import UploadLimit
 from lessonpipe.app.page.visitors import Visitors
 from lessonpipe.app.page.widgets import EXAMPLES
 from lessonpipe.errors import UserError
@@ -96,6 +98,7 @@ def serve(
             quiet=True,
             prevent_thread_lock=True,
             footer_links=[],
+            app_kwargs={"middleware": [Middleware(UploadLimit, folder=root / "uploads")]},
             show_error=False,
             theme=theme(),
             css_paths=HERE / "page.css",

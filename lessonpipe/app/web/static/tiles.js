@@ -87,6 +87,60 @@ function isGrey(rgba) {
   return true;
 }
 
+/**
+ * Samples whose fully transparent pixels have the colours around them, as lessonpipe/inference/
+ * pixels.py fills them: what lies there would else be drawn into the edges as a halo.
+ */
+export function bled(rgba, width, height) {
+  const color = new Float32Array(3 * width * height);
+  const weight = new Float32Array(width * height);
+  for (let i = 0; i < weight.length; i++) {
+    if (!rgba[4 * i + 3]) continue;
+    weight[i] = 1;
+    for (let c = 0; c < 3; c++) color[3 * i + c] = rgba[4 * i + c];
+  }
+  if (weight.every(Boolean)) return rgba;
+  const filled = pushPull(color, weight, width, height);
+  const result = new Uint8ClampedArray(rgba);
+  for (let i = 0; i < weight.length; i++)
+    if (!weight[i]) for (let c = 0; c < 3; c++) result[4 * i + c] = filled[3 * i + c];
+  return result;
+}
+
+/** Mean colours from sums and weights; where there is no weight, those of the halved size. */
+function pushPull(color, weight, width, height) {
+  const mean = color.slice();
+  const open = weight.some((w) => w === 0);
+  for (let i = 0; i < weight.length; i++)
+    if (weight[i]) for (let c = 0; c < 3; c++) mean[3 * i + c] /= weight[i];
+  if (!open) return mean;
+  let coarse;
+  let [w, h] = [1, 1];
+  if (Math.min(width, height) <= 1) {
+    coarse = new Float32Array(3);
+    const total = Math.max(weight.reduce((sum, x) => sum + x, 0), 1e-6);
+    for (let i = 0; i < weight.length; i++)
+      for (let c = 0; c < 3; c++) coarse[c] += color[3 * i + c] / total;
+  } else {
+    [w, h] = [Math.ceil(width / 2), Math.ceil(height / 2)];
+    const [sums, weights] = [new Float32Array(3 * w * h), new Float32Array(w * h)];
+    for (let y = 0; y < height; y++)
+      for (let x = 0; x < width; x++) {
+        const [from, to] = [y * width + x, (y >> 1) * w + (x >> 1)];
+        weights[to] += weight[from];
+        for (let c = 0; c < 3; c++) sums[3 * to + c] += color[3 * from + c];
+      }
+    coarse = pushPull(sums, weights, w, h);
+  }
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < width; x++) {
+      const at = y * width + x;
+      const from = Math.min(y >> 1, h - 1) * w + Math.min(x >> 1, w - 1);
+      if (!weight[at]) for (let c = 0; c < 3; c++) mean[3 * at + c] = coarse[3 * from + c];
+    }
+  return mean;
+}
+
 /** The luma of `3 H W` floats in all three channels. */
 function greyed(y) {
   const plane = y.length / 3;
@@ -104,6 +158,7 @@ function greyed(y) {
  * stays.
  */
 export async function restore(rgba, width, height, { side, grid, colours, run, progress }) {
+  rgba = bled(rgba, width, height);
   const grey = !colours && isGrey(rgba);
   const [rows, columns] = [spans(height, side, grid), spans(width, side, grid)];
   const result = new Uint8ClampedArray(rgba);
