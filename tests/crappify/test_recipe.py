@@ -205,7 +205,7 @@ def test_an_unseen_step_is_in_validation_pictures_alone() -> None:
     assert recipe.unseen_steps == ["hole (unseen)"]
     assert damage_of(steps) == ["grain"]
     mine = {f"{__name__}.darker": {"by": 2}}
-    assert damage_of([mine, "grey", "grey"]) == ["darker", "colour"]
+    assert damage_of([mine, "grey", "grey"]) == ["darker", "lost colour"]
 
     def blackened(split: Split) -> float:
         made = make_pairs(
