@@ -9,7 +9,7 @@ from lessonpipe.app.page.training import Run
 from lessonpipe.crappify.recipe import Steps
 from lessonpipe.errors import UserError
 
-CURE = "start Prefect in this folder first: make ui"
+CURE = "start Prefect in this folder first: make ui, or lessonpipe flows ui"
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 

@@ -95,10 +95,16 @@ def check_start(params_file: Path) -> None:
         raise UserError(
             f"pretrain_generator.start = {start!r}: {reason}; copy it: cp -r {start}/. my_model/"
         )
-    if (folder := zoo.find_model(start)) != Path(start):
+    if (folder := zoo.find_model(start)) != Path(start) and _dvc_tracks_start():
         here = Path.cwd()
         path = folder.relative_to(here) if folder.is_relative_to(here) else folder
         _write_path(params_file, "pretrain_generator.start", start, str(path), "names of models")
+
+
+def _dvc_tracks_start() -> bool:
+    """Whether dvc.yaml names the start as a dependency; a project's own leaves it to the version."""
+    graph = Path("dvc.yaml")
+    return not graph.is_file() or "${pretrain_generator.start}" in graph.read_text("utf-8")
 
 
 def _write_path(params_file: Path, setting: str, given: str, path: str, unknown: str) -> None:

@@ -14,6 +14,7 @@ from lessonpipe.app.cli import main
 from lessonpipe.app.project.new import FILES, TEMPLATE, new_project
 from lessonpipe.errors import UserError
 from tasks.pipeline.params import load_stage
+from tasks.pipeline.prepare import prepare
 from tests.conftest import ROOT, make_picture
 
 IDENTITY = {"GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@b.c"} | {
@@ -119,6 +120,16 @@ def test_an_unknown_author_and_a_repository_around_it_are_told(
     assert new_project(tmp_path / "mine").startswith("not committed yet: git commit:")
     assert new_project(tmp_path / "mine/inner") == "it lies in a git repository: commit it there"
     assert not (tmp_path / "mine/inner/.git").exists()
+
+
+def test_flows_leave_its_params_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new_project(tmp_path / "mine")
+    monkeypatch.chdir(tmp_path / "mine")
+    before = Path("params.yaml").read_text()
+    prepare()
+    assert Path("params.yaml").read_text() == before and "start: old-photo" in before
 
 
 @pytest.mark.parametrize("name", ["photos", "my 'best' photos: #1", "ünï"])
