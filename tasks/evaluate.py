@@ -7,7 +7,7 @@ tasks/compare.py.
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from PIL import Image
 from pydantic import Field
@@ -34,6 +34,9 @@ MODELS = {
 COMPARED = [("gan", "generator"), ("feature", "pixel")]
 
 
+Side = Annotated[int, Field(ge=512, le=8192)]  # a smaller picture has no place for the detail
+
+
 class Evaluation(StrictModel):
     """A size, and the models that were trained for it."""
 
@@ -44,13 +47,15 @@ class Evaluation(StrictModel):
 class Params(EvaluationParams):
     """Which models at which size, and how they are evaluated.
 
-    The last model of the last size restores the photo that the report shows at high resolution.
+    The last model of the last size restores the photo that the report shows at `high_resolution`
+    (width, height in pixels).
     `reference` are figures of another run, such as the lesson's own. `all_params` is the whole
     params file, which the report prints.
     """
 
     seed: int
     evaluations: list[Evaluation] = Field(min_length=1)
+    high_resolution: tuple[Side, Side] = (1280, 1600)
     reference: list[ReferenceFigure] = Field(default_factory=list)
     all_params: dict[str, Any] = Field(default_factory=dict)
 
@@ -92,7 +97,7 @@ def run(
     if p.reference:
         metrics["reference"] = compare_to_reference(p.reference, histories)
     shown = MODELS[p.evaluations[-1].models[-1]]
-    restored = restore_high_resolution(_largest(photos, manifest), shown)
+    restored = restore_high_resolution(_largest(photos, manifest), shown, p.high_resolution)
     used = {"recipe": manifest.recipe, "quality": list(manifest.quality)}
     params = {**p.all_params, "crappify": {**p.all_params.get("crappify", {}), **used}}
     page = report_page(metrics, grids, restored, histories, params)

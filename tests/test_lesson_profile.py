@@ -20,6 +20,7 @@ FEWER = {
         "evaluations": [{"image_px": 96, "models": ["pixel"]}],
         "encoder": "test_resnet",
         "pretrained": False,
+        "high_resolution": [512, 640],
     },
     "compare": {
         "evaluations": [

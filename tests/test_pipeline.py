@@ -50,7 +50,7 @@ def shortened(params: dict) -> dict:
     params["pretrain_generator"]["phases"][0] |= {"epochs": 10, "samples_per_epoch": 32}
     params["save_preds"]["image_px"] = 64
     params["fit_gan"]["samples"] = 2
-    params["evaluate"] |= tiny
+    params["evaluate"] |= {**tiny, "high_resolution": [512, 640]}
     for stage in ("evaluate", "compare"):
         for evaluation, px in zip(params[stage]["evaluations"], (64, 96), strict=True):
             evaluation["image_px"] = px

@@ -1,4 +1,4 @@
-"""The lesson's last figure: a picture of 256 pixels restored at 1280x1600, and a detail of it.
+"""The lesson's last figure: a picture of 256 pixels restored at a large size, and a detail of it.
 
 No training picture has that size; the network is fully convolutional. It is restored by the
 command that a person would type, so that seconds and memory are those that a person meets.
@@ -21,7 +21,6 @@ from lessonpipe.data.pictures import grid, stacked, to_tensor
 from lessonpipe.errors import LessonpipeError
 from lessonpipe.metrics import laplacian_energy
 
-SIZE = (1280, 1600)  # width, height
 STEPS = [{"resize": {"shorter": 256}}, {"jpeg": {"quality": 60}}]  # the lesson's older variant
 DETAIL_PX = 160
 THUMBNAIL = (320, 400)
@@ -29,26 +28,27 @@ THUMBNAIL = (320, 400)
 
 @dataclass(frozen=True)
 class HighResolution:
-    """The figure, the command's seconds from start to end, and its peak memory."""
+    """The figure, its `size` (width, height), the command's seconds and peak memory."""
 
+    size: tuple[int, int]
     picture: Image.Image
     seconds: float
     memory_gb: float
 
 
-def restore_high_resolution(photo: Path, model: Path) -> HighResolution:
-    """Degrades `photo`, cropped to 4:5, as the lesson did, and restores it with `model`.
+def restore_high_resolution(photo: Path, model: Path, size: tuple[int, int]) -> HighResolution:
+    """Degrades `photo`, cropped to `size` (width, height), as the lesson did, and restores it.
 
     Raises `LessonpipeError` when the command fails.
     """
-    good = _crop(open_photo(photo))
+    good = _crop(open_photo(photo), size)
     small = Recipe(STEPS).degrade(good, photo.name)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         small.save(folder / "small.png")
-        seconds, memory_gb = _run_command(folder, model)
+        seconds, memory_gb = _run_command(folder, model, size)
         restored = open_photo(folder / "out" / "small.png")
-    columns = [small.resize(SIZE, Image.Resampling.BICUBIC), restored, good]
+    columns = [small.resize(size, Image.Resampling.BICUBIC), restored, good]
     left, top = most_detailed(good, DETAIL_PX)
     box = (left, top, left + DETAIL_PX, top + DETAIL_PX)
     thumbnails = [p.resize(THUMBNAIL, Image.Resampling.LANCZOS) for p in columns]
@@ -62,7 +62,7 @@ def restore_high_resolution(photo: Path, model: Path) -> HighResolution:
             grid([details], ["a detail, twice its size", "", ""]),
         ]
     )
-    return HighResolution(picture, seconds, memory_gb)
+    return HighResolution(size, picture, seconds, memory_gb)
 
 
 def most_detailed(picture: Image.Image, side: int) -> tuple[int, int]:
@@ -78,19 +78,19 @@ def most_detailed(picture: Image.Image, side: int) -> tuple[int, int]:
     return corners[int(laplacian_energy(squares).argmax())]
 
 
-def _crop(photo: Image.Image) -> Image.Image:
-    """Returns the middle 4:5 of a photo at 1280x1600; a smaller photo is enlarged."""
-    width, height = SIZE
+def _crop(photo: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Returns the middle of a photo, of the shape of `size` and so large; a smaller is enlarged."""
+    width, height = size
     scale = min(photo.width / width, photo.height / height)
     w, h = width * scale, height * scale
     left, top = (photo.width - w) / 2, (photo.height - h) / 2
-    return photo.resize(SIZE, Image.Resampling.LANCZOS, box=(left, top, left + w, top + h))
+    return photo.resize(size, Image.Resampling.LANCZOS, box=(left, top, left + w, top + h))
 
 
-def _run_command(folder: Path, model: Path) -> tuple[float, float]:
+def _run_command(folder: Path, model: Path, size: tuple[int, int]) -> tuple[float, float]:
     """Restores `small.png` into `out`; returns seconds and gigabytes."""
     args = ["restore", str(folder / "small.png"), "-o", str(folder / "out")]
-    args += ["--model", str(model), "--size", f"{SIZE[0]}x{SIZE[1]}"]
+    args += ["--model", str(model), "--size", f"{size[0]}x{size[1]}"]
     start = time.perf_counter()
     with (folder / "log").open("w+") as log:
         child = subprocess.Popen(
@@ -103,7 +103,7 @@ def _run_command(folder: Path, model: Path) -> tuple[float, float]:
         seconds = time.perf_counter() - start
         if child.returncode:
             log.seek(0)
-            raise LessonpipeError(f"restoring at {SIZE} failed: {log.read().strip()}")
+            raise LessonpipeError(f"restoring at {size} failed: {log.read().strip()}")
     return seconds, peak / 1e9
 
 

@@ -28,6 +28,7 @@ def report_page(
         commit=commit(),
         sizes=[_size(grid, metrics[str(grid.image_px)]) for grid in grids],
         high_resolution={
+            "size": "×".join(map(str, high_resolution.size)),
             "picture": jpeg_uri(high_resolution.picture),
             "seconds": high_resolution.seconds,
             "memory_gb": high_resolution.memory_gb,

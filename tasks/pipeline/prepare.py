@@ -102,7 +102,7 @@ def check_start(params_file: Path) -> None:
 
 
 def _dvc_tracks_start() -> bool:
-    """Whether dvc.yaml names the start as a dependency; a project's own leaves it to the version."""
+    """Whether dvc.yaml names the start as a dependency; that of a new project does not."""
     graph = Path("dvc.yaml")
     return not graph.is_file() or "${pretrain_generator.start}" in graph.read_text("utf-8")
 

@@ -257,7 +257,10 @@ def small(params: dict[str, Any]) -> dict[str, Any]:
     gan_phase = phase | {"epochs": 3, "frozen": True, "max_lr": 3e-4}
     params["fit_gan"] |= {"samples": 1, "phases": [gan_phase]}
     params["fit_pixel"]["phases"] = [phase | {"epochs": 2}, phase | {"image_px": 96, "epochs": 1}]
-    params["evaluate"]["evaluations"] = [{"image_px": 64, "models": ["generator"]}]
+    params["evaluate"] |= {
+        "evaluations": [{"image_px": 64, "models": ["generator"]}],
+        "high_resolution": [512, 640],
+    }
     params["numbers"] |= {"seeds": [1], "runs": [params["numbers"]["runs"][-1] | {"epochs": 3}]}
     return json.loads(json.dumps(params))
 

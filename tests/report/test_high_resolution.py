@@ -1,4 +1,4 @@
-"""A picture of 256 pixels becomes one of 1280x1600, by the command a person would type."""
+"""A picture of 256 pixels becomes a large one, by the command a person would type."""
 
 import numpy as np
 import pytest
@@ -9,6 +9,8 @@ from lessonpipe.nets import Generator, UnetConfig
 from lessonpipe.nets.io import save_model
 from lessonpipe.report.high_resolution import most_detailed, restore_high_resolution
 from tests.conftest import make_picture
+
+SIZE = (640, 800)
 
 
 def test_the_detail_is_the_square_with_the_most_fine_structure():
@@ -24,7 +26,8 @@ def test_the_figure_has_three_columns_and_the_commands_seconds_and_memory(tmp_pa
         UnetConfig(encoder="tf_efficientnet_lite0", widths=[8, 8, 8, 8], head=8), pretrained=False
     )
     save_model(tmp_path / "model", net, {})
-    figure = restore_high_resolution(tmp_path / "photo.jpg", tmp_path / "model")
+    figure = restore_high_resolution(tmp_path / "photo.jpg", tmp_path / "model", SIZE)
+    assert figure.size == SIZE
     assert figure.picture.width > 3 * 320 and figure.picture.height > 400 + 320
     assert 0.5 < figure.seconds < 120
     assert 0.2 < figure.memory_gb < 4
@@ -33,4 +36,4 @@ def test_the_figure_has_three_columns_and_the_commands_seconds_and_memory(tmp_pa
 def test_a_command_that_fails_says_why(tmp_path):
     make_picture(1400, 1800).save(tmp_path / "photo.jpg")
     with pytest.raises(LessonpipeError, match="not a model folder"):
-        restore_high_resolution(tmp_path / "photo.jpg", tmp_path / "nothing")
+        restore_high_resolution(tmp_path / "photo.jpg", tmp_path / "nothing", SIZE)

@@ -63,7 +63,7 @@ def test_the_report_has_sliders_and_a_table_per_size_curves_and_params(tmp_path:
     html = report_page(
         {"64": size, "96": size, "critic": {"accuracy": 0.876}},
         [grid(64), grid(96)],
-        HighResolution(Image.new("RGB", (8, 8)), 3.21, 1.26),
+        HighResolution((640, 800), Image.new("RGB", (8, 8)), 3.21, 1.26),
         {"fit_gan": tmp_path / "history.csv"},
         {"crappify": {"recipe": ["text"]}, "note": "<b>"},
     )
@@ -90,7 +90,7 @@ def test_the_report_compares_with_another_runs_figures(tmp_path: Path) -> None:
             "reference": {"fit_gan valid_loss at 64": {"ours": 0.4, "reached": 0.3}},
         },
         [],
-        HighResolution(Image.new("RGB", (8, 8)), 1, 1),
+        HighResolution((640, 800), Image.new("RGB", (8, 8)), 1, 1),
         {"fit_gan": tmp_path / "history.csv"},
         {"crappify": {}},
     )

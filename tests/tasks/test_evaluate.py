@@ -34,6 +34,7 @@ def test_the_page_has_the_steps_of_the_recipe_their_metrics_and_its_own_params_f
     params["precision"] = "fp32"
     params["crappify"]["recipe"] = name
     params["evaluate"] |= {"encoder": "resnet18", "pretrained": False, "batch": 2, "grid_rows": 2}
+    params["evaluate"]["high_resolution"] = [512, 640]
     params["evaluate"]["evaluations"] = [{"image_px": 64, "models": ["generator", "pixel"]}]
     Path("other.yaml").write_text(yaml.safe_dump(params))
 

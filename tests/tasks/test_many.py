@@ -1,4 +1,4 @@
-"""A hundred thousand pictures: flat memory, and after a kill only what is missing."""
+"""Very many pictures: flat memory, and after a kill only what is missing."""
 
 import contextlib
 import json
@@ -17,7 +17,8 @@ import yaml
 
 from tests.conftest import ROOT, make_picture
 
-COUNT = 100_000
+COUNT = 25_000
+BYTES_A_PICTURE = 2500  # that memory may grow by: of the list of pairs
 PARAMS = {
     "seed": 1,
     "recipes": {},
@@ -41,7 +42,7 @@ def used(process: psutil.Process) -> int:
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_pictures_take_flat_memory_and_a_killed_run_goes_on(
+def test_very_many_pictures_take_flat_memory_and_a_killed_run_goes_on(
     tmp_path: Path,
 ) -> None:
     contents = []
@@ -62,7 +63,7 @@ def test_a_hundred_thousand_pictures_take_flat_memory_and_a_killed_run_goes_on(
     until = time.monotonic() + 300
     while time.monotonic() < until and first.poll() is None:
         journal = journal or next(tmp_path.glob("data/.crappify-*/done.jsonl"), None)
-        if journal and journal.stat().st_size > 4_000_000:  # about a tenth
+        if journal and journal.stat().st_size > 1_000_000:  # about a tenth
             break
         time.sleep(0.05)
     first.send_signal(signal.SIGKILL)
@@ -85,7 +86,7 @@ def test_a_hundred_thousand_pictures_take_flat_memory_and_a_killed_run_goes_on(
     watcher.join()
     assert again.returncode == 0, said
     kept = int(re.search(r"resuming after (\d+) photos", said)[1])  # type: ignore[index]
-    assert 5_000 < kept < COUNT
+    assert COUNT / 20 < kept < COUNT
     made = int(re.search(r", (\d+) a second", said)[1])  # type: ignore[index]
     print(f"{made} pictures a second; memory {max(memory) / 1e6:.0f} MB at most")
     assert made > 300
@@ -94,4 +95,4 @@ def test_a_hundred_thousand_pictures_take_flat_memory_and_a_killed_run_goes_on(
     assert len(pairs) == COUNT == len({pair["crappy"] for pair in pairs})
     assert sum(1 for path in (tmp_path / "data/crappify/crappy").rglob("*.jpg")) == COUNT
     middle, last = memory[len(memory) // 3], max(memory[len(memory) // 3 :])
-    assert last - middle < 250e6, (middle, last)  # what grows is the list of pairs
+    assert last - middle < BYTES_A_PICTURE * COUNT, (middle, last)

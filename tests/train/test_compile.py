@@ -30,7 +30,7 @@ def compile_anew():
 
 
 def small() -> Generator:
-    return generator(encoder="test_resnet", widths=[8, 8, 8, 8], norm="weight")
+    return generator(encoder="test_resnet", encoder_depth=4, widths=[8, 8, 8], norm="weight")
 
 
 def images(image_px: int) -> TensorData:
