@@ -74,7 +74,7 @@ def run(stages: Stages = None, side_by_side: SideBySide = 1) -> None:
     dvc.select_stages(dvc.read_stages(), stages or ())
     if not os.environ.get("PREFECT_API_URL"):
         if url := server.running():
-            os.environ["PREFECT_API_URL"] = f"{url}/api"
+            os.environ |= server.client_environment(url)
         else:
             # in a child process, so that the server outlives Prefect's last messages to it
             with server.serving() as url:
@@ -98,6 +98,7 @@ def ui(
         raise UserError(f"the page of this folder is open already: {url}")
     with server.serving(host, port, known=True) as url:
         print(f"flows: {url}/deployments (ctrl-C ends it)", flush=True)
+        print(f"flows: lets a browser in, once for all: {server.entrance(url)}", flush=True)
         args = ["--timezone", timezone, *(["--cron", cron] if cron else [])]
         _run_child(["serve", *args, *(["--notify", notify] if notify else [])], url)
 
@@ -233,7 +234,7 @@ def _require_server() -> None:
 
 def _run_child(args: list[str], url: str) -> NoReturn:
     """Run `python -m flows ARGS` on the server at `url`, and exit with its code."""
-    env = os.environ | {"PREFECT_API_URL": f"{url}/api"}
+    env = os.environ | server.client_environment(url)
     process = child_process.start([sys.executable, "-m", "flows", *args], env=env, grace=10)
     try:
         raise typer.Exit(process.wait())

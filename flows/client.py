@@ -1,6 +1,7 @@
 """Training through this folder's Prefect server, for programs that only ask: no flow runs here."""
 
 from typing import Any
+from uuid import uuid4
 
 import httpx
 
@@ -40,13 +41,22 @@ class PrefectTraining:
         return Run(message, 0.0)
 
 
+def csrf_headers(client: httpx.Client) -> dict[str, str]:
+    """The token that Prefect asks for where something is changed."""
+    name = uuid4().hex
+    found = client.get("csrf-token", params={"client": name}).raise_for_status().json()
+    return {"Prefect-Csrf-Client": name, "Prefect-Csrf-Token": found["token"]}
+
+
 def _api(method: str, path: str, body: Any = None) -> Any:
     """The answer of this folder's server. Raises `UserError` when there is none."""
     url = server.running()
     if url is None:
         raise UserError(f"no Prefect server runs here; {CURE}")
     try:
-        answer = httpx.request(method, f"{url}/api/{path}", json=body, timeout=20)
-        return answer.raise_for_status().json()
+        with httpx.Client(base_url=f"{url}/api/", auth=server.credentials(), timeout=20) as client:
+            if method != "GET":
+                client.headers.update(csrf_headers(client))
+            return client.request(method, path, json=body).raise_for_status().json()
     except httpx.HTTPError as error:
         raise UserError(f"Prefect at {url} does not take trainings: {error}; {CURE}") from error

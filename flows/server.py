@@ -1,8 +1,14 @@
-"""A Prefect server for this folder: on this machine only, its database in `.lessonpipe`."""
+"""A Prefect server for this folder: on this machine only, its database in `.lessonpipe`.
 
+Who has the folder's password may use it, and nobody else: neither another user of the machine nor a
+page of another origin that is open in the browser.
+"""
+
+import base64
 import http.client
 import os
 import re
+import secrets
 import socket
 import sqlite3
 import subprocess
@@ -10,8 +16,9 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from lessonpipe.errors import LessonpipeError, UserError
 from tasks.pipeline import child_process
@@ -19,6 +26,8 @@ from tasks.pipeline.lock import STATE_DIR
 
 HOME = STATE_DIR / "prefect"
 DATABASE = HOME / "prefect.db"
+PASSWORD = HOME / "password"  # NAME:SECRET, as HTTP's basic authentication takes it
+PRIVATE = 0o077  # the umask of what only this user may read
 DATABASE_FAULTS = {  # by what the server's log says of them; locked or full is no fault of its own
     r"alembic\.util\.exc\.CommandError: (.+)": "of another version of Prefect",
     r"\(sqlite3\.OperationalError\) ((?:no such|duplicate|table|index) .+)": "half made",
@@ -37,6 +46,36 @@ def environment() -> dict[str, str]:
         "DO_NOT_TRACK": "1",
         "DVC_NO_ANALYTICS": "1",
     }
+
+
+def client_environment(url: str) -> dict[str, str]:
+    """Prefect's settings for a client of this folder's server at `url`."""
+    return {"PREFECT_API_URL": f"{url}/api", "PREFECT_API_AUTH_STRING": password()}
+
+
+def password() -> str:
+    """This folder's password, made at the first call."""
+    HOME.mkdir(parents=True, exist_ok=True)
+    HOME.chmod(0o700)
+    if not PASSWORD.exists():
+        draft = HOME / f"password.{os.getpid()}"
+        with _open_private(draft) as file:
+            file.write(f"lessonpipe:{secrets.token_urlsafe(24)}")
+        with suppress(FileExistsError):
+            os.link(draft, PASSWORD)  # whole, or another process's
+        draft.unlink()
+    return PASSWORD.read_text().strip()
+
+
+def credentials() -> tuple[str, str]:
+    """The password as name and secret."""
+    name, _, secret = password().partition(":")
+    return name, secret
+
+
+def entrance(url: str) -> str:
+    """The address that lets a browser into the server at `url`."""
+    return f"{url}/enter#{base64.b64encode(password().encode()).decode()}"
 
 
 def running() -> str | None:
@@ -59,24 +98,40 @@ def serving(host: str = "127.0.0.1", port: int = 0, *, known: bool = False) -> I
     _check_database()
     port = _free_port(host, port)
     url = f"http://{host}:{port}"
-    env = (
-        os.environ | environment() | {"PREFECT_UI_API_URL": "/api"}
-    )  # relative: any host name will do
-    env.pop("PREFECT_API_URL", None)
     log = HOME / "server.log"
-    command = ["-m", "prefect", "server", "start", "--host", host, "--port", str(port)]
-    with log.open("w") as out:
-        server = child_process.start([sys.executable, *command], env=env, grace=10, out=out)
+    command = [sys.executable, "-m", "flows.prefect_app", host, str(port)]
+    env = os.environ | environment() | _server_environment(url)
+    if DATABASE.exists():  # of before it was private
+        DATABASE.chmod(0o600)
+    with _open_private(log) as out:
+        server = child_process.start(command, env=env, grace=10, out=out, umask=PRIVATE)
     address = HOME / "address"
     try:
         _wait_until_healthy(server, url, log)
         if known:
-            address.write_text(url)
+            with _open_private(address) as file:
+                file.write(url)
         yield url
     finally:
         if known:
             address.unlink(missing_ok=True)
         child_process.stop(server, grace=10)
+
+
+def _server_environment(url: str) -> dict[str, str]:
+    """A server's settings: a password, no other origin, tokens against forged requests."""
+    return client_environment(url) | {
+        "PREFECT_SERVER_API_AUTH_STRING": password(),
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": url,
+        "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
+        "PREFECT_UI_API_URL": "/api",  # relative: any host name will do
+    }
+
+
+def _open_private(path: Path) -> IO[str]:
+    """A new file that only this user may read, in place of what was there."""
+    path.unlink(missing_ok=True)
+    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w")
 
 
 def _free_port(host: str, port: int) -> int:

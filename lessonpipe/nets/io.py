@@ -12,7 +12,7 @@ import torch
 from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import nn
+from torch import Tensor, nn
 
 from lessonpipe import __version__
 from lessonpipe.errors import MissingError, UserError
@@ -20,6 +20,7 @@ from lessonpipe.io.atomic import atomic_write, read_json, write_json
 from lessonpipe.nets import Critic, CriticConfig, Generator, UnetConfig
 
 M = TypeVar("M", bound=nn.Module)
+ENCODER_BLOCK = re.compile(r".*?\bencoder\.net\.blocks\.\d+\.")
 RENAMED_OPTIONS = {"join": "concat", "extra": "extra_layers"}  # of `build`, before 0.2
 RENAMED_LAYERS = [  # of U-Nets and language models, before 0.2
     (re.compile(r"\bunet\.blocks\.(\d+)\.up\."), r"unet.blocks.\1.upsample."),
@@ -115,7 +116,8 @@ def load_weights(folder: Path, net: M) -> M:
     if not weights.is_file():
         raise MissingError(f"{weights} is not there; the model folder is incomplete", folder)
     try:
-        net.load_state_dict({_renamed(k): v for k, v in load_file(weights).items()})
+        given = {_renamed(k): v for k, v in load_file(weights).items()}
+        net.load_state_dict(_without_unused_blocks(given, net))
     except (SafetensorError, RuntimeError) as error:
         raise UserError(f"{weights} is damaged or of another network: {error}") from error
     return net.eval()
@@ -139,6 +141,13 @@ def load_matching_weights(folder: Path, net: Generator) -> list[str]:
     fits = {k: v for k, v in given.items() if k in own and v.shape == own[k].shape}
     net.load_state_dict(fits, strict=False)
     return sorted(own.keys() - fits.keys())
+
+
+def _without_unused_blocks(given: dict[str, Tensor], net: nn.Module) -> dict[str, Tensor]:
+    """The weights but those of encoder blocks after the last feature, of older files."""
+    own = {match[0] for k in net.state_dict() if (match := ENCODER_BLOCK.match(k))}
+    blocks = {k: match[0] for k in given if (match := ENCODER_BLOCK.match(k))}
+    return {k: v for k, v in given.items() if not own or blocks.get(k) in {None, *own}}
 
 
 def _renamed(layer: str) -> str:

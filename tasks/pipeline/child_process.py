@@ -29,8 +29,12 @@ def start(
     env: Mapping[str, str] | None = None,
     grace: float = 5.0,
     out: IO[str] | int | None = None,
+    umask: int = -1,
 ) -> "subprocess.Popen[str]":
-    """Start `command` so that it ends with this process; `out` receives its stdout and stderr."""
+    """Start `command` so that it ends with this process; `out` receives its stdout and stderr.
+
+    `umask` is its own, by default this process's.
+    """
     return subprocess.Popen(
         [sys.executable, "-P", __file__, str(grace), *command],
         stdin=subprocess.PIPE,
@@ -38,6 +42,7 @@ def start(
         stderr=subprocess.STDOUT if out is not None else None,
         start_new_session=True,
         env=env,
+        umask=umask,
         text=True,  # also turns a progress bar's \r into lines
         encoding="utf-8",
         errors="replace",

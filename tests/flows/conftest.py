@@ -1,5 +1,6 @@
 """A real Prefect server for the session, small DVC projects, and the flow as its own process."""
 
+import base64
 import contextlib
 import http.server
 import json
@@ -22,6 +23,7 @@ import psutil
 import pytest
 
 from flows import server
+from flows.client import csrf_headers
 from tests.conftest import PATIENCE, until
 
 ROOT = Path(__file__).parents[2]
@@ -122,6 +124,7 @@ class Project:
 
     folder: Path
     url: str = ""
+    password: str = ""
     ui: "subprocess.Popen[str] | None" = None
 
     def change(self, **versions: float) -> None:
@@ -146,6 +149,8 @@ class Project:
     def command(self, *args: str, **options: Any) -> "subprocess.Popen[str]":
         """Start `python ARGS` here, as a shell would."""
         server = {"PREFECT_API_URL": f"{self.url}/api"} if self.url else {}
+        if self.url and self.password:
+            server["PREFECT_API_AUTH_STRING"] = self.password
         return subprocess.Popen(
             [sys.executable, *args],
             cwd=self.folder,
@@ -179,7 +184,19 @@ class Project:
             port = probe.getsockname()[1]
         self.ui = self.command("-m", "flows", "ui", "--port", str(port), *args)
         self.url = f"http://127.0.0.1:{port}"
+        self.password = self.until(self.own_password)
         self.until(lambda: self.deployment("restore-folder").get("status") == "READY")
+
+    def own_password(self) -> str:
+        """What the page has made for itself; empty while it has not."""
+        with contextlib.suppress(OSError):
+            return (self.folder / server.PASSWORD).read_text()
+        return ""
+
+    @property
+    def entrance(self) -> str:
+        """The address that lets a browser in."""
+        return f"{self.url}/enter#{base64.b64encode(self.password.encode()).decode()}"
 
     def deployment(self, name: str) -> dict[str, Any]:
         """The deployment that the page serves by this name; empty while it does not."""
@@ -216,8 +233,14 @@ class Project:
 
     def api(self, method: str, path: str, body: Any = None) -> Any:
         """The server's response."""
+        name, _, secret = self.password.partition(":")
         for _ in range(10):
-            response = httpx.request(method, f"{self.url}/api/{path}", json=body, timeout=20)
+            with httpx.Client(
+                base_url=f"{self.url}/api/", auth=(name, secret), timeout=20
+            ) as client:
+                if method != "GET":
+                    client.headers.update(csrf_headers(client))
+                response = client.request(method, path, json=body)
             if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 break
             time.sleep(1)  # the database is locked; Prefect's own client retries, too
@@ -257,6 +280,12 @@ def first_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str
 def url(first_server: tuple[str, Path]) -> str:
     """The address of the session's Prefect server."""
     return first_server[0]
+
+
+@pytest.fixture(scope="session")
+def password(first_server: tuple[str, Path]) -> str:
+    """The password of the session's Prefect server."""
+    return (first_server[1].parent / server.PASSWORD.name).read_text()
 
 
 @pytest.fixture(scope="session")
@@ -320,17 +349,19 @@ def empty_database(
 
 
 @pytest.fixture
-def project(local_project: Project, url: str) -> Project:
+def project(local_project: Project, url: str, password: str) -> Project:
     """A project, with the session's server."""
-    local_project.url = url
+    local_project.url, local_project.password = url, password
     return local_project
 
 
 @pytest.fixture(scope="module")
-def shared_project(seed: Path, url: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def shared_project(
+    seed: Path, url: str, password: str, tmp_path_factory: pytest.TempPathFactory
+) -> Any:
     """A project for all tests of a file, with the session's server."""
     with copied(seed, tmp_path_factory.mktemp("shared") / "project") as project:
-        project.url = url
+        project.url, project.password = url, password
         yield project
 
 

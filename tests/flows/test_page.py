@@ -19,7 +19,7 @@ def page(tmp_path) -> Iterator[Tab]:
 def test_a_person_starts_a_run_watches_it_and_sees_the_grid(project_with_database, page):
     project = project_with_database
     project.open()
-    page.browser.get(f"{project.url}/deployments")
+    page.browser.get(project.entrance)
     page.click("restorer-here", "a")
     page.click("Run", "button")
     page.click("Custom run")

@@ -194,3 +194,30 @@ def test_a_spectral_convolution_is_torchs_own(training, bias):
     torch.testing.assert_close(*grads, rtol=1e-4, atol=1e-4)
     for key, value in slow.state_dict().items():
         torch.testing.assert_close(fast.state_dict()[key], value)
+
+
+@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "test_resnet", "mobilenetv3_small_050"])
+def test_an_encoder_that_stops_earlier_has_the_same_features_and_no_layer_after_them(name):
+    torch.manual_seed(0)
+    whole = Encoder(name, pretrained=False).eval()
+    cut = Encoder(name, pretrained=False, depth=4).eval()
+    shared = {k: v for k, v in whole.state_dict().items() if k in cut.state_dict()}
+    cut.load_state_dict(shared)
+    x = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        for mine, its in zip(cut(x), whole(x), strict=False):
+            assert torch.equal(mine, its)
+    assert cut.reductions == whole.reductions[:4] == [2, 4, 8, 16]
+    last = sum(1 for p in cut(x)[-1].sum().backward() or cut.parameters() if p.grad is None)
+    assert last == 0  # every weight that is left has a part in the last feature
+
+
+def test_a_shallow_encoder_makes_a_smaller_generator_with_a_finer_grid():
+    deep = small(encoder="test_efficientnet", widths=[8, 8, 8, 8])
+    shallow = small(encoder="test_efficientnet", widths=[8, 8, 8], encoder_depth=4)
+    assert (deep.grid, shallow.grid) == (32, 16)
+    assert shallow(torch.rand(1, 3, 80, 48)).shape == (1, 3, 80, 48)
+    count = [sum(p.numel() for p in net.parameters()) for net in (deep, shallow)]
+    assert count[1] < count[0]
+    with pytest.raises(ValueError, match="widths needs 3 numbers"):
+        small(encoder="test_efficientnet", widths=[8, 8, 8, 8], encoder_depth=4)
