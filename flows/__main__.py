@@ -18,7 +18,8 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -50,14 +51,14 @@ Notify = Annotated[
 ]
 
 
-def main() -> None:
-    """Run the command of the command line, and exit with its code."""
+def main(args: Sequence[str] | None = None, name: str = "python -m flows") -> None:
+    """Run a command, by default that of the command line, and exit with its code."""
     os.environ |= server.environment()  # before prefect is imported
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
         with with_cure():
-            app(prog_name="python -m flows")
+            app(args, prog_name=name)
     except LessonpipeError as error:
         print(f"flows: {error}", file=sys.stderr)
         raise SystemExit(2 if isinstance(error, UserError) else 1) from error
@@ -70,7 +71,8 @@ def run(stages: Stages = None, side_by_side: SideBySide = 1) -> None:
     The run is on PREFECT_API_URL's server, else on that of this folder's page, else on a server of
     its own that ends with it.
     """
-    prepare()  # both fail before a server starts
+    _require_project()
+    prepare()  # these fail before a server starts
     dvc.select_stages(dvc.read_stages(), stages or ())
     if not os.environ.get("PREFECT_API_URL"):
         if url := server.running():
@@ -94,6 +96,7 @@ def ui(
 ) -> None:
     """Open a page to start, watch and cancel runs, until ctrl-C."""
     _schedule(cron, timezone)  # fails before a server starts
+    _require_project()
     if url := server.running():
         raise UserError(f"the page of this folder is open already: {url}")
     with server.serving(host, port, known=True) as url:
@@ -144,6 +147,7 @@ def ablations(
     ] = False,
 ) -> None:
     """Run the experiments that are missing, and write docs/ablations.md."""
+    _require_repository()
     from flows.experiments.ablations import answer
 
     answer(questions or (), side_by_side, again)
@@ -163,6 +167,7 @@ def recipes(
     side_by_side: SideBySide = 1,
 ) -> None:
     """Run the recipes that have not been tried, and write docs/recipes.md."""
+    _require_repository()
     from flows.experiments.recipe_gallery import show
 
     show(names or (), side_by_side)
@@ -201,6 +206,7 @@ def release(
     profile: Annotated[str, typer.Option(help="that it was trained by, where not NAME")] = "",
 ) -> None:
     """Put the trained model into the package's model zoo, with its card."""
+    _require_repository()
     from lessonpipe.app.release import release as put_into_zoo
     from lessonpipe.crappify.recipe import steps_of
     from lessonpipe.report.evaluation import EvaluationParams
@@ -223,6 +229,21 @@ def notify(
 
     notify_of_failures(url)
     print(f"{os.environ['PREFECT_API_URL']} posts to {url} when a run fails")
+
+
+def _require_project() -> None:
+    """Raise `UserError` in a folder without stages."""
+    if not Path("dvc.yaml").is_file():
+        raise UserError(
+            "there is no dvc.yaml here; run it in the project's folder, or start a project: "
+            "lessonpipe new FOLDER"
+        )
+
+
+def _require_repository() -> None:
+    """Raise `UserError` outside of a clone of lessonpipe, which has experiments and profiles."""
+    if not Path("profiles").is_dir():
+        raise UserError("this needs a clone of lessonpipe's repository: it is for its own models")
 
 
 def _require_server() -> None:

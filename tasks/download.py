@@ -75,7 +75,7 @@ def run(p: Params, out: Path = Path("data/photos")) -> None:
             unpack_pictures(archive, draft)
             source = Source({path.name: path for path in sorted(draft.iterdir())})
         elif p.source == "folder":
-            source = _from_folder(Path(p.folder).expanduser(), p.pattern)
+            source = from_folder(p)
         else:
             rooms = {path.name: path for path in sample_photos()}
             others = {f"{VARIOUS.name}/{path.name}": path for path in sorted(VARIOUS.glob("*.jpg"))}
@@ -149,8 +149,12 @@ def _copy_readable(photos: Mapping[str, Path], draft: Path) -> dict[str, str]:
     return {name: printable(reason) for name, reason in results if reason}
 
 
-def _from_folder(folder: Path, pattern: str) -> Source:
-    """The pictures of a folder and its subfolders, by their relative paths."""
+def from_folder(p: Params) -> Source:
+    """The pictures of a folder and its subfolders that match, by their relative paths.
+
+    Raises `UserError` when there are none.
+    """
+    folder, pattern = Path(p.folder).expanduser(), p.pattern
     if not folder.is_dir():
         raise UserError(f"download.folder = {str(folder)!r}: there is no such folder")
     parts = Path(pattern).parts

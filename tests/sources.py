@@ -25,6 +25,7 @@ PLUMBING = {
     "lessonpipe/io/transfer.py",
     "lessonpipe/io/progress.py",
     "lessonpipe/io/storage.py",
+    "lessonpipe/io/strict_yaml.py",
     "tasks/__init__.py",
     "tasks/pipeline/dvc_files.py",
     "tasks/pipeline/lock.py",

@@ -17,7 +17,7 @@ from lessonpipe.app.command import missing_model_cure, run_command
 from lessonpipe.app.project.commands import Overwrite, Recipe, flows, new, preview, stage
 from lessonpipe.app.project.stages import project_modules
 from lessonpipe.app.restore import restore
-from lessonpipe.cluster.session import INSTALLED
+from lessonpipe.cluster.session import code_folder
 from lessonpipe.errors import PictureError, UserError
 
 
@@ -153,7 +153,7 @@ def page(
             raise
         raise UserError("the page needs an extra: pip install 'lessonpipe[page]'") from error
     training = None
-    if Path("dvc.yaml").is_file() and (Path("flows").is_dir() or INSTALLED.is_dir()):
+    if Path("dvc.yaml").is_file() and (code_folder() / "flows").is_dir():
         with project_modules():
             from flows.client import PrefectTraining
 
@@ -174,7 +174,7 @@ def models() -> None:
     trained = [folder for folder in (PRODUCTION, TRAINED) if (folder / "model.json").is_file()]
     found = [*map(zoo.find_model, zoo.names()), *trained]
     if not found:
-        print("no model is at hand: the package carries none yet; `make run` trains one")
+        print("no model is at hand: the package carries none, and none was trained here")
     for model in found:
         print(model_lines(model))
 

@@ -47,7 +47,7 @@ def export_onnx(model: str | Path, out: Path, weights: Weights = "float32") -> E
         import onnxruntime
     except ModuleNotFoundError as error:
         raise UserError(
-            f"{error.name} is not installed, which exporting needs: pip install lessonpipe[onnx]"
+            f"{error.name} is not installed, which exporting needs: pip install 'lessonpipe[onnx]'"
         ) from error
     folder = find_model(model)
     net = fold_weight_norm(load_generator(folder)).float().eval()

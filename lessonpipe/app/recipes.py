@@ -4,9 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
 from lessonpipe.crappify.recipe import Recipe, Steps, steps_of
+from lessonpipe.crappify.step import Quality
 from lessonpipe.errors import UserError
+from lessonpipe.io.strict_yaml import load_yaml
 
 PARAMS = Path("params.yaml")
 
@@ -17,21 +20,28 @@ def named_recipe(name: str | None) -> Recipe:
     `quality` and `seed` are those of params.yaml, if it exists. Raises `UserError` for an unknown
     name, and for a file that is missing or holds no list of steps.
     """
+    return recipe_of(named_steps(name))
+
+
+def named_steps(name: str | None) -> Steps:
+    """The steps of `named_recipe`. Raises what that raises."""
     is_file = name is not None and name.endswith((".yaml", ".yml"))
     params = read_params() if PARAMS.is_file() or not is_file else {}
     section = params.get("crappify", {})
     chosen = _read(Path(name or "")) if is_file else name or section.get("recipe", "lesson")
-    steps = steps_of(chosen, params.get("recipes", {}))
-    if not isinstance(steps, list):
-        raise UserError(f"{name}: a recipe is a list of steps, such as `- grey`")
-    return recipe_of(steps)
+    return steps_of(chosen, params.get("recipes") or {})
 
 
 def recipe_of(steps: Steps) -> Recipe:
     """The recipe of these steps, with params.yaml's `quality` and `seed`, if it exists."""
     params = read_params() if PARAMS.is_file() else {}
-    low, high = params.get("crappify", {}).get("quality", (10, 70))
-    return Recipe(steps, quality=(low, high), seed=params.get("seed", 42))
+    given = params.get("crappify", {}).get("quality", (10, 70))
+    try:
+        quality: tuple[int, int] = TypeAdapter(Quality).validate_python(given)
+    except ValidationError as error:
+        wrong = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise UserError(f"{PARAMS}: crappify.quality = {given!r}: {wrong}") from error
+    return Recipe(steps, quality=quality, seed=params.get("seed", 42))
 
 
 def read_params() -> dict[str, Any]:
@@ -44,7 +54,7 @@ def read_params() -> dict[str, Any]:
 
 def _read(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text("utf-8"))
+        return load_yaml(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise UserError(
             f"{path} is not there; run this in the project's folder, or give --recipe a YAML file"

@@ -17,16 +17,22 @@ from lessonpipe.io.git import commit
 JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray in a submitted job
 MAX_TEMP_DIR_BYTES = 35  # of a socket's 103: Ray adds 68, its session's and the socket's names
 SHORT_PLACES = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - of a folder with a random name
-INSTALLED = Path(__file__).resolve().parents[1] / "_pipeline"  # stages, in a wheel alone: setup.py
 _code = ["lessonpipe"]
 
 
 def ship_code(*names: str) -> None:
     """Send these packages and modules to the nodes, too; those that do not exist are skipped.
 
-    They are looked for in the working folder, then beside the package `lessonpipe`, then inside.
+    They are looked for in the working folder, then where they are installed.
     """
     _code.extend(name for name in names if name not in _code)
+
+
+def code_folder() -> Path:
+    """Where the stages' packages lie: in a wheel inside of `lessonpipe` (setup.py), else beside."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "_pipeline"
+    return inside if inside.is_dir() else package.parent
 
 
 def address() -> str | None:
@@ -114,9 +120,9 @@ def _short_folder(instead_of: str) -> str:
 
 def _copy_code(folder: Path) -> None:
     """Copy the code into `folder`, without data and models, so that the upload is small."""
-    root = Path(__file__).resolve().parents[2]
+    package = Path(__file__).resolve().parents[1]
     for name in _code:
-        places = (Path(name), root / name, INSTALLED / name)
+        places = (Path(name), package.parent / name, code_folder() / name)
         source = next(filter(Path.exists, places), Path(name))
         if source.is_dir():
             aside = shutil.ignore_patterns("__pycache__", "*.safetensors")

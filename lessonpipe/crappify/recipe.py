@@ -7,8 +7,10 @@ import importlib
 import inspect
 import io
 import random
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -18,7 +20,7 @@ from lessonpipe.crappify.color_jitter import color_jitter
 from lessonpipe.crappify.step import Random, Step
 from lessonpipe.crappify.steps import STEPS
 from lessonpipe.crappify.steps.jpeg import Jpeg
-from lessonpipe.errors import UserError, one_of
+from lessonpipe.errors import LessonpipeError, UserError, one_of
 
 Degrade = Callable[[Image.Image, Random], Image.Image]
 Steps = list[str | dict[str, dict[str, Any] | None]]
@@ -27,12 +29,18 @@ Steps = list[str | dict[str, dict[str, Any] | None]]
 def steps_of(recipe: str | Steps, recipes: Mapping[str, Steps]) -> Steps:
     """The steps of a recipe that is a name in `recipes` or the steps themselves.
 
-    Raises `UserError`, listing the right names, for a wrong one.
+    Raises `UserError`, listing the right names, for a wrong one, and for what is no list of steps.
     """
-    if not isinstance(recipe, str):
+    if not isinstance(recipes, Mapping):
+        raise UserError(f"recipes: a mapping from names to lists of steps, not {recipes!r}")
+    if isinstance(recipe, list):
         return recipe
+    if not isinstance(recipe, str):
+        raise UserError(f"a recipe is a name or a list of steps, such as `- grey`, not {recipe!r}")
     if recipe not in recipes:
         raise one_of("recipe", recipe, recipes)
+    if not isinstance(recipes[recipe], list):
+        raise UserError(f"the recipe {recipe!r} is no list of steps: {recipes[recipe]!r}")
     return recipes[recipe]
 
 
@@ -76,9 +84,18 @@ class RecipeStep:
     def __call__(self, picture: Image.Image, rng: Random) -> Image.Image:
         """The degraded picture, or the same if `rng.skip` leaves the step out.
 
-        What is skipped draws its numbers all the same, so that later steps draw theirs.
+        What is skipped draws its numbers all the same, so that later steps draw theirs. Raises
+        `UserError` for a step that fails or returns something else.
         """
-        degraded = self.degrade(picture, rng)
+        try:
+            degraded = self.degrade(picture, rng)
+        except LessonpipeError:
+            raise
+        except Exception as error:
+            raise UserError(f"recipe step {self.title!r} failed: {_told(error)}") from error
+        if not isinstance(degraded, Image.Image) or degraded.mode != "RGB":
+            made = getattr(degraded, "mode", type(degraded).__name__)
+            raise UserError(f"recipe step {self.title!r} must return an RGB picture, not {made}")
         return picture if self.key in rng.skip else degraded
 
     def drawn(self, rng: Random) -> bool:
@@ -177,11 +194,13 @@ def _read(step: str | Mapping[str, Any]) -> RecipeStep:
     settings: dict[str, Any] = {}
     if isinstance(step, str):
         title = step
-    elif len(step) == 1:
+    elif isinstance(step, Mapping) and len(step) == 1:
         title, given = next(iter(step.items()))
+        if not isinstance(title, str) or not isinstance(given or {}, Mapping):
+            raise UserError(f"a step is a name, or a name with settings by name, not {step!r}")
         settings = dict(given or {})
     else:
-        raise UserError(f"a step is one name with its settings, not {dict(step)}")
+        raise UserError(f"a step is a name, or one name with its settings, not {step!r}")
     p, unseen = settings.pop("p", 1), settings.pop("unseen", False)
     if isinstance(p, bool) or not isinstance(p, int | float) or not 0 < p <= 1:
         raise UserError(
@@ -215,12 +234,23 @@ def _degrade(title: str, settings: dict[str, Any]) -> Degrade:
     return lambda picture, rng: function(picture, rng, **settings)
 
 
+def _told(error: Exception) -> str:
+    """An error of a step's code in words, with the place where it was raised."""
+    if isinstance(error, ImportError | AttributeError):
+        return str(error)
+    if isinstance(error, SyntaxError):
+        return f"{error.msg} in {Path(error.filename or '').name}, line {error.lineno}"
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(place.filename).name}, line {place.lineno}"
+    return f"{type(error).__name__}: {error} in {where}"
+
+
 def _from_path(path: str) -> Any:
     module, _, name = path.rpartition(".")
     try:
         return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:
         raise UserError(
-            f"recipe step {path!r} cannot be imported ({error}); it must be the dotted path of "
-            "a function or Step class that Python can import from the project's folder"
+            f"recipe step {path!r} cannot be imported ({_told(error)}); it must be the dotted path "
+            "of a function or Step class that Python can import from the project's folder"
         ) from error

@@ -23,7 +23,7 @@ from lessonpipe.metrics import laplacian_energy
 
 STEPS = [{"resize": {"shorter": 256}}, {"jpeg": {"quality": 60}}]  # the lesson's older variant
 DETAIL_PX = 160
-THUMBNAIL = (320, 400)
+THUMBNAIL_PX = 400  # the longer side
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,9 @@ def restore_high_resolution(photo: Path, model: Path, size: tuple[int, int]) -> 
     columns = [small.resize(size, Image.Resampling.BICUBIC), restored, good]
     left, top = most_detailed(good, DETAIL_PX)
     box = (left, top, left + DETAIL_PX, top + DETAIL_PX)
-    thumbnails = [p.resize(THUMBNAIL, Image.Resampling.LANCZOS) for p in columns]
+    width, height = size
+    shown = round(width * THUMBNAIL_PX / max(size)), round(height * THUMBNAIL_PX / max(size))
+    thumbnails = [p.resize(shown, Image.Resampling.LANCZOS) for p in columns]
     details = [
         p.crop(box).resize((2 * DETAIL_PX, 2 * DETAIL_PX), Image.Resampling.NEAREST)
         for p in columns

@@ -20,7 +20,7 @@ from lessonpipe.io.atomic import atomic_folder, atomic_write, read_json
 from lessonpipe.io.hashing import fingerprint
 from lessonpipe.io.progress import progress_bar
 from lessonpipe.io.storage import Storage
-from tasks.pipeline.dvc_files import FILES, ROOT
+from tasks.pipeline.dvc_files import SOURCE, read_stages
 from tasks.pipeline.live import LiveCurves
 from tasks.pipeline.lock import STATE_DIR
 
@@ -134,17 +134,16 @@ def run_key(stage: str, params: BaseModel, inputs: Iterable[Path]) -> str:
     digest.update(fingerprint(inputs).encode())
     digest.update(__version__.encode())  # for installed code, which dvc.yaml does not list
     rooms = ("lessonpipe", *CODE)
-    code = [ROOT / dep for dep in stage_deps(stage) if dep.split("/")[0] in rooms]
+    names = [dep for dep in stage_deps(stage) if dep.split("/")[0] in rooms]
+    code = [Path(name) if Path(name).exists() else SOURCE / name for name in names]
     digest.update(fingerprint(code, suffix=".py").encode())
     return digest.hexdigest()[:16]
 
 
 def stage_deps(stage: str) -> list[str]:
     """What the stage depends on, as dvc.yaml says; a test keeps its lists of code complete."""
-    for graph in filter(Path.is_file, FILES.values()):
-        if stage in (stages := yaml.safe_load(graph.read_text("utf-8"))["stages"]):
-            return list(stages[stage]["deps"])
-    return []
+    found = (known for target, known in read_stages().items() if target.split(":")[-1] == stage)
+    return list(next(found, {}).get("deps", []))
 
 
 def stage_files(stage: str, graph: Path = Path("dvc.yaml")) -> tuple[list[Path], list[Path]]:

@@ -7,6 +7,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from lessonpipe.errors import UserError
+from lessonpipe.io.strict_yaml import load_yaml
 from tasks.pipeline.renamed import renamed_keys
 
 P = TypeVar("P", bound=BaseModel)
@@ -20,7 +21,7 @@ def read(path: Path = Path("params.yaml")) -> dict[str, Any]:
     Raises `UserError` when the file is missing or is not YAML.
     """
     try:
-        document = yaml.safe_load(path.read_text("utf-8"))
+        document = load_yaml(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{path} is not there; run this in the project's folder") from error
     except (IsADirectoryError, UnicodeDecodeError) as error:

@@ -79,5 +79,5 @@ def test_without_onnx_the_cure_is_told(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(UserError, match=r"pip install lessonpipe\[onnx\]"):
+    with pytest.raises(UserError, match=r"pip install 'lessonpipe\[onnx\]'"):
         export_onnx(model, tmp_path / "net.onnx")

@@ -14,7 +14,7 @@ from tests.wheel import build, copy_source, environment
 
 PAGE = (ROOT / "docs/tutorial.md").read_text()
 BLOCKS = re.findall(r"```(sh|python|yaml)\n(.*?)```", PAGE, re.DOTALL)
-EXTRAS = ("page", "pipeline")
+EXTRAS = ("onnx", "page", "pipeline")
 
 
 @pytest.fixture(scope="module")
@@ -23,20 +23,20 @@ def bin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = copy_source(tmp_path_factory.mktemp("source"), ROOT / "lessonpipe/zoo/old-photo")
     wheel = build("wheel", source, tmp_path_factory.mktemp("wheel"))
     kind, install = BLOCKS[0]
-    assert kind == "sh" and f'"{wheel.name}[{",".join(sorted(EXTRAS, reverse=True))}]"' in install
+    assert kind == "sh" and f'"{wheel.name}[{",".join(EXTRAS)}]"' in install
     return environment(tmp_path_factory.mktemp("venv"), wheel, EXTRAS)
 
 
 def add_to_file(text: str, project: Path) -> None:
     """Put a block into the file that its first line names: code at the end, a recipe to others."""
-    name, _, content = text.removeprefix("# ").partition("\n")
+    where, _, content = text.removeprefix("# ").partition("\n")
+    name, _, line = where.partition(", below ")
     file = project / name
-    if name == "params.yaml":
-        head, recipe = content.split("\n", 1)
+    if line:
         old = file.read_text()
-        assert old.count(f"\n{head} ") == 1
-        start = old.index("\n", old.index(f"\n{head} ") + 1) + 1
-        file.write_text(old[:start] + recipe + old[start:])
+        assert old.count(f"\n{line} ") == 1
+        start = old.index("\n", old.index(f"\n{line} ") + 1) + 1
+        file.write_text(old[:start] + content + old[start:])
     else:
         file.write_text(file.read_text() + "\n\n" + content)
 

@@ -1,6 +1,8 @@
 """A bound on all uploads together: one visitor's must not fill the disk for everybody."""
 
+import asyncio
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from starlette.exceptions import HTTPException
@@ -13,12 +15,14 @@ FREE_SHARE = 0.5  # of the disk's free space, that uploads may take at most
 class UploadLimit:
     """ASGI middleware that ends an upload with 413 where the uploads in `folder` leave no room.
 
-    What is being received counts as it comes, whatever length it announced.
+    Bytes count as they arrive, whatever length was announced, and all requests share one count. It
+    is compared with the disk, where Gradio writes them as they come and removes them later, before
+    anybody is refused.
     """
 
     def __init__(self, app: ASGIApp, folder: Path, most: int = MAX_TOTAL) -> None:
         self.app, self.folder, self.most = app, folder, most
-        self.arriving = 0
+        self.used, self.limit = 0, 0  # as far as is known
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, an upload's body through the count."""
@@ -26,27 +30,25 @@ class UploadLimit:
         if not is_upload:
             await self.app(scope, receive, send)
             return
-        room = self.room()
-        own = 0
 
         async def counted() -> Message:
-            nonlocal own
             message = await receive()
             size = len(message.get("body", b""))
-            own += size
-            self.arriving += size
-            if self.arriving > room:
-                raise HTTPException(413, "too many uploads at the moment; try again later")
+            self.used += size
+            if self.used > self.limit:
+                kept, self.limit = await asyncio.to_thread(self.measure)
+                self.used = kept + size
+                if self.used > self.limit:
+                    raise HTTPException(413, "too many uploads at the moment; try again later")
             return message
 
-        try:
-            await self.app(scope, counted, send)
-        finally:
-            self.arriving -= own
+        await self.app(scope, counted, send)
 
-    def room(self) -> int:
-        """How many bytes may still come."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        used = sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file())
-        free = shutil.disk_usage(self.folder).free
-        return min(self.most - used, int(free * FREE_SHARE))
+    def measure(self) -> tuple[int, int]:
+        """The bytes that uploads take now, and how many they may take."""
+        kept = 0
+        for file in self.folder.rglob("*"):
+            with suppress(OSError):  # removed in between
+                kept += file.stat().st_size if file.is_file() else 0
+        free = shutil.disk_usage(self.folder.parent).free
+        return kept, min(self.most, kept + int(free * FREE_SHARE))

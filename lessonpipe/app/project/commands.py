@@ -1,12 +1,13 @@
 """Commands for projects of one's own: new, preview, stage, flows."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lessonpipe.app.project.stages import project_modules
+from lessonpipe.app.project.stages import check_version, project_modules
 from lessonpipe.errors import UserError
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
@@ -21,12 +22,12 @@ PREVIEW = Path("preview.jpg")  # replaced each time
 
 
 def new(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="That is made.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The new folder.")],
     photos: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Good photos (default: FOLDER/photos).")
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of those in its params.yaml.")
+        str | None, typer.Option(metavar="NAME", help="coffee, old-photo, text or colour.")
     ] = None,
 ) -> None:
     """Start a project of one's own.
@@ -44,7 +45,10 @@ def new(
         print(f"new: {note}", file=sys.stderr)
     if photos is None:
         print(f"put good photos into {folder / 'photos'}, then:")
-    print(f"cd {folder}\nlessonpipe preview   # what the recipe does to them\ndvc repro")
+    if folder.absolute() != Path.cwd():
+        path = str(folder)
+        print(f"cd {shlex.quote(path if path[0] not in '-~' else f'./{path}')}")
+    print("lessonpipe preview   # what the recipe does to them\ndvc repro")
 
 
 def preview(
@@ -53,26 +57,28 @@ def preview(
     ] = None,
     recipe: Recipe = None,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Where to.")] = PREVIEW,
-    rows: Annotated[int, typer.Option(min=1, max=50, help="Photos.")] = 4,
-    columns: Annotated[int, typer.Option(min=1, max=20, help="Pairs of each.")] = 3,
+    rows: Annotated[int, typer.Option(min=1, max=50, help="How many photos.")] = 4,
+    columns: Annotated[int, typer.Option(min=1, max=20, help="How many tiles of each.")] = 3,
     overwrite: Overwrite = False,
 ) -> None:
     """Show what a recipe does to photos.
 
-    Tiles before and after, as training gets them, in one picture.
+    Tiles before and after, as training gets them (some undamaged, if params.yaml says so), in one
+    picture.
 
     \b
     lessonpipe preview photos/ --recipe old-photo
     """
     from lessonpipe.app.project.preview import preview_sheet
-    from lessonpipe.app.recipes import named_recipe
+    from lessonpipe.inference.encode import FORMATS
     from lessonpipe.inference.output import save_image
 
+    if out.suffix.lower() not in FORMATS or out.is_dir():
+        raise UserError(f"-o {out}: the name of a picture, such as preview.jpg or preview.png")
     if out.exists() and out != PREVIEW and not overwrite:
         raise UserError(f"{out} would be replaced; add --overwrite")
     with project_modules():  # steps may be functions there
-        chosen = named_recipe(recipe)
-    sheet, reasons = preview_sheet(paths or (), chosen, rows=rows, columns=columns)
+        sheet, reasons = preview_sheet(paths or (), recipe, rows=rows, columns=columns)
     for reason in reasons:
         print(f"not shown: {reason}", file=sys.stderr)
     save_image(sheet, out)
@@ -80,22 +86,22 @@ def preview(
 
 
 def stage(
-    name: Annotated[str, typer.Argument(metavar="STAGE", help="Of dvc.yaml.")],
+    name: Annotated[str, typer.Argument(metavar="STAGE", help="Its name in dvc.yaml.")],
 ) -> None:
     """Run one stage of a project, as its dvc.yaml does."""
     with project_modules():
         from tasks.__main__ import main as run_stage
 
+        check_version()
         raise typer.Exit(run_stage([name]))
 
 
 def flows(words: typer.Context) -> None:
     """Schedule and watch a project's runs: flows ui, flows run.
 
-    What follows is for `python -m flows` in the project's folder.
+    A Prefect page to start, watch and cancel runs, and to train from the page's tab Damage.
     """
     with project_modules():
         from flows.__main__ import main as run_flows
 
-        sys.argv = ["flows", *words.args]
-        run_flows()
+        run_flows(words.args, "lessonpipe flows")

@@ -11,7 +11,7 @@ import yaml
 
 from lessonpipe import __version__
 from lessonpipe.errors import UserError, one_of
-from lessonpipe.io.atomic import atomic_folder
+from lessonpipe.io.atomic import MAX_NAME_BYTES, atomic_folder
 
 TEMPLATE = Path(__file__).parent / "template"
 FILES = {  # of the template, and what they are called in a project
@@ -36,17 +36,14 @@ def new_project(folder: Path, photos: Path | None = None, recipe: str | None = N
     folder of photos that is not there, and an unknown recipe.
     """
     folder = folder.absolute()
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise UserError(f"{folder} is there, and holds something; name a new folder")
-    if photos is not None and not photos.is_dir():
-        raise UserError(f"{photos} is not a folder of photos")
+    _check(folder, photos)
     params = _params(folder, photos, recipe)
     with_git = shutil.which("git") is not None
     with atomic_folder(folder) as draft:
         for source, name in FILES.items():
             text = (TEMPLATE / source).read_text("utf-8")
             if source in ("README.md", "requirements.txt"):
-                text = text.replace("{name}", folder.name).replace("{version}", __version__)
+                text = _filled(text, {"{name}": folder.name, "{version}": __version__})
             elif source == "params.yaml":
                 text = params
             elif source == "dvc_config" and not with_git:
@@ -54,6 +51,30 @@ def new_project(folder: Path, photos: Path | None = None, recipe: str | None = N
             (draft / name).parent.mkdir(parents=True, exist_ok=True)
             (draft / name).write_text(text, "utf-8")
     return _first_commit(folder) if with_git else "git is not here: DVC keeps no versions of params"
+
+
+def _filled(text: str, words: dict[str, str]) -> str:
+    """The text with words for their marks, in one pass: a name may look like a mark."""
+    return re.sub("|".join(map(re.escape, words)), lambda found: words[found[0]], text)
+
+
+def _check(folder: Path, photos: Path | None) -> None:
+    """Raise `UserError` where no project can be made."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise UserError(f"{folder} is a file or a link; name a new folder")
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder} is there, and holds something; name a new folder")
+    if len(os.fsencode(folder.name)) > MAX_NAME_BYTES - len("..draft"):
+        raise UserError(f"the name of {folder} is too long")
+    above = next(place for place in folder.parents if place.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise UserError(f"{above} is no folder that you may write to; name a project elsewhere")
+    if photos is None:
+        return
+    if not str(photos).strip() or not photos.is_dir():
+        raise UserError(f"{str(photos)!r} is not a folder of photos")
+    if folder.resolve().is_relative_to(photos.resolve()):
+        raise UserError(f"{photos} would hold the new project, too; name a folder of photos alone")
 
 
 def _params(folder: Path, photos: Path | None, recipe: str | None) -> str:
@@ -84,5 +105,8 @@ def _first_commit(folder: Path) -> str:
         )
         if done.returncode:
             reason = (done.stderr.strip() or done.stdout.strip()).splitlines()
-            return f"not committed yet: git {words[0]}: {' '.join(reason[:1])}"
+            return (
+                f"not committed yet (git {words[0]}: {' '.join(reason[:1])}); dvc exp needs it: "
+                "tell git who you are, then git add -A && git commit -m start"
+            )
     return ""

@@ -1,10 +1,11 @@
 """Uploads together are bounded, by a real server that receives real multipart bodies."""
 
-import os
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -24,11 +25,19 @@ def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     kept = tmp_path / "uploads"
     app = FastAPI(middleware=[Middleware(UploadLimit, folder=kept, most=MOST)])
 
+    kept.mkdir()
+
     @app.post("/gradio_api/upload")
     async def upload(request: Request) -> int:
-        content = await request.body()
-        (kept / f"{len(os.listdir(kept))}.bin").write_bytes(content)
-        return len(content)
+        file = kept / f"{uuid4().hex}.bin"
+        try:
+            async for chunk in request.stream():  # to the disk as it comes, as Gradio does
+                with open(file, "ab") as out:
+                    out.write(chunk)
+        except Exception:
+            file.unlink(missing_ok=True)
+            raise
+        return file.stat().st_size
 
     @app.post("/other")
     async def other(request: Request) -> int:
@@ -71,6 +80,19 @@ def test_a_length_that_is_not_announced_counts_as_it_comes(server: tuple[str, Pa
     assert httpx.post(f"{url}/gradio_api/upload", content=chunks(MOST // 2)).status_code == 200
 
 
+def test_uploads_at_the_same_time_share_the_room(server: tuple[str, Path]) -> None:
+    url, kept = server
+
+    def upload(_: int) -> int:
+        return httpx.post(f"{url}/gradio_api/upload", content=chunks(40_000)).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        codes = list(pool.map(upload, range(8)))
+    assert set(codes) <= {200, 413} and 413 in codes
+    total = sum(file.stat().st_size for file in kept.iterdir())
+    assert total <= MOST and codes.count(200) * 40_000 == total
+
+
 def test_other_requests_pass(server: tuple[str, Path]) -> None:
     url, _ = server
     assert httpx.post(f"{url}/other", content=b"x" * 2 * MOST).json() == 2 * MOST
@@ -79,4 +101,6 @@ def test_other_requests_pass(server: tuple[str, Path]) -> None:
 def test_half_of_a_full_disk_is_left_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = type("Usage", (), {"free": 1000})
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
-    assert UploadLimit(FastAPI(), tmp_path / "uploads").room() == 500
+    (tmp_path / "uploads").mkdir()
+    (tmp_path / "uploads/a").write_bytes(b"x" * 300)
+    assert UploadLimit(FastAPI(), tmp_path / "uploads").measure() == (300, 800)

@@ -58,6 +58,7 @@ def test_a_project_s_params_are_the_repository_s_but_for_these() -> None:
         *("crappify.recipe", "crappify.color_jitter"),
         *("crappify.group_pattern", "crappify.train_only"),
         *("pretrain_generator.start", "pretrain_generator.phases", "fit_pixel.phases"),
+        "promote.tolerances",
     }
     unseen = {"crease", "ink"}
     old_photo = [s for s in ours["recipes"]["old-photo"] if not unseen & set(s)]
@@ -117,7 +118,7 @@ def test_an_unknown_author_and_a_repository_around_it_are_told(
     for number, (key, value) in enumerate(config):
         monkeypatch.setenv(f"GIT_CONFIG_KEY_{number}", key)
         monkeypatch.setenv(f"GIT_CONFIG_VALUE_{number}", value)
-    assert new_project(tmp_path / "mine").startswith("not committed yet: git commit:")
+    assert new_project(tmp_path / "mine").startswith("not committed yet (git commit:")
     assert new_project(tmp_path / "mine/inner") == "it lies in a git repository: commit it there"
     assert not (tmp_path / "mine/inner/.git").exists()
 
@@ -130,6 +131,53 @@ def test_flows_leave_its_params_as_they_are(
     before = Path("params.yaml").read_text()
     prepare()
     assert Path("params.yaml").read_text() == before and "start: old-photo" in before
+
+
+@pytest.mark.parametrize("name", ["a-file", "a-link", "x" * 253, "a-file/inside"])
+def test_where_no_project_can_be_a_sentence_says_so(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a-file").touch()
+    (tmp_path / "a-link").symlink_to(tmp_path / "nothing")
+    assert main(["new", str(tmp_path / name)]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and "draft" not in told and str(tmp_path) in told
+
+
+def test_photos_that_would_hold_the_project_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for photos in (tmp_path, Path("/"), Path(" ")):
+        assert main(["new", str(tmp_path / "mine"), "--photos", str(photos)]) == 2
+        assert "folder of photos" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_checkout_s_stages_run_in_it_too(tmp_path: Path) -> None:
+    make_picture(320, 300).save(tmp_path / "a.jpg")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "a.jpg").rename(tmp_path / "photos/a.jpg")
+    new_project(tmp_path / "mine", tmp_path / "photos")
+    command = [sys.executable, "-m", "lessonpipe.app.cli", "stage"]
+
+    def stage(name: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [*command, name], cwd=tmp_path / "mine", capture_output=True, text=True
+        )
+
+    done = stage("download")
+    assert done.returncode == 0 and "1 photos in data/photos" in done.stdout, done.stderr
+    assert stage("recipe").returncode == 0
+    assert "choose one of: " in stage("nope").stderr
+    pinned = tmp_path / "mine/requirements.txt"
+    pinned.write_text("lessonpipe[page,pipeline]==0.1.0\n")
+    refused = stage("recipe")
+    assert refused.returncode == 2 and "names lessonpipe 0.1.0" in refused.stderr
+    (tmp_path / "mine/my_steps.py").write_text("def broken(:\n")
+    pinned.unlink()
+    wrong = stage("recipe")
+    assert wrong.returncode == 2 and "Traceback" not in wrong.stderr
+    assert "in my_steps.py, line 1" in wrong.stderr
 
 
 @pytest.mark.parametrize("name", ["photos", "my 'best' photos: #1", "ünï"])

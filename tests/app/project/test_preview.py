@@ -11,7 +11,6 @@ from PIL import Image
 
 from lessonpipe.app.cli import main
 from lessonpipe.app.project.preview import preview_sheet
-from lessonpipe.crappify.recipe import Recipe
 from lessonpipe.data.pictures import grid
 from tasks.crappify import Job, Params
 
@@ -25,6 +24,8 @@ def project(tmp_path: Path, photos: Callable[..., Path], monkeypatch: pytest.Mon
         "recipe": [{"resize": {"shorter": 32}}, "text", "jpeg"],
         "group_pattern": None,
         "valid_share": 0.2,
+        "undamaged_share": 0.3,
+        "color_jitter": 0.5,
         "tiles": {"tile_px": PX, "train": 5, "valid": 1},
     }
     document = {
@@ -49,8 +50,8 @@ def test_its_tiles_are_those_of_the_stage(project: Path) -> None:
                 tile = Image.open(io.BytesIO(made.files[file])).convert("RGB")
                 row.append(tile.resize((PX, PX), Image.Resampling.BICUBIC))
         rows.append(row)
-    wanted = grid(rows, ["photo", "crappy"] * 2)
-    sheet, reasons = preview_sheet((), Recipe(p.recipe, seed=3), rows=2, columns=2)
+    wanted = grid(rows, ["photo", "degraded"] * 2)
+    sheet, reasons = preview_sheet((), rows=2, columns=2)
     assert not reasons and np.array_equal(np.asarray(sheet), np.asarray(wanted))
 
 
@@ -74,7 +75,7 @@ def test_no_photo_at_all_is_told_with_the_cure(
     for photo in (project / "photos").iterdir():
         photo.unlink()
     assert main(["preview"]) == 2
-    assert "no pictures in photos; put some there" in capsys.readouterr().err
+    assert "'photos' holds no pictures that match" in capsys.readouterr().err
     (project / "photos/a.jpg").write_bytes(b"no picture")
     assert main(["preview"]) == 2
     assert "a.jpg" in capsys.readouterr().err

@@ -92,53 +92,57 @@ function isGrey(rgba) {
  * pixels.py fills them: what lies there would else be drawn into the edges as a halo.
  */
 export function bled(rgba, width, height) {
-  const color = new Float32Array(3 * width * height);
-  const weight = new Float32Array(width * height);
-  for (let i = 0; i < weight.length; i++) {
-    if (!rgba[4 * i + 3]) continue;
-    weight[i] = 1;
-    for (let c = 0; c < 3; c++) color[3 * i + c] = rgba[4 * i + c];
-  }
-  if (weight.every(Boolean)) return rgba;
-  const filled = pushPull(color, weight, width, height);
+  let open = false;
+  for (let i = 3; i < rgba.length && !open; i += 4) open = !rgba[i];
+  if (!open || Math.min(width, height) < 2) return rgba;
+  const [w, h] = [Math.ceil(width / 2), Math.ceil(height / 2)];
+  const [sums, weights] = [new Float32Array(3 * w * h), new Float32Array(w * h)];
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < width; x++) {
+      const [from, to] = [4 * (y * width + x), (y >> 1) * w + (x >> 1)];
+      if (!rgba[from + 3]) continue;
+      weights[to]++;
+      for (let c = 0; c < 3; c++) sums[3 * to + c] += rgba[from + c];
+    }
+  const coarse = pushPull(sums, weights, w, h);
   const result = new Uint8ClampedArray(rgba);
-  for (let i = 0; i < weight.length; i++)
-    if (!weight[i]) for (let c = 0; c < 3; c++) result[4 * i + c] = filled[3 * i + c];
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < width; x++) {
+      const [at, from] = [4 * (y * width + x), 3 * ((y >> 1) * w + (x >> 1))];
+      if (!rgba[at + 3]) for (let c = 0; c < 3; c++) result[at + c] = coarse[from + c];
+    }
   return result;
 }
 
-/** Mean colours from sums and weights; where there is no weight, those of the halved size. */
-function pushPull(color, weight, width, height) {
-  const mean = color.slice();
-  const open = weight.some((w) => w === 0);
-  for (let i = 0; i < weight.length; i++)
-    if (weight[i]) for (let c = 0; c < 3; c++) mean[3 * i + c] /= weight[i];
-  if (!open) return mean;
-  let coarse;
-  let [w, h] = [1, 1];
-  if (Math.min(width, height) <= 1) {
-    coarse = new Float32Array(3);
-    const total = Math.max(weight.reduce((sum, x) => sum + x, 0), 1e-6);
-    for (let i = 0; i < weight.length; i++)
-      for (let c = 0; c < 3; c++) coarse[c] += color[3 * i + c] / total;
-  } else {
-    [w, h] = [Math.ceil(width / 2), Math.ceil(height / 2)];
-    const [sums, weights] = [new Float32Array(3 * w * h), new Float32Array(w * h)];
-    for (let y = 0; y < height; y++)
-      for (let x = 0; x < width; x++) {
-        const [from, to] = [y * width + x, (y >> 1) * w + (x >> 1)];
-        weights[to] += weight[from];
-        for (let c = 0; c < 3; c++) sums[3 * to + c] += color[3 * from + c];
-      }
-    coarse = pushPull(sums, weights, w, h);
+/** Mean colours, in place of the sums; where there is no weight, those of the halved size. */
+function pushPull(sums, weights, width, height) {
+  const mean = (i, c) => sums[3 * i + c] / weights[i];
+  if (weights.every(Boolean) || Math.min(width, height) < 2) {
+    let [total, all] = [1e-6, [0, 0, 0]];
+    for (let i = 0; i < weights.length; i++) {
+      total += weights[i];
+      for (let c = 0; c < 3; c++) all[c] += sums[3 * i + c];
+    }
+    for (let i = 0; i < weights.length; i++)
+      for (let c = 0; c < 3; c++) sums[3 * i + c] = weights[i] ? mean(i, c) : all[c] / total;
+    return sums;
   }
+  const [w, h] = [Math.ceil(width / 2), Math.ceil(height / 2)];
+  const [halved, halves] = [new Float32Array(3 * w * h), new Float32Array(w * h)];
   for (let y = 0; y < height; y++)
     for (let x = 0; x < width; x++) {
-      const at = y * width + x;
-      const from = Math.min(y >> 1, h - 1) * w + Math.min(x >> 1, w - 1);
-      if (!weight[at]) for (let c = 0; c < 3; c++) mean[3 * at + c] = coarse[3 * from + c];
+      const [from, to] = [y * width + x, (y >> 1) * w + (x >> 1)];
+      halves[to] += weights[from];
+      for (let c = 0; c < 3; c++) halved[3 * to + c] += sums[3 * from + c];
     }
-  return mean;
+  const coarse = pushPull(halved, halves, w, h);
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < width; x++) {
+      const [at, from] = [y * width + x, (y >> 1) * w + (x >> 1)];
+      for (let c = 0; c < 3; c++)
+        sums[3 * at + c] = weights[at] ? mean(at, c) : coarse[3 * from + c];
+    }
+  return sums;
 }
 
 /** The luma of `3 H W` floats in all three channels. */
