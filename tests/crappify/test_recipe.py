@@ -3,6 +3,7 @@
 import io
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -285,3 +286,45 @@ def test_a_step_class_by_its_dotted_path_is_a_step(picture: Image.Image) -> None
     assert np.array_equal(made, np.minimum(255, np.asarray(picture).astype(int) + 30))
     with pytest.raises(UserError, match="by"):
         Recipe([{"tests.crappify.test_recipe.Lighter": {"per": 30}}])
+
+
+@pytest.mark.parametrize(
+    "step", [3, None, ["grey"], {"grey": 3}, {"grey": [1, 2]}, {1: {}}, {"grey": {}, "jpeg": {}}]
+)
+def test_what_is_no_step_is_refused_in_a_sentence(step: object) -> None:
+    with pytest.raises(UserError, match="a step is a name"):
+        Recipe([step])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "recipes"), [("a", [3]), (5, {}), (None, {}), ("a", {"a": "grey"}), ("a", {"a": 3})]
+)
+def test_what_is_no_recipe_is_refused_in_a_sentence(recipe: Any, recipes: Any) -> None:
+    with pytest.raises(UserError, match="recipe"):
+        steps_of(recipe, recipes)
+
+
+def failing(picture: Image.Image, rng: Random) -> Image.Image:
+    return picture.crop((0, 0, 1, 1 // len("")))
+
+
+def grey_without_a_word(picture: Image.Image, rng: Random) -> Image.Image:
+    return picture.convert("L")
+
+
+def nothing(picture: Image.Image, rng: Random) -> None:
+    return None
+
+
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        ("failing", r"failed: ZeroDivisionError: .* in test_recipe.py, line \d+"),
+        ("grey_without_a_word", "must return an RGB picture, not L"),
+        ("nothing", "must return an RGB picture, not NoneType"),
+    ],
+)
+def test_a_step_of_ones_own_that_fails_is_told_with_its_place(step: str, told: str) -> None:
+    recipe = Recipe([f"{__name__}.{step}"])
+    with pytest.raises(UserError, match=told):
+        recipe.degrade(make_picture(), "a")
