@@ -9,10 +9,10 @@ pytestmark = pytest.mark.slow
 
 
 def test_a_lesson_trains_through_the_flow_and_its_plots_are_artifacts(
-    url, tmp_path, project_class, monkeypatch
+    url, password, tmp_path, project_class, monkeypatch
 ):
     monkeypatch.setenv("LESSONPIPE_WORKERS", "1")
-    project = project_class(clone(tmp_path / "project", small), url)
+    project = project_class(clone(tmp_path / "project", small), url, password)
     run = project.run("numbers")
     assert run.code == 0, run.output
     states = {name: task["state_name"] for name, task in run.tasks().items()}
