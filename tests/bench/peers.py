@@ -137,12 +137,16 @@ def _old_photos() -> Iterator[str]:
         "OpenCV, inpainting with the true mask": (_inpainted, None),
         "OpenCV, non-local means": (lambda picture, _: _denoised(picture), None),
     }
-    for name, tone in (("old-photo", 1.0), ("old-photo, --tone 0", 0.0)):
-        if "old-photo" in zoo.names():
-            restore = _ours("old-photo", tone=tone)
-            methods[f"lessonpipe, {name}"] = (
+    for title, model, tone in (
+        ("old-photo", "old-photo", 1.0),
+        ("old-photo, --tone 0", "old-photo", 0.0),
+        ("old-photo-small", "old-photo-small", 1.0),
+    ):
+        if model in zoo.names():
+            restore = _ours(model, tone=tone)
+            methods[f"lessonpipe, {title}"] = (
                 partial(lambda restore, picture, _: restore(picture), restore),
-                _megabytes("old-photo"),
+                _megabytes(model),
             )
     rows = {name: Row(megabytes) for name, (_, megabytes) in methods.items()}
     scored, shown = _Scorer(), []
