@@ -17,7 +17,7 @@ TEMPLATE = Path(__file__).parent / "template"
 FILES = {  # of the template, and what they are called in a project
     "README.md": "README.md",
     "params.yaml": "params.yaml",
-    "dvc.yaml": "dvc.yaml",
+    "stages.yaml": "dvc.yaml",  # by that name DVC would take it for this repository's
     "my_steps.py": "my_steps.py",
     "requirements.txt": "requirements.txt",
     "gitignore": ".gitignore",

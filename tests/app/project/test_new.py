@@ -28,7 +28,7 @@ def read(path: Path) -> Any:
 
 
 def test_a_project_s_stages_are_the_repository_s_but_for_their_code() -> None:
-    ours, theirs = read(ROOT / "dvc.yaml"), read(TEMPLATE / "dvc.yaml")
+    ours, theirs = read(ROOT / "dvc.yaml"), read(TEMPLATE / "stages.yaml")
     assert list(theirs["stages"]) == list(ours["stages"])[: len(theirs["stages"])]
     for name, stage in theirs["stages"].items():
         here = ours["stages"][name]
@@ -42,6 +42,12 @@ def test_a_project_s_stages_are_the_repository_s_but_for_their_code() -> None:
         for key in ("params", "outs", "metrics"):
             assert stage.get(key) == here.get(key)
     assert all(plot in ours["plots"] for plot in theirs["plots"])
+
+
+def test_dvc_does_not_take_the_template_for_the_repository_s() -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout
+    graphs = [name for name in tracked.split() if name.endswith(("dvc.yaml", ".dvc"))]
+    assert graphs == ["dvc.yaml", "lessons/dvc.yaml"]
 
 
 def test_a_project_s_params_are_the_repository_s_but_for_these() -> None:
