@@ -92,7 +92,7 @@ def test_laplacian_energy_is_quadratic_in_contrast_and_falls_with_blur() -> None
 PHOTOS = [Image.fromarray(data.astronaut()[100:300, 100:300]), Image.fromarray(data.coffee())]
 
 
-@pytest.mark.parametrize("photo", [*PHOTOS, *GOOD], ids=str)
+@pytest.mark.parametrize("photo", [*PHOTOS, *GOOD])
 def test_lab_equals_scikit_images(photo: Image.Image) -> None:
     expected = rgb2lab(np.asarray(photo))
     assert np.abs(lab(batch(photo))[0].permute(1, 2, 0).numpy() - expected).max() < 0.02

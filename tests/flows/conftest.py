@@ -341,10 +341,16 @@ def empty_database(
 ) -> Path:
     """A copy of the server's database, as yet without runs."""
     copy = tmp_path_factory.mktemp("database") / "prefect.db"
-    with sqlite3.connect(first_server[1]) as old, sqlite3.connect(copy) as new:
+    with (
+        contextlib.closing(sqlite3.connect(first_server[1])) as old,
+        contextlib.closing(
+            sqlite3.connect(copy)
+        ) as new,  # closed, the file is whole without its log
+    ):
         old.backup(new)
         for table in ("flow_run", "deployment", "artifact", "artifact_collection"):
             new.execute(f"DELETE FROM {table}")
+        new.commit()
     return copy
 
 
