@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 
 
 def test_restoring_without_training_has_a_model() -> None:
-    assert {"enlarge", "lesson", "old-photo"} <= set(zoo.names())
+    assert {"enlarge", "lesson", "old-photo", "old-photo-small"} <= set(zoo.names())
 
 
 @pytest.mark.parametrize("name", zoo.names())

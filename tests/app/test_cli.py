@@ -196,7 +196,7 @@ def test_a_missing_or_damaged_model_is_named_with_the_cure(restore: Restore) -> 
         assert code == 2 and errors == (
             f"lessonpipe: {model} is not a model folder (it has no model.json); "
             f"run `dvc repro {stage}` first, or name another with --model "
-            "(enlarge, lesson, old-photo)\n"
+            "(enlarge, lesson, old-photo, old-photo-small)\n"
         )
     Path("broken").mkdir()
     Path("broken/model.json").write_text("{")
