@@ -67,6 +67,7 @@ def test_a_bare_environment_restores_with_the_package_s_own_model(
     done = run(bare, "restore", "old", "-o", "new", cwd=tmp_path)
     assert done.returncode == 0 and "1 restored into new" in done.stdout, done.stderr
     assert Image.open(tmp_path / "new/a.png").size == (90, 60)
+    make_picture(90, 60, seed=1).save(tmp_path / "old/b.png")
     started = run(bare, "new", "mine", "--photos", "old", cwd=tmp_path)
     assert started.returncode == 0, started.stderr
     shown = run(bare, "preview", cwd=tmp_path / "mine")

@@ -29,6 +29,8 @@ def named_steps(name: str | None) -> Steps:
     params = read_params() if PARAMS.is_file() or not is_file else {}
     section = params.get("crappify", {})
     chosen = _read(Path(name or "")) if is_file else name or section.get("recipe", "lesson")
+    if is_file and not isinstance(chosen, list):
+        raise UserError(f"{name}: a recipe is a list of steps, such as `- grey`")
     return steps_of(chosen, params.get("recipes") or {})
 
 

@@ -364,11 +364,14 @@ def test_an_interrupted_run_is_exit_code_130_and_keeps_finished_pictures(
 
 
 @pytest.mark.parametrize(
-    ("args", "package"),
-    [(["lr-find", "pretrain_generator"], "tasks"), (["count", "two hundred"], "lessons")],
+    ("args", "missing"),
+    [
+        (["lr-find", "pretrain_generator"], "params.yaml is not there"),
+        (["count", "two hundred"], "models/numbers is not a model"),
+    ],
 )
-def test_an_installed_command_finds_the_project_in_its_folder_alone(
-    args: list[str], package: str, tmp_path: Path
+def test_an_installed_command_finds_its_stages_wherever_it_runs(
+    args: list[str], missing: str, tmp_path: Path
 ) -> None:
     (tmp_path / "site").mkdir()
     (tmp_path / "site/lessonpipe").symlink_to(ROOT / "lessonpipe")
@@ -386,10 +389,6 @@ def test_an_installed_command_finds_the_project_in_its_folder_alone(
             text=True,
         )
 
-    elsewhere = run("site")
-    assert elsewhere.returncode == 2 and elsewhere.stderr == (
-        f"lessonpipe: there is no {package}/ here; run it in the project's folder\n"
-    )
-    here = run("project")
-    missing = {"tasks": "params.yaml is not there", "lessons": "models/numbers is not a model"}
-    assert here.returncode == 2 and missing[package] in here.stderr
+    for folder in ("site", "project"):
+        done = run(folder)
+        assert done.returncode == 2 and missing in done.stderr, done.stderr

@@ -16,13 +16,14 @@ class UploadLimit:
     """ASGI middleware that ends an upload with 413 where the uploads in `folder` leave no room.
 
     Bytes count as they arrive, whatever length was announced, and all requests share one count. It
-    is compared with the disk, where Gradio writes them as they come and removes them later, before
-    anybody is refused.
+    starts from what is on the disk, and starts anew whenever an upload begins while no other is
+    under way: by then Gradio has removed what visitors left.
     """
 
     def __init__(self, app: ASGIApp, folder: Path, most: int = MAX_TOTAL) -> None:
         self.app, self.folder, self.most = app, folder, most
-        self.used, self.limit = 0, 0  # as far as is known
+        self.used, self.limit, self.under_way = 0, 0, 0
+        self.starting = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, an upload's body through the count."""
@@ -33,16 +34,19 @@ class UploadLimit:
 
         async def counted() -> Message:
             message = await receive()
-            size = len(message.get("body", b""))
-            self.used += size
+            self.used += len(message.get("body", b""))
             if self.used > self.limit:
-                kept, self.limit = await asyncio.to_thread(self.measure)
-                self.used = kept + size
-                if self.used > self.limit:
-                    raise HTTPException(413, "too many uploads at the moment; try again later")
+                raise HTTPException(413, "too many uploads at the moment; try again later")
             return message
 
-        await self.app(scope, counted, send)
+        async with self.starting:
+            if not self.under_way:
+                self.used, self.limit = await asyncio.to_thread(self.measure)
+            self.under_way += 1
+        try:
+            await self.app(scope, counted, send)
+        finally:
+            self.under_way -= 1
 
     def measure(self) -> tuple[int, int]:
         """The bytes that uploads take now, and how many they may take."""

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -102,6 +103,8 @@ def flows(words: typer.Context) -> None:
     A Prefect page to start, watch and cancel runs, and to train from the page's tab Damage.
     """
     with project_modules():
+        if find_spec("prefect") is None:  # the server is a process of its own
+            raise ModuleNotFoundError(name="prefect")
         from flows.__main__ import main as run_flows
 
         run_flows(words.args, "lessonpipe flows")

@@ -54,6 +54,7 @@ def test_the_profiles_are_those_the_readme_names() -> None:
         "long",
         "lsun",
         "old-photo",
+        "old-photo-small",
         "rehearsal",
         "short",
     }
@@ -92,7 +93,8 @@ def test_a_wrong_profile_is_an_error_that_lists_the_right_ones(profiles_main: An
     assert profiles_main("tiny") == (
         2,
         "profile: no profile is called 'tiny'; "
-        "choose one of: camvid, enlarge, lesson, long, lsun, old-photo, rehearsal, short\n",
+        "choose one of: camvid, enlarge, lesson, long, lsun, old-photo, "
+        "old-photo-small, rehearsal, short\n",
     )
 
 
