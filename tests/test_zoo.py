@@ -31,7 +31,9 @@ def test_a_model_is_small_and_has_the_card_that_its_profile_says(name: str) -> N
         assert heading in card
     head = (ROOT / f"profiles/{name}.md").read_text().strip()
     assert card.startswith(head)
-    summary = read_json(folder / "model.json")["card"]["summary"]
+    about = read_json(folder / "model.json")["card"]
+    assert f"These weights are under {about['licence']}" in card
+    summary = about["summary"]
     assert summary == head.split("\n\n")[1].replace("\n", " ")
 
 
@@ -82,6 +84,7 @@ def test_the_models_at_hand_are_listed_with_what_their_cards_say(
     gain = {"mean": 1.5, "low": 1.0, "high": 2.0}
     card = {
         "summary": "For tests.",
+        "licence": "MIT",
         "measures": {"psnr_gain": gain, "text_removed": gain, "clean_psnr": gain},
     }
     write_json(tmp_path / "zoo/tiny/model.json", {**config, "undoes": ["text"], "card": card})
@@ -93,5 +96,5 @@ def test_the_models_at_hand_are_listed_with_what_their_cards_say(
     assert lines[2] == (
         "  +1.50 dB (+1.00…+2.00), text removed 1.50, undamaged photos after it 1.5 dB"
     )
-    assert lines[3].endswith(f"MB, {tmp_path / 'zoo/tiny/README.md'}")
+    assert lines[3].endswith(f"MB, MIT, {tmp_path / 'zoo/tiny/README.md'}")
     assert lines[4] == "models/fit_pixel" and len(lines) == 6

@@ -13,7 +13,7 @@ TITLES = {
 
 
 def model_lines(folder: Path) -> str:
-    """A model's name or folder, what it undoes, its measures, its size and where its card is.
+    """A model's name or folder, what it undoes, its measures, size, licence and where its card is.
 
     Raises `UserError` for a damaged folder.
     """
@@ -35,5 +35,6 @@ def model_lines(folder: Path) -> str:
         lines.append(", ".join(parts))
     weights, readme = folder / "model.safetensors", folder / "README.md"
     size = [f"{weights.stat().st_size / 1e6:.1f} MB"] if weights.is_file() else []
+    size += [card["licence"]] if "licence" in card else []
     lines.append(", ".join(size + ([str(readme)] if readme.is_file() else [])))
     return "\n  ".join(line for line in lines if line)

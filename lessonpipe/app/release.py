@@ -22,6 +22,7 @@ from lessonpipe.report.summary import summary_table
 from lessonpipe.zoo import ZOO
 
 MODEL, PAIRS = Path("models/fit_pixel"), Path("data/crappify")
+LICENCE = "Apache-2.0"  # of the package and of all in its zoo; a card says what went in
 MAX_BYTES = 11_000_000  # of weights, since a package carries them
 HEADINGS = ("## What it does not", "## Photos and licences")  # that a card's head must have
 MEASURES = ("psnr_gain", "damage_removed", "unseen_removed", "text_removed", "clean_psnr")
@@ -61,6 +62,7 @@ def release(
         restored = metrics[str(image_px)]["restored"]
         card = {
             "summary": summary,
+            "licence": LICENCE,
             "measures": {key: restored[key] for key in MEASURES if key in restored},
         }
         write_json(draft / "model.json", {**config, "card": card})
