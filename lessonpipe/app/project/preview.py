@@ -59,16 +59,13 @@ def _params(recipe: str | None, columns: int) -> "Params":
     from tasks.crappify import Params, Tiles
     from tasks.pipeline.params import load
 
+    steps = named_steps(recipe)
+    Recipe(steps)  # raises for a wrong one
     if PARAMS.is_file():
-        p = load(Params, "crappify")
+        p = load(Params, "crappify").model_copy(update={"recipe": steps})
     else:
         tiles = Tiles(tile_px=WHOLE_PX, train=1, valid=1)
-        steps = named_steps(recipe)
         p = Params(seed=42, recipe=steps, group_pattern=None, valid_share=0.2, tiles=tiles)
-    if recipe is not None:
-        steps = named_steps(recipe)
-        Recipe(steps)  # raises for a wrong one
-        p = p.model_copy(update={"recipe": steps})
     tiles = p.tiles.model_copy(update={"tile_px": p.tiles.tile_px or WHOLE_PX, "train": columns})
     return p.model_copy(update={"tiles": tiles})
 

@@ -11,6 +11,7 @@ import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from lessonpipe.app.page.uploads import UploadLimit
@@ -34,7 +35,7 @@ def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
             async for chunk in request.stream():  # to the disk as it comes, as Gradio does
                 with open(file, "ab") as out:
                     out.write(chunk)
-        except Exception:
+        except HTTPException:  # raised by what is tested
             file.unlink(missing_ok=True)
             raise
         return file.stat().st_size
