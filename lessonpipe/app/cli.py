@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 some pictures failed, 2 nothing could be done, 130 interru
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,7 +15,15 @@ from typer.core import TyperGroup
 
 from lessonpipe import __version__, zoo
 from lessonpipe.app.command import missing_model_cure, run_command
-from lessonpipe.app.project.commands import Overwrite, Recipe, flows, new, preview, stage
+from lessonpipe.app.project.commands import (
+    Overwrite,
+    Recipe,
+    StepsFile,
+    flows,
+    new,
+    preview,
+    stage,
+)
 from lessonpipe.app.project.stages import project_modules
 from lessonpipe.app.restore import restore
 from lessonpipe.cluster.session import code_folder
@@ -100,6 +109,7 @@ def crappify(
     out: Out,
     overwrite: Overwrite = False,
     recipe: Recipe = None,
+    steps: StepsFile = None,
 ) -> None:
     """Spoil pictures by a recipe, to see what it does.
 
@@ -112,8 +122,7 @@ def crappify(
     from lessonpipe.data.photos import open_photo
     from lessonpipe.inference.output import save_image
 
-    with project_modules():  # steps may be functions there
-        chosen = named_recipe(recipe)
+    chosen = named_recipe(recipe, steps)
 
     def convert(source: Path, target: Path) -> None:
         name = target.relative_to(out).as_posix()
@@ -153,12 +162,13 @@ def page(
             raise
         raise UserError("the page needs an extra: pip install 'lessonpipe[page]'") from error
     training = None
-    if Path("dvc.yaml").is_file() and (code_folder() / "flows").is_dir():
-        with project_modules():
+    trains = Path("dvc.yaml").is_file() and (code_folder() / "flows").is_dir()
+    with project_modules() if trains else nullcontext():
+        if trains:
             from flows.client import PrefectTraining
 
-        training = PrefectTraining()
-    serve(host=host, port=port, password=password, browser=browser, training=training)
+            training = PrefectTraining()
+        serve(host=host, port=port, password=password, browser=browser, training=training)
 
 
 @app.command(rich_help_panel="Restore")
@@ -254,7 +264,8 @@ def lr_find(
     """
     with project_modules():
         from tasks.pipeline.lr_find import find
-    find(stage, phase)
+
+        find(stage, phase)
 
 
 @app.command(rich_help_panel="The lesson's other systems")

@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from lessonpipe.crappify.own_steps import in_project, use_steps
 from lessonpipe.crappify.recipe import Recipe, Steps, steps_of
 from lessonpipe.crappify.step import Quality
 from lessonpipe.errors import UserError
@@ -14,17 +15,21 @@ from lessonpipe.io.strict_yaml import load_yaml
 PARAMS = Path("params.yaml")
 
 
-def named_recipe(name: str | None) -> Recipe:
+def named_recipe(name: str | None, steps_file: Path | None = None) -> Recipe:
     """The recipe called `name` in params.yaml, by default the one chosen there, or of a YAML file.
 
-    `quality` and `seed` are those of params.yaml, if it exists. Raises `UserError` for an unknown
-    name, and for a file that is missing or holds no list of steps.
+    `quality` and `seed` are those of params.yaml, if it exists. `steps_file` is Python that defines
+    steps which the recipe names by dotted paths, beside those of the project's my_steps.py. Raises
+    `UserError` for an unknown name, and for a file that is missing or holds no list of steps.
     """
-    return recipe_of(named_steps(name))
+    return recipe_of(named_steps(name, steps_file))
 
 
-def named_steps(name: str | None) -> Steps:
+def named_steps(name: str | None, steps_file: Path | None = None) -> Steps:
     """The steps of `named_recipe`. Raises what that raises."""
+    in_project(PARAMS.is_file())
+    if steps_file is not None:
+        use_steps(steps_file)
     is_file = name is not None and name.endswith((".yaml", ".yml"))
     params = read_params() if PARAMS.is_file() or not is_file else {}
     section = params.get("crappify", {})

@@ -3,20 +3,18 @@
 The same name and seed give the same picture on any machine and with any number of workers.
 """
 
-import importlib
 import inspect
 import io
 import random
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from PIL import Image
 from pydantic import ValidationError
 
 from lessonpipe.crappify.color_jitter import color_jitter
+from lessonpipe.crappify.own_steps import own_step, told
 from lessonpipe.crappify.step import Random, Step
 from lessonpipe.crappify.steps import STEPS
 from lessonpipe.crappify.steps.jpeg import Jpeg
@@ -92,7 +90,7 @@ class RecipeStep:
         except LessonpipeError:
             raise
         except Exception as error:
-            raise UserError(f"recipe step {self.title!r} failed: {_told(error)}") from error
+            raise UserError(f"recipe step {self.title!r} failed: {told(error)}") from error
         if not isinstance(degraded, Image.Image) or degraded.mode != "RGB":
             made = getattr(degraded, "mode", type(degraded).__name__)
             raise UserError(f"recipe step {self.title!r} must return an RGB picture, not {made}")
@@ -106,13 +104,13 @@ class RecipeStep:
 class Recipe:
     """Steps that degrade a picture, one after the other.
 
-    `steps` is a list like `[{"resize": {"shorter": 96}}, "grey", {"my_module.my_step": {}}]`: a
-    name in `STEPS`, or the dotted path of a `Step` class or of a function `(picture, rng,
-    **settings) -> picture`; any may have `p` and `unseen` of `RecipeStep`, too. `quality` is the
-    range of the JPEG quality, drawn once a picture. `undamaged_share` is the share of training
-    pictures that stay as they are, so that a network learns to leave alone what is not damaged;
-    `jitter_share` is the share whose colours are changed before, of those pictures whose steps can
-    all be undone on any colours. Raises `UserError` for unknown steps and settings.
+    `steps` is a list like `[{"resize": {"shorter": 96}}, "grey", {"my_steps.rain": {}}]`: a
+    name in `STEPS`, or of a file of one's own (`own_step`) a `Step` class or a function
+    `(picture, rng, **settings) -> picture`; any may have `p` and `unseen` of `RecipeStep`, too.
+    `quality` is the range of the JPEG quality, drawn once a picture. `undamaged_share` is the share
+    of training pictures that stay as they are, so that a network learns to leave alone what is not
+    damaged; `jitter_share` is the share whose colours are changed before, of those pictures whose
+    steps can all be undone on any colours. Raises `UserError` for unknown steps and settings.
     """
 
     def __init__(
@@ -214,7 +212,7 @@ def _read(step: str | Mapping[str, Any]) -> RecipeStep:
 def _degrade(title: str, settings: dict[str, Any]) -> Degrade:
     kind = STEPS.get(title)
     if kind is None and "." in title:
-        kind = _from_path(title)
+        kind = own_step(title)
     if kind is None:
         raise one_of("step", title, STEPS)
     try:
@@ -232,25 +230,3 @@ def _degrade(title: str, settings: dict[str, Any]) -> Degrade:
         raise UserError(f"recipe step {title!r}: {error}") from error
     function: Callable[..., Image.Image] = kind
     return lambda picture, rng: function(picture, rng, **settings)
-
-
-def _told(error: Exception) -> str:
-    """An error of a step's code in words, with the place where it was raised."""
-    if isinstance(error, ImportError | AttributeError):
-        return str(error)
-    if isinstance(error, SyntaxError):
-        return f"{error.msg} in {Path(error.filename or '').name}, line {error.lineno}"
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{Path(place.filename).name}, line {place.lineno}"
-    return f"{type(error).__name__}: {error} in {where}"
-
-
-def _from_path(path: str) -> Any:
-    module, _, name = path.rpartition(".")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except Exception as error:
-        raise UserError(
-            f"recipe step {path!r} cannot be imported ({_told(error)}); it must be the dotted path "
-            "of a function or Step class that Python can import from the project's folder"
-        ) from error

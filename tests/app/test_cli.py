@@ -262,7 +262,10 @@ def test_a_recipe_can_be_a_file_with_custom_steps(crappify: Restore) -> None:
     Path("params.yaml").unlink()
     Path("dimmer.py").write_text("def half(picture, rng): return picture.point(lambda v: v // 2)")
     Path("mine.yaml").write_text("- dimmer.half")
-    assert crappify("a.png", "-o", "out", "--recipe", "mine.yaml")[0] == 0
+    code, _, errors = crappify("a.png", "-o", "out", "--recipe", "mine.yaml")
+    assert code == 2 and "'dimmer.half' is not known" in errors and "--steps" in errors
+    args = ("--recipe", "mine.yaml", "--steps", "dimmer.py")
+    assert crappify("a.png", "-o", "out", *args)[0] == 0
     assert np.array_equal(Image.open("out/a.png"), np.asarray(Image.open("a.png")) // 2)
 
 

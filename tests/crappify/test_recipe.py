@@ -10,7 +10,8 @@ import pytest
 import yaml
 from PIL import Image, ImageDraw
 
-from lessonpipe.crappify import Random, Recipe, Step
+from lessonpipe.crappify import Recipe
+from lessonpipe.crappify.own_steps import use_steps
 from lessonpipe.crappify.pairs import make_pairs
 from lessonpipe.crappify.recipe import Steps, damage_of, steps_of
 from lessonpipe.data.manifest import Split
@@ -24,6 +25,7 @@ def as_png(picture: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
+use_steps(Path(__file__).with_name("odd_steps.py"))
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 LESSON = PARAMS["recipes"]["lesson"]
 
@@ -101,7 +103,7 @@ def test_the_local_steps_of_every_recipe_are_known() -> None:
         "superres": [],
         "superres-256": [],
     }
-    assert Recipe(["tests.crappify.test_recipe.Lighter"]).local_steps == []
+    assert Recipe(["odd_steps.Lighter"]).local_steps == []
 
 
 def test_a_recipe_that_does_not_end_in_jpeg_loses_nothing(picture: Image.Image) -> None:
@@ -152,16 +154,16 @@ def test_quality_is_drawn_from_the_whole_range() -> None:
         ({"dust": {"share": [0, 0.1]}}, ["dust", "share", "below 0.0001"]),
         ({"watermark": {"opacity": [0, 2]}}, ["watermark", "opacity", "above 1"]),
         ({"ink": {"colour": [0, 0, 999]}}, ["ink", "colour", "255"]),
-        ({"no_such_module.step": {}}, ["no_such_module.step", "imported"]),
-        ({"lessonpipe.crappify.nothing": {}}, ["nothing", "imported"]),
+        ({"no_such_module.step": {}}, ["no_such_module.step", "my_steps.py", "--steps"]),
+        ({"odd_steps.lost": {}}, ["lost", "not a step", "odd_steps.py must define"]),
         ({"grey": {}, "blur": {}}, ["one name"]),
         ({"grey": {"p": 0}}, ["grey", "'p'", "above 0 up to 1, not 0"]),
         ({"grey": {"p": "often"}}, ["grey", "'p'", "'often'"]),
         ({"grey": {"unseen": 1}}, ["grey", "'unseen'", "true or false"]),
         ({"blur": {"prob": 1}}, ["blur", "prob", "radius, p, unseen"]),
-        ({"tests.crappify.test_recipe.darker": {"by": 2, "off": 1}}, ["darker", "off"]),
-        ({"tests.crappify.test_recipe.darker": {}}, ["darker", "by"]),
-        ({"tests.crappify.test_recipe.ROOT": {}}, ["ROOT", "not a callable"]),
+        ({"odd_steps.darker": {"by": 2, "off": 1}}, ["darker", "off"]),
+        ({"odd_steps.darker": {}}, ["darker", "by"]),
+        ({"odd_steps.ROOT": {}}, ["ROOT", "not a step"]),
     ],
 )
 def test_a_wrong_step_is_an_error_that_names_it_and_the_right_ones(
@@ -177,7 +179,7 @@ def test_a_step_with_a_probability_is_in_that_share_of_pictures() -> None:
     grey, picture = Recipe([{"grey": {"p": 0.3}}]), make_picture(16, 16)
     changed = [grey.degrade(picture, str(i)).tobytes() != picture.tobytes() for i in range(500)]
     assert 0.24 < np.mean(changed) < 0.36
-    function = Recipe([{f"{__name__}.darker": {"by": 9, "p": 0.3}}])
+    function = Recipe([{"odd_steps.darker": {"by": 9, "p": 0.3}}])
     changed = [function.degrade(picture, str(i)) != picture for i in range(500)]
     assert 0.24 < np.mean(changed) < 0.36
 
@@ -205,7 +207,7 @@ def test_an_unseen_step_is_in_validation_pictures_alone() -> None:
     recipe, content = Recipe(steps), as_png(make_picture(80, 80))
     assert recipe.unseen_steps == ["hole (unseen)"]
     assert damage_of(steps) == ["grain"]
-    mine = {f"{__name__}.darker": {"by": 2}}
+    mine = {"odd_steps.darker": {"by": 2}}
     assert damage_of([mine, "grey", "grey"]) == ["darker", "lost colour"]
 
     def blackened(split: Split) -> float:
@@ -248,7 +250,7 @@ def test_colours_are_jittered_in_the_share_of_pictures_that_is_asked_for() -> No
     assert np.std(hues) > 60 and len({round(hue) for hue in hues}) > 50
 
 
-@pytest.mark.parametrize("steps", [["grey"], [{"fade": {}}, "jpeg"], [f"{__name__}.darker"]])
+@pytest.mark.parametrize("steps", [["grey"], [{"fade": {}}, "jpeg"], ["odd_steps.darker"]])
 def test_colours_stay_where_a_step_changes_them_or_might(steps: list[str]) -> None:
     steps = [{step: {"by": 0.5}} if "darker" in step else step for step in steps]  # type: ignore
     picture, recipe = make_picture(32, 32), Recipe(steps, jitter_share=1.0)
@@ -265,27 +267,16 @@ def test_colours_are_jittered_where_chance_leaves_out_the_step_that_changes_them
     assert jittered == [not is_faded for is_faded in faded]
 
 
-def darker(picture: Image.Image, rng: Random, by: float) -> Image.Image:
-    return picture.point(lambda value: int(value // by))
-
-
-class Lighter(Step):
-    by: int = 10
-
-    def __call__(self, picture: Image.Image, rng: Random) -> Image.Image:
-        return picture.point(lambda value: min(255, value + self.by))
-
-
 def test_a_function_by_its_dotted_path_is_a_step(picture: Image.Image) -> None:
-    made = Recipe([{"tests.crappify.test_recipe.darker": {"by": 2}}]).degrade(picture, "a")
+    made = Recipe([{"odd_steps.darker": {"by": 2}}]).degrade(picture, "a")
     assert np.array_equal(made, np.asarray(picture) // 2)
 
 
 def test_a_step_class_by_its_dotted_path_is_a_step(picture: Image.Image) -> None:
-    made = Recipe([{"tests.crappify.test_recipe.Lighter": {"by": 30}}]).degrade(picture, "a")
+    made = Recipe([{"odd_steps.Lighter": {"by": 30}}]).degrade(picture, "a")
     assert np.array_equal(made, np.minimum(255, np.asarray(picture).astype(int) + 30))
     with pytest.raises(UserError, match="by"):
-        Recipe([{"tests.crappify.test_recipe.Lighter": {"per": 30}}])
+        Recipe([{"odd_steps.Lighter": {"per": 30}}])
 
 
 @pytest.mark.parametrize(
@@ -304,27 +295,15 @@ def test_what_is_no_recipe_is_refused_in_a_sentence(recipe: Any, recipes: Any) -
         steps_of(recipe, recipes)
 
 
-def failing(picture: Image.Image, rng: Random) -> Image.Image:
-    return picture.crop((0, 0, 1, 1 // len("")))
-
-
-def grey_without_a_word(picture: Image.Image, rng: Random) -> Image.Image:
-    return picture.convert("L")
-
-
-def nothing(picture: Image.Image, rng: Random) -> None:
-    return None
-
-
 @pytest.mark.parametrize(
     ("step", "told"),
     [
-        ("failing", r"failed: ZeroDivisionError: .* in test_recipe.py, line \d+"),
+        ("failing", r"failed: ZeroDivisionError: .* in odd_steps.py, line \d+"),
         ("grey_without_a_word", "must return an RGB picture, not L"),
         ("nothing", "must return an RGB picture, not NoneType"),
     ],
 )
 def test_a_step_of_ones_own_that_fails_is_told_with_its_place(step: str, told: str) -> None:
-    recipe = Recipe([f"{__name__}.{step}"])
+    recipe = Recipe([f"odd_steps.{step}"])
     with pytest.raises(UserError, match=told):
         recipe.degrade(make_picture(), "a")

@@ -1,12 +1,12 @@
 """The crappify stage on a real Ray: the same on any number of workers, and after any kill."""
 
+import contextlib
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from lessonpipe import cluster
-from lessonpipe.crappify import Random, Recipe
+from lessonpipe.crappify import Recipe
 from lessonpipe.data.manifest import Manifest, Split
 from lessonpipe.data.photos import open_photo
 from lessonpipe.errors import UserError
@@ -66,10 +66,43 @@ def test_one_worker_and_three_leave_the_same_bytes(
     assert len(one) == 2 + 2 * (2 * 5 + 3)  # manifest, failed; good and crappy of 5 and 3 photos
 
 
+STEPS = """
+import os, signal, time
+from pathlib import Path
+from lessonpipe.errors import UserError
+
+def killer(picture, rng, flag):
+    "Kill the own process, once."
+    if not Path(flag).exists():
+        Path(flag).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return picture
+
+def counted(picture, rng, dies_after):
+    "Leave a mark for each picture; kill the whole stage after so many."
+    folder = os.environ["MARKS"]
+    Path(folder, f"{time.time_ns()}-{os.getpid()}").touch()
+    if len(os.listdir(folder)) == dies_after:
+        os.kill(int(os.environ["STAGE_PID"]), signal.SIGKILL)
+        time.sleep(5)
+    return picture
+
+def faulty(picture, rng):
+    raise UserError("this step wants larger pictures")
+"""
+
+
+def with_steps(folder: Path) -> Path:
+    """A project's folder, with steps of its own."""
+    (folder / "my_steps.py").write_text(STEPS)
+    return folder
+
+
 @pytest.fixture(scope="module")
-def ray() -> Any:
-    """One Ray for the tests that do not care how many workers it has."""
-    with cluster.ray_session(2):
+def ray(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """One Ray for the tests that do not care how many workers it has, in a project's folder."""
+    folder = with_steps(tmp_path_factory.mktemp("project"))
+    with contextlib.chdir(folder), cluster.ray_session(2):
         yield
 
 
@@ -213,19 +246,11 @@ def test_without_a_readable_photo_nothing_is_left(ray: None, tmp_path: Path, mak
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
 
 
-def killer(picture: Image.Image, rng: Random, flag: str) -> Image.Image:
-    """Kill the own process, once."""
-    if not Path(flag).exists():
-        Path(flag).touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return picture
-
-
 def test_a_killed_workers_photos_are_done_again(
     ray: None, photos: Photos, make: Make, tmp_path: Path
 ) -> None:
     folder, flag = photos(6), tmp_path / "killed"
-    step = {"tests.tasks.test_crappify.killer": {"flag": str(flag)}}
+    step = {"my_steps.killer": {"flag": str(flag)}}
     manifest, failed, out = make(folder, recipe=["grey", step, "jpeg"])
     assert flag.exists() and failed == {}
     assert {pair.photo for pair in manifest.pairs} == {p.name for p in folder.iterdir()}
@@ -234,23 +259,13 @@ def test_a_killed_workers_photos_are_done_again(
     assert contents(out) == killed
 
 
-def counted(picture: Image.Image, rng: Random, dies_after: int) -> Image.Image:
-    """Leave a mark for each picture; kill the whole stage after so many."""
-    folder = os.environ["MARKS"]
-    Path(folder, f"{time.time_ns()}-{os.getpid()}").touch()
-    if len(os.listdir(folder)) == dies_after:
-        os.kill(int(os.environ["STAGE_PID"]), signal.SIGKILL)
-        time.sleep(5)
-    return picture
-
-
 KILLED = """
 import os, sys
 os.environ["STAGE_PID"] = str(os.getpid())
 from pathlib import Path
 from tests.tasks.test_crappify import params
 from tasks import crappify
-step = {"tests.tasks.test_crappify.counted": {"dies_after": 25}}
+step = {"my_steps.counted": {"dies_after": 25}}
 tiles = {"tile_px": None, "train": 1, "valid": 1}
 crappify.run(params(recipe=["grey", step, "jpeg"], tiles=tiles), Path("photos"), Path("out"))
 """
@@ -258,6 +273,7 @@ crappify.run(params(recipe=["grey", step, "jpeg"], tiles=tiles), Path("photos"),
 
 def test_a_run_after_a_kill_does_the_missing_photos_alone(photos: Photos, tmp_path: Path) -> None:
     photos(40)
+    with_steps(tmp_path)
 
     def run(name: str, marks: int = 0) -> "subprocess.CompletedProcess[str]":
         """With marks of its own: a killed stage's workers may leave a few after its end."""
@@ -313,13 +329,9 @@ def test_a_photo_that_has_changed_is_done_again(ray: None, photos: Photos, tmp_p
     assert not again.folder.exists()
 
 
-def faulty(picture: Image.Image, rng: Random) -> Image.Image:
-    raise UserError("this step wants larger pictures")
-
-
 def test_the_error_of_a_step_is_raised_as_it_is(ray: None, photos: Photos, make: Make) -> None:
     with pytest.raises(UserError) as told:
-        make(photos(3), recipe=["tests.tasks.test_crappify.faulty"])
+        make(photos(3), recipe=["my_steps.faulty"])
     assert str(told.value) == "this step wants larger pictures"
 
 

@@ -19,6 +19,14 @@ Recipe = Annotated[
         help="A recipe of ./params.yaml, by default the one chosen there; or a YAML file of steps.",
     ),
 ]
+StepsFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Python that defines steps which the recipe names, and is run: a NAME.py for steps "
+        "such as NAME.rain. Of a project it is my_steps.py, beside params.yaml.",
+    ),
+]
 PREVIEW = Path("preview.jpg")  # replaced each time
 
 
@@ -57,6 +65,7 @@ def preview(
         list[str] | None, typer.Argument(metavar="PATH", help="By default the project's photos.")
     ] = None,
     recipe: Recipe = None,
+    steps: StepsFile = None,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Where to.")] = PREVIEW,
     rows: Annotated[int, typer.Option(min=1, max=50, help="How many photos.")] = 4,
     columns: Annotated[int, typer.Option(min=1, max=20, help="How many tiles of each.")] = 3,
@@ -78,8 +87,8 @@ def preview(
         raise UserError(f"-o {out}: the name of a picture, such as preview.jpg or preview.png")
     if out.exists() and out != PREVIEW and not overwrite:
         raise UserError(f"{out} would be replaced; add --overwrite")
-    with project_modules():  # steps may be functions there
-        sheet, reasons = preview_sheet(paths or (), recipe, rows=rows, columns=columns)
+    with project_modules():
+        sheet, reasons = preview_sheet(paths or (), recipe, steps, rows=rows, columns=columns)
     for reason in reasons:
         print(f"not shown: {reason}", file=sys.stderr)
     save_image(sheet, out)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from lessonpipe.app.recipes import PARAMS, named_steps
-from lessonpipe.crappify.recipe import Recipe
+from lessonpipe.crappify.recipe import Recipe, Steps
 from lessonpipe.data.folders import list_folder
 from lessonpipe.data.photos import find_pictures
 from lessonpipe.data.pictures import grid
@@ -22,18 +22,24 @@ MAX_TILE_PX = 1024  # shown so large at most
 
 
 def preview_sheet(
-    paths: Sequence[str], recipe: str | None = None, *, rows: int = 4, columns: int = 3
+    paths: Sequence[str],
+    recipe: str | None = None,
+    steps_file: Path | None = None,
+    *,
+    rows: int = 4,
+    columns: int = 3,
 ) -> tuple[Image.Image, list[str]]:
     """Pairs as the stage crappify makes them: a row a photo, spread over all, `columns` pairs.
 
-    `recipe` is a name in params.yaml, by default the one chosen there, or a YAML file of steps.
-    Without `paths` the photos are the project's. Also returns why photos were left out. Raises
-    `UserError` where there is none, and for params and recipes that are wrong.
+    `recipe` is a name in params.yaml, by default the one chosen there, or a YAML file of steps;
+    `steps_file` is Python that defines steps which it names by dotted paths. Without `paths` the
+    photos are the project's. Also returns why photos were left out. Raises `UserError` where there
+    is none, and for params and recipes that are wrong.
     """
     from tasks.crappify import Job
 
     root, photos = _photos(paths)
-    p = _params(recipe, columns)
+    p = _params(named_steps(recipe, steps_file), columns)
     sheet: list[list[Image.Image]] = []
     reasons: list[str] = []
     for number in range(min(rows, len(photos))):
@@ -54,12 +60,11 @@ def preview_sheet(
     return grid(sheet, ["photo", "degraded"] * columns), reasons
 
 
-def _params(recipe: str | None, columns: int) -> "Params":
+def _params(steps: Steps, columns: int) -> "Params":
     """The stage's params, or where there are none its defaults, with so many tiles a photo."""
     from tasks.crappify import Params, Tiles
     from tasks.pipeline.params import load
 
-    steps = named_steps(recipe)
     Recipe(steps)  # raises for a wrong one
     if PARAMS.is_file():
         p = load(Params, "crappify").model_copy(update={"recipe": steps})

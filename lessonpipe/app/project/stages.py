@@ -1,4 +1,4 @@
-"""The stages and flows, importable where the command runs: a clone's own, else as installed."""
+"""The stages and flows, importable wherever the command runs."""
 
 import os
 import re
@@ -15,41 +15,37 @@ from lessonpipe.errors import UserError
 ROOMS = ("flows", "lessons", "tasks")
 
 
-def use_project_modules() -> None:
-    """Import from the working folder from now on, and from where stages are installed.
-
-    An installed command does not do so by itself. The same holds for processes started from here.
-    """
-    here = str(Path.cwd())
-    places = [here, str(code_folder())]
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    sys.path.extend(place for place in places if place not in sys.path)
-    inherited = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
-    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([*places, *inherited]))
-
-
 @contextmanager
 def project_modules() -> Iterator[None]:
-    """`use_project_modules`, and a sentence in the block for what is not there or not installed.
+    """Import stages and flows in the block, and in processes started from it, as installed.
 
-    Raises `UserError`.
+    They come last on the import path: no file of the working folder hides a module. What is not
+    there or not installed is told in a sentence. Raises `UserError`.
     """
-    use_project_modules()
+    place = str(code_folder())
+    inherited = os.environ.get("PYTHONPATH")
+    path = list(sys.path)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (inherited, place)))
+    sys.path += [place] * (place not in path)
     try:
         yield
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package in ROOMS:
-            hides = Path(f"{package}.py")
-            cure = f"{hides} hides it: rename that" if hides.exists() else "install it anew"
-            raise UserError(f"lessonpipe's own package {package} is not found; {cure}") from error
+            raise UserError(
+                f"lessonpipe's own package {package} is not found; install it anew"
+            ) from error
         if package in _pipeline_packages():
             raise UserError(
                 f"{package} is not installed, which training needs: "
                 "pip install 'lessonpipe[pipeline]'"
             ) from error
         raise
+    finally:
+        sys.path[:] = path
+        os.environ.pop("PYTHONPATH")
+        if inherited is not None:
+            os.environ["PYTHONPATH"] = inherited
 
 
 def check_version() -> None:

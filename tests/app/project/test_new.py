@@ -78,11 +78,8 @@ def test_every_section_is_its_stage_s_params(
 ) -> None:
     new_project(tmp_path / "mine")
     monkeypatch.chdir(tmp_path / "mine")
-    monkeypatch.syspath_prepend(str(tmp_path / "mine"))
-    monkeypatch.delitem(sys.modules, "my_steps", raising=False)
     for stage in read(Path("dvc.yaml"))["stages"]:
         load_stage(importlib.import_module(f"tasks.{stage}"), stage)
-    monkeypatch.delitem(sys.modules, "my_steps", raising=False)
 
 
 def test_a_project_is_a_repository_with_a_first_commit(
@@ -225,12 +222,10 @@ def test_the_coffee_of_the_template_is_the_same_each_time_and_local(
 
     from lessonpipe.crappify.recipe import Recipe
 
-    monkeypatch.syspath_prepend(str(TEMPLATE))
-    monkeypatch.delitem(sys.modules, "my_steps", raising=False)
+    monkeypatch.chdir(TEMPLATE)
     recipe = Recipe(["my_steps.Coffee"])
     photo = make_picture(120, 90)
     one, two = (np.asarray(recipe.degrade(photo, "a")) for _ in range(2))
     assert np.array_equal(one, two)
     changed = (one != np.asarray(photo)).any(axis=2).mean()
     assert 0.01 < changed < 0.6
-    monkeypatch.delitem(sys.modules, "my_steps", raising=False)
