@@ -133,9 +133,10 @@ def _copy_readable(photos: Mapping[str, Path], draft: Path) -> dict[str, str]:
         try:
             open_photo(path)
         except PictureError as error:
-            if path == target:
-                path.unlink()
-            return name, str(error)
+            if path != target:
+                return name, str(error)
+            path.unlink()
+            return name, str(error).removeprefix(f"{path.parent.as_posix()}/")
         if path != target:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)

@@ -1,76 +1,141 @@
-"""Atomic writes: a file or folder is complete or absent, whenever the process is killed."""
+"""Atomic writes: a file or folder is complete or absent, whenever the process is killed.
 
+With `fsync` that holds when the power fails, too: what is there when a call returns stays there.
+"""
+
+import errno
 import json
 import os
 import platform
 import re
+import secrets
 import shutil
-import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from lessonpipe.errors import UserError
+from lessonpipe.io.sync import make_folder, sync_file, sync_folder, sync_tree
+
 MAX_NAME_BYTES = 255  # that most disks take
+FOREIGN_SECONDS = 7 * 24 * 3600  # a draft of another machine's is taken for dead after
+_own: set[str] = set()  # names of this process's drafts: others by its id are of a dead namesake
 
 
 @contextmanager
-def atomic_folder(out: Path) -> Iterator[Path]:
+def atomic_folder(out: Path, *, fsync: bool = False) -> Iterator[Path]:
     """A draft folder that replaces `out` when the block ends without an error, else is removed.
 
-    For one process at a time: the draft of an earlier, killed one is removed first.
+    Processes may write the same folder at the same time: each has its own draft, and the last to
+    end wins. The old folder is moved aside before the new one gets its name: a process that is
+    killed in between loses neither, and the next one to write there puts the old one back. With
+    `fsync` the new one outlives a power cut. Raises `UserError` if `out` is a file.
     """
     out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    draft = out.with_name(f".{out.name}.draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir()
-    try:
-        yield draft
-        if out.exists():
-            shutil.rmtree(out)
-        os.replace(draft, out)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file, and a folder is to be there; move it away")
+    make_folder(out.parent, fsync=fsync)
+    _remove_dead_drafts(out.parent.absolute(), os.getpid())
+    with _own_name(out, ".draft") as draft:
+        draft.mkdir()
+        try:
+            yield draft
+            if fsync:
+                sync_tree(draft)
+            _put_in_place(draft, out)
+            if fsync:
+                sync_folder(out.parent)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path, *, fsync: bool = False) -> Iterator[Path]:
     """A draft that replaces the file `path` when the block ends without an error, else is removed.
 
-    Processes and threads may write the same file at the same time: each has its own draft, and the
-    last to end wins. Drafts that killed processes left in the folder are removed.
+    The draft is an empty file with a name that nobody can guess, and no link. Processes and threads
+    may write the same file at the same time: each has its own draft, and the last to end wins.
+    Drafts that killed processes left in the folder are removed. With `fsync` the file outlives a
+    power cut.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent, fsync=fsync)
     _remove_dead_drafts(path.parent.absolute(), os.getpid())
-    suffix = f".{_namespace()}-{os.getpid()}-{threading.get_native_id()}.draft"
-    name = os.fsencode(path.name)[: MAX_NAME_BYTES - 1 - len(suffix)].decode(errors="ignore")
-    draft = path.with_name(f".{name}{suffix}")
-    try:
-        yield draft
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with _own_name(path, ".draft") as draft:
+        os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        try:
+            yield draft
+            if fsync:
+                sync_file(draft)
+            os.replace(draft, path)
+            if fsync:
+                sync_folder(path.parent)
+        finally:
+            draft.unlink(missing_ok=True)
 
 
 def atomic_write(path: Path, content: str | bytes | memoryview, *, fsync: bool = False) -> None:
     """Write a file atomically; with `fsync` it is on the disk even if the power fails then."""
-    with atomic_file(path) as draft, open(draft, "wb") as stream:
-        stream.write(content.encode() if isinstance(content, str) else content)
-        if fsync:
-            stream.flush()
-            os.fsync(stream.fileno())
+    with atomic_file(path, fsync=fsync) as draft:
+        draft.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write indented JSON atomically."""
-    atomic_write(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+def write_json(path: Path, value: Any, *, fsync: bool = False) -> None:
+    """Write indented JSON atomically; with `fsync` it outlives a power cut."""
+    atomic_write(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n", fsync=fsync)
 
 
 def read_json(path: Path) -> Any:
     """Read a JSON file. Raises `ValueError` when it is not JSON."""
     return json.loads(Path(path).read_text())
+
+
+def _put_in_place(draft: Path, out: Path) -> None:
+    """Give a draft folder its name. Others may do so at the same time: the last one wins."""
+    for _ in range(100):
+        try:
+            os.rename(draft, out)  # over nothing, or an empty folder
+            return
+        except OSError:
+            if not os.path.lexists(out):
+                raise
+        with _own_name(out, ".old") as aside:
+            aside.mkdir()
+            try:
+                with suppress(FileNotFoundError):  # another process moved it aside
+                    os.rename(out, aside / out.name)
+                with suppress(OSError):  # another's took the name: it is moved aside in its turn
+                    os.rename(draft, out)
+                    return
+            finally:
+                _put_back(aside, out)
+    raise OSError(errno.EBUSY, "others write it all the time", str(out))
+
+
+def _put_back(aside: Path, out: Path) -> None:
+    """Remove what was moved aside, or give it its name again where nothing has that."""
+    if not os.path.lexists(out):
+        with suppress(OSError):
+            os.rename(aside / out.name, out)
+    old = aside / out.name
+    if old.is_symlink():
+        old.unlink()
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def _own_name(path: Path, suffix: str) -> Iterator[Path]:
+    """A hidden name beside `path` that says whose it is, and that nobody else has or can guess."""
+    suffix = f".{_namespace()}-{os.getpid()}-{secrets.token_hex(8)}{suffix}"
+    name = os.fsencode(path.name)[: MAX_NAME_BYTES - 1 - len(suffix)].decode(errors="ignore")
+    own = path.with_name(f".{name}{suffix}")
+    _own.add(own.name)
+    try:
+        yield own
+    finally:
+        _own.discard(own.name)
 
 
 @cache
@@ -83,10 +148,31 @@ def _namespace() -> str:
 
 @cache  # once per folder and process: a folder of many files is not listed at every write
 def _remove_dead_drafts(folder: Path, _process: int) -> None:
+    named = re.compile(r"\..*\.([^.]*-\d+)-(\d{1,9})-[0-9a-f]+\.(draft|old)", re.DOTALL)
+    with suppress(OSError):  # a folder that cannot be listed can be written
+        for entry in list(os.scandir(folder)):
+            match = named.fullmatch(entry.name)
+            if not match or entry.name in _own:
+                continue
+            with suppress(OSError):  # another's, or removed in between
+                if _is_dead(entry, match[1], int(match[2])):
+                    _remove(Path(entry), match[3])
+
+
+def _is_dead(entry: "os.DirEntry[str]", namespace: str, process: int) -> bool:
     import psutil
 
-    owned = re.compile(rf"\..*\.{re.escape(_namespace())}-(\d+)-\d+\.draft", re.DOTALL)
-    for entry in os.scandir(folder):
-        match = owned.fullmatch(entry.name)
-        if match and not psutil.pid_exists(int(match[1])):
-            Path(entry).unlink(missing_ok=True)
+    if namespace == _namespace():
+        return process == os.getpid() or not psutil.pid_exists(process)
+    return time.time() - entry.stat(follow_symlinks=False).st_mtime > FOREIGN_SECONDS
+
+
+def _remove(dead: Path, kind: str) -> None:
+    if dead.is_symlink() or not dead.is_dir():
+        dead.unlink()
+    elif kind == "old":
+        for old in list(dead.iterdir()):
+            _put_back(dead, dead.with_name(old.name))
+        shutil.rmtree(dead, ignore_errors=True)
+    else:
+        shutil.rmtree(dead)
