@@ -10,10 +10,9 @@ import hashlib
 import importlib.util
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +30,7 @@ from lessonpipe.data.folders import (
     printable,
 )
 from lessonpipe.data.formats import HEIF_CURE, HEIF_SUFFIXES
+from lessonpipe.data.patterns import matches
 from lessonpipe.data.photos import open_photo
 from lessonpipe.environment import environment
 from lessonpipe.errors import PictureError, UserError
@@ -183,15 +183,6 @@ def from_folder(p: Params) -> Source:
         if name not in photos
     }
     return Source(photos, misnamed, left_aside)
-
-
-def matches(path: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Whether the parts of a path fit those of a glob; `**` stands for any number of folders."""
-    if not pattern or not path:
-        return not path and all(part == "**" for part in pattern)
-    if pattern[0] == "**":
-        return matches(path, pattern[1:]) or matches(path[1:], pattern)
-    return fnmatch(path[0], pattern[0]) and matches(path[1:], pattern[1:])
 
 
 def sample_photos() -> list[Path]:

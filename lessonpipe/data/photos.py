@@ -4,7 +4,6 @@ import glob
 import hashlib
 import io
 import random
-import re
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +15,7 @@ from PIL import Image, ImageOps
 from lessonpipe.data.folders import list_folder
 from lessonpipe.data.formats import open_image
 from lessonpipe.data.manifest import Split
+from lessonpipe.data.patterns import finder
 from lessonpipe.errors import PictureError, UserError
 
 MAX_PIXELS = 120_000_000  # a picture of more is refused: a decompression bomb, or a mistake
@@ -104,12 +104,12 @@ def to_rgb(picture: Image.Image) -> Image.Image:
 def group_of(name: str, pattern: str | None) -> str:
     """The group of a photo: what the regex groups of `pattern` match in its name, joined.
 
-    The name itself without a pattern or a match.
+    The name itself without a pattern or a match. Raises what `finder` raises.
     """
-    match = re.search(pattern, name) if pattern else None
-    if match is None:
+    found = finder(pattern)(name) if pattern else None
+    if found is None:
         return name
-    return "-".join(g for g in match.groups() if g) or match.group(0)
+    return "-".join(filter(None, found[1:])) or found[0]
 
 
 def group_split(
@@ -124,9 +124,10 @@ def group_split(
 
     Photos in whose name `train_only` is found are for training. Of the others whole groups, in an
     order drawn from `seed`, go to "valid" while they fit in `valid_share` of those photos; at least
-    one does, and one stays. Raises `UserError` for fewer than two groups.
+    one does, and one stays. Raises `UserError` for fewer than two groups, and what `finder` raises.
     """
-    extra = {name for name in names if train_only and re.search(train_only, name)}
+    is_extra = finder(train_only) if train_only else lambda name: None
+    extra = {name for name in names if is_extra(name)}
     names = [name for name in names if name not in extra]
     members: dict[str, list[str]] = defaultdict(list)
     for name in names:
