@@ -26,6 +26,7 @@ import typer
 
 from flows import dvc, server
 from lessonpipe.errors import LessonpipeError, UserError
+from lessonpipe.io.printable import printable
 from tasks.pipeline import child_process
 from tasks.pipeline.dvc_files import with_cure
 from tasks.pipeline.prepare import prepare
@@ -60,7 +61,7 @@ def main(args: Sequence[str] | None = None, name: str = "python -m flows") -> No
         with with_cure():
             app(args, prog_name=name)
     except LessonpipeError as error:
-        print(f"flows: {error}", file=sys.stderr)
+        print(f"flows: {printable(error)}", file=sys.stderr)
         raise SystemExit(2 if isinstance(error, UserError) else 1) from error
 
 

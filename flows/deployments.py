@@ -23,6 +23,7 @@ from flows.restorer import restorer
 from lessonpipe.app import registry
 from lessonpipe.crappify import Recipe
 from lessonpipe.errors import UserError
+from lessonpipe.io.printable import printable
 from tasks.pipeline.dvc_files import with_cure
 from tasks.pipeline.lock import run_lock
 
@@ -127,9 +128,15 @@ def restore_folder(
 
     log = get_run_logger()
     with with_cure():
-        done = restore_new(Path(inbox), Path(outbox), Path(model), scale=scale, log=log.info)
+        done = restore_new(
+            Path(inbox),
+            Path(outbox),
+            Path(model),
+            scale=scale,
+            log=lambda line: log.info(printable(line)),
+        )
     failed = [picture for picture in done if picture.error]
     log.info("%d restored, %d could not be", len(done) - len(failed), len(failed))
     if failed:
-        rows = [{"picture": picture.name, "why": picture.error} for picture in failed]
+        rows = [{"picture": printable(p.name), "why": printable(p.error)} for p in failed]
         create_table_artifact(rows, "not-restored", "Pictures that could not be restored")

@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from lessonpipe.errors import LessonpipeError, UserError, one_of
+from lessonpipe.io.printable import printable
 from lessonpipe.io.progress import print_done
 
 STAGES = sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
@@ -96,7 +97,7 @@ def _run(stage: str, params_file: Path, lr_find_phase: int | None) -> None:
 
 
 def _fail(stage: str, message: str) -> None:
-    print(f"{stage}: {message}", file=sys.stderr)
+    print(f"{stage}: {printable(message)}", file=sys.stderr)
     raise typer.Exit(2)
 
 

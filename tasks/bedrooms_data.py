@@ -16,6 +16,7 @@ from lessonpipe.data.manifest import Split
 from lessonpipe.data.photos import group_split
 from lessonpipe.environment import environment
 from lessonpipe.io.atomic import atomic_folder
+from lessonpipe.io.printable import printable
 from lessons.bedrooms import data
 from tasks.download import sample_photos
 from tasks.pipeline.lock import STATE_DIR
@@ -49,13 +50,13 @@ def run(p: Params, out: Path = Path("data/bedrooms")) -> None:
             names, group_pattern=p.group_pattern, valid_share=p.valid_share, seed=p.seed
         ).__getitem__
     counts: dict[Split, int] = {"train": p.train, "valid": p.valid}
-    with atomic_folder(out) as draft:
+    with atomic_folder(out, fsync=True) as draft:
         rooms, failed = data.crops(
             islice(files, p.photos), side, counts, px=p.px, zoom=p.zoom, seed=p.seed
         )
         data.save(rooms, draft)
     for name, reason in failed.items():
-        print(f"set aside {name}: {reason}")
+        print(f"set aside {printable(name)}: {printable(reason)}")
     print(
         f"{len(rooms['train'])} pictures to learn from, {len(rooms['valid'])} to measure, in {out}"
     )

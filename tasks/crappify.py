@@ -28,12 +28,12 @@ from lessonpipe.data.folders import (
     format_left_aside,
     is_utf8,
     list_folder,
-    printable,
 )
 from lessonpipe.data.manifest import Manifest, Split
 from lessonpipe.data.photos import group_split
 from lessonpipe.errors import UserError
 from lessonpipe.io.atomic import write_json
+from lessonpipe.io.printable import printable
 from lessonpipe.io.progress import progress_bar
 from tasks.pipeline import launch
 from tasks.pipeline.journal import PairsDraft

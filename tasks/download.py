@@ -27,7 +27,6 @@ from lessonpipe.data.folders import (
     format_left_aside,
     is_utf8,
     list_folder,
-    printable,
 )
 from lessonpipe.data.formats import HEIF_CURE, HEIF_SUFFIXES
 from lessonpipe.data.patterns import matches
@@ -35,6 +34,7 @@ from lessonpipe.data.photos import open_photo
 from lessonpipe.environment import environment
 from lessonpipe.errors import PictureError, UserError
 from lessonpipe.io.atomic import atomic_folder, write_json
+from lessonpipe.io.printable import printable
 from lessonpipe.io.progress import progress_bar
 from tasks.pipeline.lock import STATE_DIR
 
@@ -68,7 +68,7 @@ class Params(StrictModel):
 
 def run(p: Params, out: Path = Path("data/photos")) -> None:
     """Collect, check and copy. Raises `UserError` when there is no readable photo."""
-    with atomic_folder(out) as draft:
+    with atomic_folder(out, fsync=True) as draft:
         if p.source == "pets":
             url = environment().pets_url or PETS.url
             archive = fetch(Archive(url, PETS.algorithm, PETS.digest), STATE_DIR / "downloads")

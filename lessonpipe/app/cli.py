@@ -28,6 +28,7 @@ from lessonpipe.app.project.stages import project_modules
 from lessonpipe.app.restore import restore
 from lessonpipe.cluster.session import code_folder
 from lessonpipe.errors import PictureError, UserError
+from lessonpipe.io.printable import printable, printable_lines
 
 
 class GroupedCommands(TyperGroup):
@@ -186,7 +187,7 @@ def models() -> None:
     if not found:
         print("no model is at hand: the package carries none, and none was trained here")
     for model in found:
-        print(model_lines(model))
+        print(printable_lines(model_lines(model)))
 
 
 @app.command(rich_help_panel="Restore")
@@ -250,7 +251,8 @@ def lineage(
 
     model = zoo.find_model(path)
     found = of_model(model) if model.is_dir() else read_lineage(path)
-    print(yaml.safe_dump(found, sort_keys=False, allow_unicode=True).rstrip())
+    text = yaml.safe_dump(found, sort_keys=False, allow_unicode=True)
+    print(printable_lines(text.rstrip()))
 
 
 @app.command(rich_help_panel="Train your own")
@@ -329,7 +331,7 @@ def _convert(
     done = len(targets) - len(failed)
     print(f"{done} {verb} into {out} in {time.perf_counter() - start:.1f} s")
     for reason in failed:
-        print(f"not {verb}: {reason}", file=sys.stderr)
+        print(f"not {verb}: {printable(reason)}", file=sys.stderr)
     raise typer.Exit(0 if not failed else 1 if done else 2)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import typer
 
 from lessonpipe.errors import LessonpipeError, MissingError, UserError
+from lessonpipe.io.printable import printable
 
 INTERRUPTED = 130
 
@@ -36,7 +37,7 @@ def run_command(app: typer.Typer, args: Sequence[str] | None, name: str) -> int:
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         message, code = f"{error.strerror or error}{where}", 2
-    print(f"{name.rpartition('.')[2]}: {message}", file=sys.stderr)
+    print(f"{name.rpartition('.')[2]}: {printable(message)}", file=sys.stderr)
     return code
 
 

@@ -67,4 +67,4 @@ def _read(path: Path) -> Any:
             f"{path} is not there; run this in the project's folder, or give --recipe a YAML file"
         ) from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path} is not YAML: {error}") from error
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error

@@ -15,6 +15,7 @@ import typer
 from lessonpipe import zoo
 from lessonpipe.app.command import missing_model_cure
 from lessonpipe.errors import UserError
+from lessonpipe.io.printable import printable
 
 if TYPE_CHECKING:
     from lessonpipe.inference.batch import Batch, Outcome
@@ -212,7 +213,7 @@ def restore(
     todo, skipped = batch.plan()
     if dry_run:
         for source, target, _ in todo:
-            print(f"{source} -> {target}")
+            print(printable(f"{source} -> {target}"))
         print(f"{len(todo)} would be restored, {len(skipped)} skipped")
         return
     say.line(f"{len(todo)} pictures on {restorer.worker}{_undoes(restorer)}")
@@ -234,7 +235,7 @@ class _Sayer:
     def line(self, text: str) -> None:
         """A line for people."""
         if not self.quiet and not self.json_lines:
-            print(text, file=self.stream, flush=True)
+            print(printable(text), file=self.stream, flush=True)
 
     def left_aside(self, paths: list[str], out: Path) -> None:
         """How many files of which kinds the folders hold that are no pictures."""
@@ -291,7 +292,7 @@ def _run(
         if outcome.status == "left":
             say.line(f"left: {outcome.error}")
         elif outcome.status == "failed" and not say.json_lines:
-            print(f"not restored: {outcome.error}", file=sys.stderr)
+            print(f"not restored: {printable(outcome.error)}", file=sys.stderr)
     failed = count["failed"]
     raise typer.Exit(0 if not failed else 1 if len(outcomes) > failed else 2)
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -87,17 +86,6 @@ def find_copies(paths: Iterable[Path]) -> dict[Path, Path]:
 def is_utf8(name: str) -> bool:
     """Whether a file's name is text: others hold surrogates in the place of their bytes."""
     return not any("\ud800" <= letter <= "\udfff" for letter in name)
-
-
-def printable(text: str) -> str:
-    r"""Text of one line that any file can hold, with `\n`, `\udce9` and the like spelt out."""
-    spelt = {"Cc", "Cs", "Zl", "Zp"}  # control characters, surrogates, line separators
-    return "".join(
-        letter.encode("unicode_escape").decode()
-        if unicodedata.category(letter) in spelt
-        else letter
-        for letter in text
-    )
 
 
 def _walk(folder: Path) -> Iterator[Path]:

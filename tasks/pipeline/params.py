@@ -27,7 +27,7 @@ def read(path: Path = Path("params.yaml")) -> dict[str, Any]:
     except (IsADirectoryError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not a text file: {error}") from error
     except yaml.YAMLError as error:
-        raise UserError(f"{path} is not YAML: {error}") from error
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     return document if isinstance(document, dict) else {}
 
 
@@ -94,7 +94,7 @@ def _message(
         else:
             what = wrong["msg"].removeprefix("Value error, ")
             lines.append(f"{where} = {wrong['input']!r}: {what}")
-    return f"{path}: " + "\n".join(lines)
+    return f"{path}: " + "; ".join(lines)
 
 
 def _known(kind: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:

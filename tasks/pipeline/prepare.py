@@ -15,10 +15,11 @@ from pathlib import Path
 import yaml
 
 from lessonpipe import zoo
-from lessonpipe.data.folders import NOT_UTF8, is_utf8, printable
+from lessonpipe.data.folders import NOT_UTF8, is_utf8
 from lessonpipe.errors import UserError
 from lessonpipe.io.atomic import atomic_write
 from lessonpipe.io.git import git
+from lessonpipe.io.printable import printable
 from tasks.pipeline import params
 
 COMMIT = "git init && git add -A && git commit -m start"

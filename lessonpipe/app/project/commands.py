@@ -10,6 +10,7 @@ import typer
 
 from lessonpipe.app.project.stages import check_version, project_modules
 from lessonpipe.errors import UserError
+from lessonpipe.io.printable import printable
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
 Recipe = Annotated[
@@ -90,7 +91,7 @@ def preview(
     with project_modules():
         sheet, reasons = preview_sheet(paths or (), recipe, steps, rows=rows, columns=columns)
     for reason in reasons:
-        print(f"not shown: {reason}", file=sys.stderr)
+        print(f"not shown: {printable(reason)}", file=sys.stderr)
     save_image(sheet, out)
     print(f"look at {out}")
 
