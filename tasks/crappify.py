@@ -153,9 +153,12 @@ def run(p: Params, photos: Path = Path("data/photos"), out: Path = Path("data/cr
         max_jobs = max(1, min(32, len(missing) // (workers * 8)))
         results = cluster.map_unordered(_run_job, chunks(jobs, max_jobs)) if missing else iter(())
         bar = progress_bar(results, "crappify", total=len(missing), unit="photo")
-        for result, seconds in bar:  # noqa: B007
-            done[result.photo] = draft.add(result)
-            new_pairs += len(result.pairs)
+        try:
+            for result, seconds in bar:  # noqa: B007
+                done[result.photo] = draft.add(result)
+                new_pairs += len(result.pairs)
+        finally:
+            draft.commit()
     pairs = sorted((pair for row in done.values() for pair in row.pairs), key=lambda x: x.name)
     unread = {name: row.error for name, row in done.items() if row.error}
     failed = dict(sorted((unused | unread).items()))

@@ -10,12 +10,13 @@ from typing import Any
 from lessonpipe.inference import lineage
 from lessonpipe.io.atomic import atomic_folder, atomic_write
 from lessonpipe.nets.io import write_model
+from lessonpipe.report.measured import keep_measured
 from lessonpipe.train.fit import as_csv, last_row
 from lessonpipe.train.schedule import AdamWConfig
 from lessons.digits import data, learn, report
 from lessons.digits.nets import DigitNet, DigitNetConfig
 from lessons.digits.runs import Run, Surface, SurfaceJob
-from lessons.sweep import Job, SweepParams, job_name, jobs, longest_first
+from lessons.sweep import Job, SweepParams, job_name, jobs, longest_first, seconds_of
 from tasks.pipeline import launch
 
 
@@ -33,7 +34,7 @@ def run(p: Params, digits: Path = Path("data/digits"), out: Path = Path("models/
     inputs = {"digits": digits}
     with (
         launch.map_trainings(train, trainings, p, inputs.values(), out.name) as results,
-        atomic_folder(out) as draft,
+        atomic_folder(out, fsync=True) as draft,
     ):
         best = max(p.runs, key=lambda run: results[job_name(run, p.seeds[0])]["accuracy"])
         result = results[job_name(best, p.seeds[0])]
@@ -44,6 +45,7 @@ def run(p: Params, digits: Path = Path("data/digits"), out: Path = Path("models/
         atomic_write(draft / "history.csv", as_csv(result["history"]))
         report.write_result(p, p.surface, results, loaded, net, draft)
         lineage.stamp(draft, p.model_dump(mode="json"), inputs)
+        keep_measured(launch.LIVE / out.name, seconds_of(results))
 
 
 def train_one(job: Job[Run], digits: data.Digits, optim: AdamWConfig) -> dict[str, Any]:

@@ -20,7 +20,7 @@ class Params(StrictModel):
 
 def run(p: Params, out: Path = Path("data/digits")) -> None:
     """Read, check, write one file."""
-    with atomic_folder(out) as draft:
+    with atomic_folder(out, fsync=True) as draft:
         web = p.source == "web"
         digits = data.from_web(STATE_DIR / "downloads") if web else data.from_package()
         data.save(digits, draft)

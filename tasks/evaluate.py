@@ -19,7 +19,8 @@ from lessonpipe.device import Worker
 from lessonpipe.io.atomic import atomic_write, read_json, write_json
 from lessonpipe.metrics import PerceptualDistance
 from lessonpipe.report.evaluation import EvaluationParams, evaluate_models, load_generators
-from lessonpipe.report.high_resolution import restore_high_resolution
+from lessonpipe.report.high_resolution import describe, restore_high_resolution
+from lessonpipe.report.measured import LIVE, keep_measured
 from lessonpipe.report.page import report_page
 from lessonpipe.report.reference import ReferenceFigure, compare_to_reference
 from lessonpipe.report.scores import compare_scores
@@ -66,8 +67,12 @@ def run(
     photos: Path = Path("data/photos"),
     critic: Path | None = None,
     out: Path = Path("reports"),
+    live: Path = LIVE / "evaluate",
 ) -> None:
-    """Evaluate, and write metrics (those of the `critic`, too), pictures and the page."""
+    """Evaluate, and write metrics (those of the `critic`, too), pictures and the page.
+
+    What restoring took is told and kept in `live`: an output would change with it.
+    """
     worker = Worker.current(p.precision)
     perceptual = worker.to_device(PerceptualDistance(p.encoder, pretrained=p.pretrained))
     manifest = Manifest.read(pairs)
@@ -101,11 +106,14 @@ def run(
     used = {"recipe": manifest.recipe, "quality": list(manifest.quality)}
     params = {**p.all_params, "crappify": {**p.all_params.get("crappify", {}), **used}}
     page = report_page(metrics, grids, restored, histories, params)
-    write_json(out / "metrics.json", metrics)
-    atomic_write(out / "grid.jpg", as_jpeg(stacked([grid.picture() for grid in grids])))
-    atomic_write(out / "medium.jpg", as_jpeg(restored.picture))
-    atomic_write(out / "index.html", page)
+    write_json(out / "metrics.json", metrics, fsync=True)
+    all_grids = as_jpeg(stacked([grid.picture() for grid in grids]))
+    atomic_write(out / "grid.jpg", all_grids, fsync=True)
+    atomic_write(out / "medium.jpg", as_jpeg(restored.picture), fsync=True)
+    atomic_write(out / "index.html", page, fsync=True)
+    keep_measured(live, restored.measured())
     print(headline(metrics))
+    print(describe(restored.measured()))
     print(f"look at {out / 'index.html'}")
 
 

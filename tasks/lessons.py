@@ -8,6 +8,7 @@ from pathlib import Path
 from lessonpipe.config import StrictModel
 from lessonpipe.errors import MissingError
 from lessonpipe.io.atomic import atomic_write, write_json
+from lessonpipe.report.measured import LIVE, read_measured
 from lessonpipe.report.result import RESULT_FILE, Result
 from lessons import page
 
@@ -28,10 +29,12 @@ def run(p: Params, models: Path = Path("models"), reports: Path = Path("reports"
             raise MissingError(f"{folder} has no {RESULT_FILE}", folder)
     results = {name: Result.read(folder) for name, folder in folders.items()}
     metrics = {DATA[name]: page.metrics(result) for name, result in results.items()}
-    write_json(reports / "lessons.json", metrics)
-    atomic_write(reports / "lessons.html", page.lessons_page(results, folders))
+    write_json(reports / "lessons.json", metrics, fsync=True)
+    atomic_write(reports / "lessons.html", page.lessons_page(results, folders), fsync=True)
     for name, result in results.items():
         for score in result.scores:
             lesson = "" if score.lesson is None else f" (lesson {score.lesson:.4g})"
             print(f"{name}: {score.system}: {score.measure} {score.mean:.4f}{lesson}")
+        if took := read_measured(LIVE / name):
+            print(f"{name}: trained in {sum(took.values()):.0f} s")
     print(f"look at {reports / 'lessons.html'}")

@@ -12,13 +12,14 @@ import torch
 from lessonpipe.inference import lineage
 from lessonpipe.io.atomic import atomic_folder, atomic_write
 from lessonpipe.nets.io import write_model
+from lessonpipe.report.measured import keep_measured
 from lessonpipe.train.fit import as_csv, last_row
 from lessonpipe.train.schedule import AdamWConfig
 from lessons.numbers import data, learn, report, words
 from lessons.numbers.build import build
 from lessons.numbers.generate import next_number_accuracy
 from lessons.numbers.runs import Run
-from lessons.sweep import Job, SweepParams, job_name, jobs, longest_first
+from lessons.sweep import Job, SweepParams, job_name, jobs, longest_first, seconds_of
 from tasks.pipeline import launch
 
 
@@ -34,7 +35,7 @@ def run(p: Params, text: Path = Path("data/numbers"), out: Path = Path("models/n
     inputs = {"text": text}
     with (
         launch.map_trainings(train, trainings, p, inputs.values(), out.name) as results,
-        atomic_folder(out) as draft,
+        atomic_folder(out, fsync=True) as draft,
     ):
         last = p.runs[-1]
         result = results[job_name(last, p.seeds[0])]
@@ -45,6 +46,7 @@ def run(p: Params, text: Path = Path("data/numbers"), out: Path = Path("models/n
         atomic_write(draft / "history.csv", as_csv(result["history"]))
         report.write_result(p, results, corpus, draft)
         lineage.stamp(draft, p.model_dump(mode="json"), inputs)
+        keep_measured(launch.LIVE / out.name, seconds_of(results))
 
 
 def train_one(job: Job[Run], corpus: data.Corpus, optim: AdamWConfig) -> dict[str, Any]:

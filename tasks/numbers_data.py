@@ -21,6 +21,6 @@ class Params(StrictModel):
 def run(p: Params, out: Path = Path("data/numbers")) -> None:
     """Write two files."""
     sides = data.made(p.train_until)
-    with atomic_folder(out) as draft:
+    with atomic_folder(out, fsync=True) as draft:
         data.save(sides, draft)
     print(f"{len(sides['train'])} words to learn from, {len(sides['valid'])} to test, in {out}")

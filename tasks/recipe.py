@@ -16,5 +16,5 @@ SECTION = "crappify"
 
 def run(p: Params, out: Path = Path("data/recipe.json")) -> None:
     """Write the steps."""
-    write_json(out, p.recipe)
+    write_json(out, p.recipe, fsync=True)
     print(f"{len(p.recipe)} steps: {', '.join(map(str, p.recipe))}")

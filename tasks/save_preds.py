@@ -39,7 +39,7 @@ def run(
     worker = Worker.current(p.precision)
     net = worker.to_device(fold_weight_norm(load_generator(model)))
     manifest = Manifest.read(pairs)
-    with atomic_folder(out) as draft, ThreadPoolExecutor() as pool:
+    with atomic_folder(out, fsync=True) as draft, ThreadPoolExecutor() as pool:
         for split in ("train", "valid"):
             data = Pairs(pairs, split, p.image_px)
             names = iter(manifest.split(split))

@@ -49,7 +49,7 @@ class Job:
 
 def run(p: Params, out: Path = Path("data/streets")) -> None:
     """Download CamVid, or draw generated scenes: both splits, checked."""
-    with atomic_folder(out) as draft:
+    with atomic_folder(out, fsync=True) as draft:
         if p.source == "camvid":
             found = camvid.collect(STATE_DIR / "downloads", draft)
         else:

@@ -45,9 +45,7 @@ def atomic_folder(out: Path, *, fsync: bool = False) -> Iterator[Path]:
             yield draft
             if fsync:
                 sync_tree(draft)
-            _put_in_place(draft, out)
-            if fsync:
-                sync_folder(out.parent)
+            replace_folder(draft, out, fsync=fsync)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
@@ -82,6 +80,26 @@ def atomic_write(path: Path, content: str | bytes | memoryview, *, fsync: bool =
         draft.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+def replace_folder(draft: Path, out: Path, *, fsync: bool = False) -> None:
+    """Give a draft folder beside `out` that name, and remove what had it; the last to do so wins.
+
+    With `fsync` the name outlives a power cut; what is in the draft has to be on the disk before.
+    """
+    for _ in range(100):
+        if _renamed(draft, out, fsync):
+            return
+        with _own_name(out, ".old") as aside:
+            aside.mkdir()
+            try:
+                with suppress(FileNotFoundError):  # another process moved it aside
+                    os.rename(out, aside / out.name)
+                if _renamed(draft, out, fsync):
+                    return
+            finally:
+                _put_back(aside, out)
+    raise OSError(errno.EBUSY, "others write it all the time", str(out))
+
+
 def write_json(path: Path, value: Any, *, fsync: bool = False) -> None:
     """Write indented JSON atomically; with `fsync` it outlives a power cut."""
     atomic_write(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n", fsync=fsync)
@@ -92,26 +110,17 @@ def read_json(path: Path) -> Any:
     return json.loads(Path(path).read_text())
 
 
-def _put_in_place(draft: Path, out: Path) -> None:
-    """Give a draft folder its name. Others may do so at the same time: the last one wins."""
-    for _ in range(100):
-        try:
-            os.rename(draft, out)  # over nothing, or an empty folder
-            return
-        except OSError:
-            if not os.path.lexists(out):
-                raise
-        with _own_name(out, ".old") as aside:
-            aside.mkdir()
-            try:
-                with suppress(FileNotFoundError):  # another process moved it aside
-                    os.rename(out, aside / out.name)
-                with suppress(OSError):  # another's took the name: it is moved aside in its turn
-                    os.rename(draft, out)
-                    return
-            finally:
-                _put_back(aside, out)
-    raise OSError(errno.EBUSY, "others write it all the time", str(out))
+def _renamed(draft: Path, out: Path, fsync: bool) -> bool:
+    """Whether a draft folder got the name, which nothing or an empty folder had."""
+    try:
+        os.rename(draft, out)
+    except OSError:
+        if not os.path.lexists(out) or not draft.is_dir():
+            raise
+        return False
+    if fsync:
+        sync_folder(out.parent)
+    return True
 
 
 def _put_back(aside: Path, out: Path) -> None:

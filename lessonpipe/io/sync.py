@@ -4,11 +4,13 @@ import errno
 import os
 import sys
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 # of a folder, on file systems that sync their folders by themselves, or not at all
 NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
+THREADS = 8  # a disk is done with many files at once sooner than with one after the other
 
 
 def sync_file(path: Path) -> None:
@@ -49,24 +51,25 @@ def sync_folder(folder: Path) -> None:
         os.close(stream)
 
 
-def sync_files(files: Iterable[Path]) -> None:
-    """Put many files onto the disk, with their names in their folders: quicker than one by one."""
+def sync_files(files: Iterable[Path], *, within: Path) -> None:
+    """Put many files in the folder `within` onto the disk, and all folders from there to them."""
     files = list(files)
+    below = {at for path in files for at in path.parents if at.is_relative_to(within)}
     for path in files:
         _begin_writing(path)
-    for path in files:
-        sync_file(path)
-    for folder in sorted({path.parent for path in files}):
-        sync_folder(folder)
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(sync_file, files))
+        list(pool.map(sync_folder, below))
 
 
 def sync_tree(folder: Path) -> None:
     """Put a folder onto the disk with all that is in it; links are not followed."""
-    below = [(Path(at), names) for at, _, names in os.walk(folder, topdown=False)]
+    below = [(Path(at), names) for at, _, names in os.walk(folder)]
     files = (at / name for at, names in below for name in names)
-    sync_files(path for path in files if path.is_file() and not path.is_symlink())
-    for at, _ in below:
-        sync_folder(at)
+    sync_files((path for path in files if _is_file(path)), within=folder)
+    for at, names in below:
+        if not names:
+            sync_folder(at)
 
 
 def make_folder(folder: Path, *, fsync: bool = False) -> None:
@@ -77,8 +80,12 @@ def make_folder(folder: Path, *, fsync: bool = False) -> None:
         sync_folder(at.parent)
 
 
+def _is_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
+
 def _begin_writing(path: Path) -> None:
-    """Have the disk begin, and do not wait: it takes many files at once quicker than one by one."""
+    """Have the disk begin, and do not wait."""
     if sys.platform == "linux":
         stream = os.open(path, os.O_RDONLY)
         with suppress(OSError):

@@ -51,11 +51,12 @@ def write_model(
     """Write a network of any kind, and the config (`build`) that it takes to build one like it."""
     tensors = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}
     # not safetensors' save_file, which makes files that only their owner can read
-    atomic_write(folder / "model.safetensors", save(tensors))
+    atomic_write(folder / "model.safetensors", save(tensors), fsync=True)
     config = build.model_dump(mode="json") if isinstance(build, BaseModel) else build
     write_json(
         folder / "model.json",
         {"lessonpipe": __version__, "kind": kind, "build": config, "about": about},
+        fsync=True,
     )
 
 

@@ -2,14 +2,22 @@
 
 import os
 import shutil
+import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from lessonpipe.crappify.pairs import PhotoPairs
 from lessonpipe.data.manifest import Pair, Split
+from lessonpipe.io.atomic import replace_folder
 from lessonpipe.io.hashing import sha256_file
 from lessonpipe.io.journal import Journal
+from lessonpipe.io.sync import make_folder, sync_files
+
+SYNC_SHARE = 0.05  # of the time goes into syncing: a slow disk gets more photos at once
 
 
 @dataclass(frozen=True)
@@ -23,21 +31,26 @@ class DonePhoto:
     enlarged: bool = False
 
 
-@dataclass(frozen=True)
+_ROW = TypeAdapter(DonePhoto)
+
+
+@dataclass
 class PairsDraft:
-    """The draft of the output folder; a photo is in its journal when its files are complete."""
+    """The draft of the output folder; a photo is in its journal when its files are on the disk."""
 
     folder: Path
+    _waiting: list[DonePhoto] = field(default_factory=list)
+    _since: float = field(default_factory=time.monotonic)
+    _pause: float = 0.0
 
     @classmethod
     def find(cls, out: Path, key: str) -> "PairsDraft":
         """The draft of the run with this `key`, new or existing; drafts of others are removed."""
-        out.parent.mkdir(parents=True, exist_ok=True)
         folder = out.with_name(f".{out.name}-{key}.draft")
-        for other in out.parent.glob(f".{out.name}*.draft"):
+        for other in out.parent.glob(f".{out.name}-*.draft"):
             if other != folder:
                 shutil.rmtree(other, ignore_errors=True)
-        folder.mkdir(exist_ok=True)
+        make_folder(folder, fsync=True)
         return cls(folder)
 
     @property
@@ -48,41 +61,65 @@ class PairsDraft:
     def done(self, photos: Path, splits: Mapping[str, Split]) -> dict[str, DonePhoto]:
         """The photos that are done and have changed neither content nor split, by name.
 
-        Removes the files of the others.
+        Removes all other files, also those that were no photo's in the journal when a run ended.
         """
         valid: dict[str, DonePhoto] = {}
-        for row in self.journal.read():
-            done = DonePhoto(**{**row, "pairs": [Pair(**pair) for pair in row["pairs"]]})
-            same_split = all(pair.split == splits.get(done.photo) for pair in done.pairs)
+        for done in filter(None, map(_parse, self.journal.read())):
             if (
                 done.photo in splits
-                and same_split
+                and all(pair.split == splits[done.photo] for pair in done.pairs)
+                and all((self.folder / name).is_file() for name in _files(done))
                 and done.sha256 == sha256_file(photos / done.photo)
             ):
                 valid[done.photo] = done
-            else:
-                for pair in done.pairs:
-                    (self.folder / pair.good).unlink(missing_ok=True)
-                    (self.folder / pair.crappy).unlink(missing_ok=True)
+        kept = {name for done in valid.values() for name in _files(done)} | {self.journal.path.name}
+        for at, _, names in os.walk(self.folder):
+            for path in (Path(at, name) for name in names):
+                if path.relative_to(self.folder).as_posix() not in kept:
+                    path.unlink()
         return valid
 
     def add(self, result: PhotoPairs) -> DonePhoto:
-        """Write a photo's files, and then its row."""
+        """Write a photo's files; its row follows with those of others, when all are on the disk."""
         for name, content in result.files.items():
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         done = DonePhoto(result.photo, result.sha256, result.pairs, result.error, result.enlarged)
-        self.journal.append(asdict(done))
+        self._waiting.append(done)
+        if time.monotonic() - self._since > self._pause:
+            self.commit()
         return done
 
+    def commit(self) -> None:
+        """Put the files that were added onto the disk, and then their photos' rows."""
+        if not self._waiting:
+            return
+        start = time.monotonic()
+        files = {self.folder / name for done in self._waiting for name in _files(done)}
+        sync_files(files, within=self.folder)
+        self.journal.extend(map(asdict, self._waiting), fsync=True)
+        self._waiting.clear()
+        self._since = time.monotonic()
+        self._pause = (self._since - start) / SYNC_SHARE
+
     def publish(self, out: Path) -> None:
-        """Replace the folder `out` by the draft, without its journal."""
+        """Replace the folder `out` by the draft, without its journal; it outlives a power cut."""
         self.journal.path.unlink(missing_ok=True)
-        if out.exists():
-            shutil.rmtree(out)
-        os.replace(self.folder, out)
+        sync_files((path for path in self.folder.iterdir() if path.is_file()), within=self.folder)
+        replace_folder(self.folder, out, fsync=True)
 
     def discard(self) -> None:
         """Remove the draft."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _files(done: DonePhoto) -> list[str]:
+    return [name for pair in done.pairs for name in (pair.good, pair.crappy)]
+
+
+def _parse(row: dict[str, Any]) -> DonePhoto | None:
+    try:
+        return _ROW.validate_python(row)
+    except ValidationError:  # of a line that something damaged
+        return None

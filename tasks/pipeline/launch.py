@@ -74,7 +74,7 @@ def launch(
     stage = out.name
     key = run_key(stage, params, inputs.values())
     scratch = Storage.at(STATE_DIR / "checkpoints" / f"{stage}-{key}")
-    with atomic_folder(out) as draft:
+    with atomic_folder(out, fsync=True) as draft:
         live = None if cluster.address() else LIVE.absolute() / stage
         run = TrainRun(stage, params, inputs, draft, scratch, live)
         cluster.run_training(train_worker, run, name=f"{stage}-{key}")
