@@ -5,7 +5,6 @@ all. A version is tagged `restorer@v3` in git, on a commit that holds params.yam
 they were; what is in production is tagged `restorer#in-service#5`, as GTO does.
 """
 
-import os
 import shutil
 import subprocess
 from datetime import UTC, datetime
@@ -14,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from lessonpipe.errors import UserError
 from lessonpipe.inference import lineage
-from lessonpipe.io.atomic import atomic_folder, atomic_write, write_json
+from lessonpipe.io.atomic import atomic_folder, atomic_link, atomic_write, write_json
 from lessonpipe.io.git import git
 from lessonpipe.io.journal import Journal
+from lessonpipe.io.sync import make_folder
 from lessonpipe.zoo import find_model
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def promote(p: "PromotionParams", evaluation: "EvaluationParams") -> "Decision":
     lineages = {"in service": old, "new": new} if old else {"new": new}
     atomic_write(PAGE, promotion_page(p, decision, grid, lineages, version))
     if version:
-        shutil.copyfile(PAGE, VERSIONS / version / PAGE.name)
+        atomic_write(VERSIONS / version / PAGE.name, PAGE.read_bytes(), fsync=True)
     why = f": {'; '.join(decision.reasons)}" if decision.reasons else ""
     print(f"{version} is in service{why}" if version else f"not promoted{why}")
     print(f"look at {PAGE}")
@@ -97,7 +97,8 @@ def rollback() -> str:
     Raises `UserError` when there is none.
     """
     current = current_version()
-    before = [e["version"] for e in history() if e["version"] != current]
+    there = {path.parent.name for path in VERSIONS.glob("*/model.json")}
+    before = [e["version"] for e in history() if e["version"] in there - {current}]
     if not current or not before:
         raise UserError("no other version was in service before; nothing is changed")
     version = str(before[-1])
@@ -108,15 +109,15 @@ def rollback() -> str:
 
 def history() -> list[dict[str, Any]]:
     """Returns which version went into production when and why, oldest first."""
-    return LOG.read()
+    return [entry for entry in LOG.read() if isinstance(entry.get("version"), str)]
 
 
 def _register(model: Path, why: str) -> str:
     """Copies a model to a new version and puts it into production; returns the version."""
-    VERSIONS.mkdir(parents=True, exist_ok=True)
+    make_folder(VERSIONS, fsync=True)
     taken = [int(v.name[1:]) for v in VERSIONS.glob("v*") if v.name[1:].isdecimal()]
     version = f"v{max(taken, default=0) + 1}"
-    with atomic_folder(VERSIONS / version) as draft:
+    with atomic_folder(VERSIONS / version, fsync=True) as draft:
         shutil.copytree(model, draft, dirs_exist_ok=True)
         if METRICS.is_file():
             shutil.copyfile(METRICS, draft / "metrics.json")
@@ -127,12 +128,9 @@ def _register(model: Path, why: str) -> str:
 
 
 def _put_into_production(version: str, why: str) -> None:
-    link = PRODUCTION.with_name(f".{PRODUCTION.name}.{os.getpid()}")
-    link.unlink(missing_ok=True)
-    link.symlink_to(Path("versions") / version, target_is_directory=True)
-    os.replace(link, PRODUCTION)
+    atomic_link(PRODUCTION, Path("versions") / version, fsync=True)
     entry = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "version": version}
-    LOG.append({**entry, "why": why})
+    LOG.append({**entry, "why": why}, fsync=True)
     _tag(f"{NAME}#in-service#{len(history())}", f"{version}: {why}")
 
 

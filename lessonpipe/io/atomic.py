@@ -80,6 +80,18 @@ def atomic_write(path: Path, content: str | bytes | memoryview, *, fsync: bool =
         draft.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+def atomic_link(path: Path, target: Path, *, fsync: bool = False) -> None:
+    """Have `path` link to the folder `target` at once; with `fsync` that outlives a power cut."""
+    with _own_name(path, ".draft") as draft:
+        draft.symlink_to(target, target_is_directory=True)
+        try:
+            os.replace(draft, path)
+            if fsync:
+                sync_folder(path.parent)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
 def replace_folder(draft: Path, out: Path, *, fsync: bool = False) -> None:
     """Give a draft folder beside `out` that name, and remove what had it; the last to do so wins.
 
