@@ -22,6 +22,16 @@ from lessonpipe.io.progress import print_done
 STAGES = sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
 # run on one node; the others distribute their own work
 WHOLE_NODE = ("save_preds", "evaluate", "compare")
+CURES = {  # of what the machine has no more of, or does not let us do
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EFBIG: "let files be larger (ulimit -f)",
+    errno.ENOMEM: "free some memory or set LESSONPIPE_WORKERS to fewer",
+    errno.EACCES: "check rights",
+    errno.EPERM: "check rights",
+    errno.EROFS: "check rights",
+    errno.EIO: "check the disk",
+}
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -63,10 +73,12 @@ def run(
         print(f"{stage}: interrupted; run it again to go on", file=sys.stderr)
         raise typer.Exit(130) from None
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+        if error.errno not in CURES:
             raise
-        cure = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "check rights"
+        cure = CURES[error.errno]
         _fail(stage, f"{error.strerror}: {error.filename or 'disk'}; {cure}, run again")
+    except MemoryError:
+        _fail(stage, f"no memory is left; {CURES[errno.ENOMEM]}, run again")
 
 
 def _run(stage: str, params_file: Path, lr_find_phase: int | None) -> None:

@@ -21,6 +21,7 @@ from lessonpipe.errors import UserError
 from lessonpipe.io.sync import make_folder, sync_file, sync_folder, sync_tree
 
 MAX_NAME_BYTES = 255  # that most disks take
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 FOREIGN_SECONDS = 7 * 24 * 3600  # a draft of another machine's is taken for dead after
 _own: set[str] = set()  # names of this process's drafts: others by its id are of a dead namesake
 
@@ -39,7 +40,7 @@ def atomic_folder(out: Path, *, fsync: bool = False) -> Iterator[Path]:
         raise UserError(f"{out} is a file, and a folder is to be there; move it away")
     make_folder(out.parent, fsync=fsync)
     _remove_dead_drafts(out.parent.absolute(), os.getpid())
-    with _own_name(out, ".draft") as draft:
+    with naming(out), _own_name(out, ".draft") as draft:
         draft.mkdir()
         try:
             yield draft
@@ -61,7 +62,7 @@ def atomic_file(path: Path, *, fsync: bool = False) -> Iterator[Path]:
     """
     make_folder(path.parent, fsync=fsync)
     _remove_dead_drafts(path.parent.absolute(), os.getpid())
-    with _own_name(path, ".draft") as draft:
+    with naming(path), _own_name(path, ".draft") as draft:
         os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         try:
             yield draft
@@ -78,6 +79,17 @@ def atomic_write(path: Path, content: str | bytes | memoryview, *, fsync: bool =
     """Write a file atomically; with `fsync` it is on the disk even if the power fails then."""
     with atomic_file(path, fsync=fsync) as draft:
         draft.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Have errors of the disk say which file or folder was written, where they say nothing."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in DISK_ERRORS and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def atomic_link(path: Path, target: Path, *, fsync: bool = False) -> None:

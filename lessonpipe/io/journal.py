@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from lessonpipe.io.atomic import naming
 from lessonpipe.io.sync import sync_folder, sync_stream
 
 MAX_LINE_BYTES = 16_000_000  # a longer one is no row: a power cut may leave a file of zeros
@@ -28,7 +29,7 @@ class Journal:
     def extend(self, rows: Iterable[Mapping[str, Any]], *, fsync: bool = False) -> None:
         """Add lines, all at once; with `fsync` they outlive a power cut."""
         lines = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
-        with open(self.path, "ab+") as stream:
+        with naming(self.path), open(self.path, "ab+") as stream:
             is_new = not stream.tell()
             if not is_new:
                 stream.seek(-1, os.SEEK_END)

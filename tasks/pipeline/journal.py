@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from lessonpipe.crappify.pairs import PhotoPairs
 from lessonpipe.data.manifest import Pair, Split
-from lessonpipe.io.atomic import replace_folder
+from lessonpipe.io.atomic import naming, replace_folder
 from lessonpipe.io.hashing import sha256_file
 from lessonpipe.io.journal import Journal
 from lessonpipe.io.sync import make_folder, sync_files
@@ -84,7 +84,8 @@ class PairsDraft:
         for name, content in result.files.items():
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+            with naming(path):
+                path.write_bytes(content)
         done = DonePhoto(result.photo, result.sha256, result.pairs, result.error, result.enlarged)
         self._waiting.append(done)
         if time.monotonic() - self._since > self._pause:
