@@ -12,7 +12,7 @@ from lessonpipe.cluster.session import node_cpus, ray_session, unwrap_error
 from lessonpipe.environment import environment, variable_name
 from lessonpipe.errors import LessonpipeError
 from lessonpipe.io import transfer
-from lessonpipe.io.atomic import atomic_folder
+from lessonpipe.io.atomic import atomic_file, atomic_folder
 from lessonpipe.io.storage import Storage
 
 STORAGE = variable_name("storage")
@@ -61,14 +61,16 @@ def _run_in_copy(function: Callable[[], None], files: "RemoteFiles", outputs: li
 
 
 def _replace(new: Path, old: Path) -> None:
-    if old.is_dir():
-        shutil.rmtree(old)
-    old.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(new, old)
+    place = atomic_folder if new.is_dir() else atomic_file
+    with place(old, fsync=True) as draft:
+        os.replace(new, draft)  # over an empty folder or file
 
 
 class RemoteFiles:
-    """An uploaded tar file, by its key: in the storage, or a `reference` of Ray's object store."""
+    """An uploaded tar file, by its key: in the storage, or a `reference` of Ray's object store.
+
+    The key is the SHA-256 of its bytes, which are checked against it wherever they arrive.
+    """
 
     def __init__(self, key: str, reference: Any, storage: Storage | None) -> None:
         self.key, self.reference, self.storage = key, reference, storage
@@ -83,15 +85,26 @@ class RemoteFiles:
             self.storage.remove(f"{self.key}.tar")
 
     def _download(self) -> bytes:
+        """The bytes, fetched once more if damaged; raises `LessonpipeError` if they stay so."""
+        place = "Ray's object store" if self.storage is None else str(self.storage)
+        for _ in range(2):
+            content = self._fetch()
+            if content is None:
+                raise LessonpipeError(f"{place} holds no {self.key}.tar")
+            if hashlib.sha256(content).hexdigest() == self.key:
+                return content
+        raise LessonpipeError(
+            f"{self.key}.tar in {place} is damaged: its bytes are not those that were uploaded; "
+            "remove it, and run again"
+        )
+
+    def _fetch(self) -> bytes | None:
         import ray
 
         if self.storage is None:
-            content: bytes | None = ray.get(self.reference[0])
-        else:
-            content = self.storage.read(f"{self.key}.tar")
-        if content is None:
-            raise LessonpipeError(f"{self.storage} holds no {self.key}.tar")
-        return content
+            content: bytes = ray.get(self.reference[0])
+            return content
+        return self.storage.read(f"{self.key}.tar")
 
 
 def upload(paths: Mapping[str, Path]) -> RemoteFiles:
@@ -99,13 +112,13 @@ def upload(paths: Mapping[str, Path]) -> RemoteFiles:
     import ray
 
     content = transfer.pack(paths)
-    key = hashlib.sha256(content).hexdigest()[:24]
+    key = hashlib.sha256(content).hexdigest()
     shared = shared_storage()
     if shared is None:
         # in a list: Ray would replace a bare reference among a task's arguments by its content
         return RemoteFiles(key, [ray.put(content)], None)
     parcels = shared / "parcels"
-    if f"{key}.tar" not in parcels.names(""):
+    if parcels.read(f"{key}.tar") != content:  # what is there may be damaged
         parcels.write(f"{key}.tar", content)
     return RemoteFiles(key, None, parcels)
 

@@ -1,6 +1,7 @@
 """Storage that outlives a process and that every machine sees: a folder, or fsspec's addresses."""
 
 import contextlib
+import hashlib
 import io
 import shutil
 from collections.abc import Callable, Iterable
@@ -9,7 +10,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from lessonpipe.errors import UserError
-from lessonpipe.io.atomic import atomic_write
+from lessonpipe.io.atomic import atomic_file
+
+DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 @dataclass(frozen=True)
@@ -28,13 +31,40 @@ class Storage:
 
     def write(self, name: str, content: bytes | memoryview) -> None:
         """Write `content` under `name` atomically; in a folder it survives a power cut, too."""
+        self._write(name, content)
+
+    def write_checked(self, name: str, content: bytes | memoryview) -> None:
+        """Write `content` so that `read_checked` knows whether it came back as it was."""
+        self._write(name, hashlib.sha256(content).digest(), content)
+
+    def read_checked(self, name: str) -> memoryview | None:
+        """What `write_checked` wrote under `name`, or None.
+
+        Damaged bytes are read once more. Raises `UserError`, which names them, if they stay so.
+        """
+        for _ in range(2):
+            found = self.read(name)
+            if found is None:
+                return None
+            digest, content = found[:DIGEST_BYTES], memoryview(found)[DIGEST_BYTES:]
+            if hashlib.sha256(content).digest() == digest:
+                return content
+        raise UserError(
+            f"{self / name} is damaged: its bytes are not those that were written; remove it, "
+            "check the disk or network that it is on, and run again"
+        )
+
+    def _write(self, name: str, *parts: bytes | memoryview) -> None:
         if self._is_folder:
-            atomic_write(Path(self.address) / name, content, fsync=True)
+            path = Path(self.address) / name
+            with atomic_file(path, fsync=True) as draft, draft.open("wb") as stream:
+                stream.writelines(parts)
         else:
             fs, root = self._fs()
             # an object store shows an object when all of it has arrived
             with fs.open(f"{root}/{name}", "wb") as stream:
-                stream.write(content)
+                for part in parts:
+                    stream.write(part)
 
     def read(self, name: str) -> bytes | None:
         """The bytes under `name`, or None."""

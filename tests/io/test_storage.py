@@ -56,3 +56,23 @@ def test_an_address_that_cannot_be_used_is_an_error_that_names_it(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     with pytest.raises(UserError, match=f"THE_SETTING={address} cannot be used"):
         Storage.at(address).check("THE_SETTING")
+
+
+def test_damaged_bytes_are_read_once_more_and_then_named(storage: Storage) -> None:
+    storage.write_checked("kept/last.pt", b"state")
+    assert storage.read_checked("kept/last.pt") == b"state"
+    assert storage.read_checked("kept/none.pt") is None
+    whole = storage.read("kept/last.pt")
+    assert whole is not None
+    for damaged in (b"", whole[:20], whole[:-1], whole[:-1] + b"E", bytes(len(whole))):
+        storage.write("kept/last.pt", damaged)
+        with pytest.raises(UserError, match=r"kept/last.pt.* is damaged: .* remove it"):
+            storage.read_checked("kept/last.pt")
+
+    answers = [bytes(40), whole]
+
+    class Flaky(Storage):
+        def read(self, name: str) -> bytes | None:
+            return answers.pop(0)
+
+    assert Flaky(storage.address).read_checked("kept/last.pt") == b"state"

@@ -1,11 +1,14 @@
 """Files that travel: equal bytes for equal files, unpacked once, never outside of their folder."""
 
+import io
 import os
+import tarfile
 import time
 from pathlib import Path
 
 import pytest
 
+from lessonpipe.errors import UserError
 from lessonpipe.io import transfer
 
 
@@ -82,3 +85,52 @@ def test_nothing_in_an_archive_gets_outside_of_its_folder(tmp_path: Path) -> Non
     packed = transfer.pack({"../../out": tmp_path / "y"})
     with pytest.raises(Exception, match="outside"):
         transfer.unpack(packed, tmp_path / "deep/folder")
+
+
+def test_no_folder_that_others_can_write_is_unpacked_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer.tempfile, "gettempdir", lambda: str(tmp_path))
+    (tmp_path / "y").write_bytes(b"y")
+    packed = transfer.pack({"y": tmp_path / "y"})
+    root = tmp_path / f"lessonpipe-{os.getuid()}"
+    mine = tmp_path / "mine"
+    mine.mkdir(mode=0o700)
+    planted = [
+        lambda: root.symlink_to(mine),
+        lambda: root.touch(mode=0o700),
+        lambda: (root.mkdir(), root.chmod(0o777)),
+        lambda: (root.mkdir(), root.chmod(0o750)),
+    ]
+    if os.getuid() == 0:
+        planted.append(lambda: (root.mkdir(mode=0o700), os.chown(root, 12345, -1)))
+    for plant in planted:
+        plant()
+        with pytest.raises(UserError, match=f"{root} .*; remove it, or set TMPDIR"):
+            transfer.unpack_once("key", lambda: packed)
+        assert not list(mine.iterdir())
+        root.rmdir() if root.is_dir() and not root.is_symlink() else root.unlink()
+    assert (transfer.unpack_once("key", lambda: packed) / "y").read_bytes() == b"y"
+
+
+def test_an_archive_that_unpacks_to_more_than_its_own_size_is_none(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        sparse = tarfile.TarInfo("sparse")
+        sparse.pax_headers = {
+            "GNU.sparse.major": "0",
+            "GNU.sparse.minor": "1",
+            "GNU.sparse.name": "sparse",
+            "GNU.sparse.size": str(10**15),
+            "GNU.sparse.map": f"{10**15},0",
+        }
+        tar.addfile(sparse)
+    zipped = io.BytesIO()
+    with tarfile.open(fileobj=zipped, mode="w:gz") as tar:
+        tar.addfile(tarfile.TarInfo("x"))
+    (tmp_path / "y").write_bytes(bytes(9_000))
+    whole = transfer.pack({"y": tmp_path / "y"})
+    for packed in (out.getvalue(), zipped.getvalue(), whole[:5_000], b"x" * 9_000):
+        with pytest.raises(UserError, match="what is to be unpacked"):
+            transfer.unpack(packed, tmp_path / "out")
+    assert not (tmp_path / "out/sparse").exists()
