@@ -32,7 +32,7 @@ def lessons_page(results: Mapping[str, Result], folders: Mapping[str, Path]) -> 
 
 def score_table(results: Mapping[str, Result]) -> Table:
     """A heading per lesson with the command that runs it, and a row per score."""
-    columns = ["system", "measure", "lesson", "here", "seconds"]
+    columns = ["system", "measure", "lesson", "here"]
     rows: list[Row] = []
     for name, result in results.items():
         command = f"dvc repro {PIPELINE}{name}"
@@ -46,9 +46,8 @@ def _row(score: Score) -> Row:
     goal = () if score.goal is None else (f"goal {score.goal:.4g}",)
     many = len(score.values) > 1
     extent = f"{min(score.values):.4g}…{max(score.values):.4g}" if many else "one run"
-    seconds = f"{_mean(score.seconds):.0f}" if score.seconds else "–"
     here = Cell(f"{score.mean:.4g}", (extent,))
-    return [score.system, score.measure, Cell(lesson, goal), here, seconds]
+    return [score.system, score.measure, Cell(lesson, goal), here]
 
 
 def _plot(plot: Plot, folder: Path) -> dict[str, str]:
@@ -71,13 +70,7 @@ def metrics(result: Result) -> dict[str, Any]:
             values["lesson"] = score.lesson
         if score.goal is not None:
             values["goal"] = score.goal
-        if score.seconds:
-            values["seconds"] = round(_mean(score.seconds), 1)
         if score.parts:
             values["parts"] = {name: round(value, 5) for name, value in score.parts.items()}
         by_system.setdefault(score.system, {})[score.measure] = values
     return by_system
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)

@@ -71,6 +71,11 @@ def results_of(run: SweepRun, seeds: Sequence[int], results: Results) -> list[di
     return [results[job_name(run, seed)] for seed in seeds]
 
 
+def seconds_of(results: Results) -> dict[str, float]:
+    """Returns the seconds of every training that was timed, by its name."""
+    return {name: result["seconds"] for name, result in results.items() if "seconds" in result}
+
+
 def accuracy_scores(
     runs: Sequence[SweepRun], seeds: Sequence[int], results: Results
 ) -> list[Score]:

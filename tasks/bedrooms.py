@@ -13,6 +13,7 @@ from torch import nn
 from lessonpipe.config import StrictModel, TrainPhase
 from lessonpipe.data.pictures import as_jpeg
 from lessonpipe.device import Precision, Worker
+from lessonpipe.report.measured import keep_measured
 from lessonpipe.train.fit import fit
 from lessonpipe.train.gan import GanConfig
 from lessons.bedrooms import data, fid, plots, report
@@ -85,6 +86,8 @@ def train_worker(run: TrainRun[Params]) -> None:
     if worker.rank == 0:
         untrained, _ = networks(p, rooms["train"].shape[-1])
         seconds = (run.checkpoint.load() or {}).get("seconds", 0.0)
+        if run.live:
+            keep_measured(run.live, {"WGAN": seconds})
         report.write_result(
             report.TrainedGan(
                 learner,

@@ -7,6 +7,7 @@ Its params are those of evaluate but for what its own section says.
 
 from pathlib import Path
 
+from lessonpipe.report.measured import LIVE
 from tasks import evaluate
 from tasks.evaluate import Params
 
@@ -21,6 +22,7 @@ def run(
     photos: Path = Path("data/photos"),
     critic: Path = Path("models/pretrain_critic"),
     out: Path = Path("reports/comparison"),
+    live: Path = LIVE / "compare",
 ) -> None:
     """Evaluate as `evaluate` does, the critic before the GAN too."""
-    evaluate.run(p, pairs, photos, critic, out)
+    evaluate.run(p, pairs, photos, critic, out, live)

@@ -14,6 +14,7 @@ from lessonpipe.config import StrictModel
 from lessonpipe.data.augment import Augment
 from lessonpipe.device import Precision, Worker
 from lessonpipe.nets import UnetConfig
+from lessonpipe.report.measured import keep_measured
 from lessonpipe.train.checkpoint import Checkpoint
 from lessonpipe.train.fit import fit
 from lessonpipe.train.schedule import AdamWConfig
@@ -86,6 +87,8 @@ def train_worker(run: TrainRun[Params]) -> None:
         nets[system] = learner.net
         seconds[system] = (checkpoint.load() or {}).get("seconds", 0.0)
     if worker.rank == 0:
+        if run.live:
+            keep_measured(run.live, seconds)
         for system, history in histories.items():
             suffix = "" if system == "pretrained" else f"_{system}"
             run.save_history(history, f"history{suffix}.csv")

@@ -1,4 +1,4 @@
-"""Prints in one line what the last evaluation found: `python -m lessonpipe.report [METRICS.json]`.
+"""Prints what the last evaluation found, and took: `python -m lessonpipe.report [METRICS.json]`.
 
 With `--markdown`, prints the README's table.
 """
@@ -7,9 +7,12 @@ import sys
 from pathlib import Path
 
 from lessonpipe.io.atomic import read_json
+from lessonpipe.report.high_resolution import describe
+from lessonpipe.report.measured import LIVE, read_measured
 from lessonpipe.report.summary import headline, summary_table
 
 METRICS = Path("reports/metrics.json")
+MEASURED = {METRICS: "evaluate", Path("reports/comparison/metrics.json"): "compare"}
 
 
 def main(argv: list[str]) -> int:
@@ -23,6 +26,8 @@ def main(argv: list[str]) -> int:
         print(summary_table(metrics).markdown())
         return 0
     print(headline(metrics))
+    if path in MEASURED and (took := describe(read_measured(LIVE / MEASURED[path]))):
+        print(took)
     print(f"look at {path.with_name('index.html')}")
     return 0
 

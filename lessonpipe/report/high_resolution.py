@@ -8,8 +8,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import torch
@@ -28,12 +30,28 @@ THUMBNAIL_PX = 400  # the longer side
 
 @dataclass(frozen=True)
 class HighResolution:
-    """The figure, its `size` (width, height), the command's seconds and peak memory."""
+    """The figure, its `size` (width, height), the command's seconds and peak memory.
+
+    The last two are no two runs' alike, and so they are in no output of a stage.
+    """
 
     size: tuple[int, int]
     picture: Image.Image
     seconds: float
     memory_gb: float
+
+    def measured(self) -> dict[str, Any]:
+        """What restoring took, for `keep_measured` and `describe`."""
+        size = "×".join(map(str, self.size))
+        return {"restored": size, "seconds": self.seconds, "memory_gb": self.memory_gb}
+
+
+def describe(measured: Mapping[str, Any]) -> str:
+    """What restoring took in words; "" where nothing was measured."""
+    if not measured.keys() >= {"restored", "seconds", "memory_gb"}:
+        return ""
+    seconds, memory = measured["seconds"], measured["memory_gb"]
+    return f"restored {measured['restored']} in {seconds:.1f} s from start to end, {memory:.1f} GB"
 
 
 def restore_high_resolution(photo: Path, model: Path, size: tuple[int, int]) -> HighResolution:

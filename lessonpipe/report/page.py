@@ -30,8 +30,6 @@ def report_page(
         high_resolution={
             "size": "×".join(map(str, high_resolution.size)),
             "picture": jpeg_uri(high_resolution.picture),
-            "seconds": high_resolution.seconds,
-            "memory_gb": high_resolution.memory_gb,
         },
         training_curves=curves(histories),
         critic_accuracy=metrics["critic"]["accuracy"] if "critic" in metrics else None,

@@ -11,16 +11,18 @@ RESULT_FILE = "result.json"
 
 
 class Score(StrictModel):
-    """What one system reached: a value per seed, and the seconds that each training took.
+    """What one system reached: a value per seed.
 
-    `lesson` is what the course reached, if it says; `goal` what is asked for here where the data
-    or the network differ; `parts` by name what the value is the mean of, too many for the table.
+    `seconds` are those that each training took: told, and not written, as no two runs have the
+    same. `lesson` is what the course reached, if it says; `goal` what is asked for here where the
+    data or the network differ; `parts` by name what the value is the mean of, too many for the
+    table.
     """
 
     system: str
     measure: str
     values: list[float] = Field(min_length=1)
-    seconds: list[float] = Field(default_factory=list)
+    seconds: list[float] = Field(default_factory=list, exclude=True)
     lesson: float | None = None
     goal: float | None = None
     parts: dict[str, float] = Field(default_factory=dict)
@@ -29,6 +31,11 @@ class Score(StrictModel):
     def mean(self) -> float:
         """The mean over the seeds."""
         return sum(self.values) / len(self.values)
+
+    @property
+    def took(self) -> float | None:
+        """The mean of the seconds, if they are known."""
+        return sum(self.seconds) / len(self.seconds) if self.seconds else None
 
 
 class Plot(StrictModel):
@@ -47,10 +54,17 @@ class Result(StrictModel):
     plots: list[Plot]
 
     def write(self, folder: Path) -> None:
-        """Write it into the stage's folder, where its plots are."""
+        """Write it into the stage's folder, where its plots are, and tell what trainings took."""
         for plot in self.plots:
             assert (folder / plot.file).is_file(), plot.file
         write_json(folder / RESULT_FILE, self.model_dump())
+        for system, seconds in self.took.items():
+            print(f"{system}: {seconds:.0f} s a training", flush=True)
+
+    @property
+    def took(self) -> dict[str, float]:
+        """The seconds of a training by system, of those whose are known."""
+        return {s.system: s.took for s in self.scores if s.took is not None}
 
     @classmethod
     def read(cls, folder: Path) -> "Result":

@@ -292,7 +292,7 @@ def test_a_short_training_learns_more_than_the_commonest_class(tmp_path: Path) -
     shown = json.loads((tmp_path / "streets/result.json").read_text())
     found = {(f["system"], f["measure"]): f for f in shown["scores"]}
     ours = found[report.SYSTEMS["pretrained"], "accuracy"]
-    assert ours["values"][0] > commonest + 0.2 and ours["seconds"][0] > 0
+    assert ours["values"][0] > commonest + 0.2 and "seconds" not in ours
     assert ours["values"][0] > found[report.SYSTEMS["random"], "accuracy"]["values"][0]
     rows = (tmp_path / "streets/history.csv").read_text().splitlines()
     assert len(rows) == 9 and "valid_accuracy" in rows[0]

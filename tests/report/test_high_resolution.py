@@ -1,5 +1,7 @@
 """A picture of 256 pixels becomes a large one, by the command a person would type."""
 
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,7 +9,8 @@ from PIL import Image
 from lessonpipe.errors import LessonpipeError
 from lessonpipe.nets import Generator, UnetConfig
 from lessonpipe.nets.io import save_model
-from lessonpipe.report.high_resolution import most_detailed, restore_high_resolution
+from lessonpipe.report.high_resolution import describe, most_detailed, restore_high_resolution
+from lessonpipe.report.measured import keep_measured, read_measured
 from tests.conftest import make_picture
 
 SIZE = (640, 800)
@@ -31,6 +34,10 @@ def test_the_figure_has_three_columns_and_the_commands_seconds_and_memory(tmp_pa
     assert figure.picture.width > 3 * 320 and figure.picture.height > 400 + 320
     assert 0.5 < figure.seconds < 120
     assert 0.2 < figure.memory_gb < 4
+    keep_measured(tmp_path / "live", figure.measured())
+    told = describe(read_measured(tmp_path / "live"))
+    assert re.fullmatch(r"restored 640×800 in \d+\.\d s from start to end, \d\.\d GB", told)
+    assert describe(read_measured(tmp_path / "nothing")) == ""
 
 
 def test_a_command_that_fails_says_why(tmp_path):

@@ -1,5 +1,6 @@
 """The stage evaluate: its page is of the recipe and of the params file that it was run with."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -7,12 +8,17 @@ import pytest
 import yaml
 
 from lessonpipe.data.manifest import Manifest
+from lessonpipe.report.__main__ import main as report
 from tasks.__main__ import main
 from tests.conftest import ROOT
 from tests.report.pairs import RECIPES, validation_pairs
 
 STAGES = ("pretrain_generator", "fit_pixel")
 HISTORY = "epoch,train_loss,valid_loss,valid_psnr,valid_accuracy\n1,1,1,20,0.9\n"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 @pytest.mark.slow
@@ -50,3 +56,18 @@ def test_the_page_has_the_steps_of_the_recipe_their_metrics_and_its_own_params_f
     assert "colourfulness" in html and "text removed" not in html
     line = capsys.readouterr().out
     assert ("damage removed" in html) == ("damage removed" in line) == (name == "old-photo")
+    assert re.search(r"restored 512×640 in \d+\.\d s", line)
+    assert report([]) == 0 and capsys.readouterr().out in line  # it tells the same
+
+    if name == "colour":  # once more, elsewhere: the same bytes, whatever it took
+        first = contents(Path("reports"))
+        (tmp_path / "elsewhere").mkdir()
+        for folder in ("data", "models", "other.yaml"):
+            (tmp_path / "elsewhere" / folder).symlink_to(tmp_path / folder)
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        assert main(["evaluate", "--params", "other.yaml"]) == 0
+        assert contents(Path("reports")) == first and len(first) == 4
+        assert (
+            Path("live/evaluate/measured.json").read_bytes()
+            != (tmp_path / "live/evaluate/measured.json").read_bytes()
+        )
