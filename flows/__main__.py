@@ -25,7 +25,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from flows import dvc, server
-from lessonpipe.errors import LessonpipeError, UserError
+from lessonpipe.errors import LessonpipeError, UserError, redact_credentials
 from lessonpipe.io.printable import printable
 from tasks.pipeline import child_process
 from tasks.pipeline.dvc_files import with_cure
@@ -229,7 +229,8 @@ def notify(
     from flows.notify import notify_of_failures
 
     notify_of_failures(url)
-    print(f"{os.environ['PREFECT_API_URL']} posts to {url} when a run fails")
+    server = os.environ["PREFECT_API_URL"]
+    print(f"{server} posts to {redact_credentials(url)} when a run fails")
 
 
 def _require_project() -> None:

@@ -1,12 +1,26 @@
 """Errors that the person who runs the program can mend; their messages are shown as they are."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+# credentials end at the last at sign: keys and passwords may hold slashes and at signs themselves
+ADDRESS = re.compile(r"://([^\s'\"]+@)?([^\s'\",;)?]*)(\?[^\s'\",;)]+)?")
+
+
+def redact_credentials(text: str) -> str:
+    """Put `***` for the user, the password and the query of each address in a text."""
+    return ADDRESS.sub(
+        lambda part: f"://{'***@' if part[1] else ''}{part[2]}{'?***' if part[3] else ''}", text
+    )
+
 
 class LessonpipeError(Exception):
-    """The root of every error that this package raises on purpose."""
+    """The root of every error that this package raises on purpose; it shows no credentials."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(redact_credentials(a) if isinstance(a, str) else a for a in args))
 
 
 class UserError(LessonpipeError, ValueError):

@@ -13,6 +13,7 @@ PLUMBING = {
     "lessonpipe/cluster/__init__.py",
     "lessonpipe/cluster/remote.py",
     "lessonpipe/cluster/map.py",
+    "lessonpipe/cluster/file_store.py",
     "lessonpipe/cluster/local.py",
     "lessonpipe/cluster/session.py",
     "lessonpipe/cluster/ray_train.py",

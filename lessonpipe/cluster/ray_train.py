@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from lessonpipe.cluster.file_store import file_store_config
 from lessonpipe.cluster.remote import STORAGE, RemoteFiles, shared_storage, upload
 from lessonpipe.cluster.session import (
     address,
@@ -85,9 +86,9 @@ def _train_on_cluster(function: Callable[[R], None], run: R, name: str, workers:
     files = upload(run.inputs)
     remote = partial(_remote_worker, function, replace(run, scratch=scratch), files)
     _fit(remote, name, (scratch / "ray").address, workers)
-    output = scratch.read("out.tar")
+    output = scratch.read_checked("out.tar")
     if output is None:
-        raise LessonpipeError(f"{scratch.address} holds no out.tar; run it again")
+        raise LessonpipeError(f"{scratch} holds no out.tar; run it again")
     transfer.unpack(output, run.out)
     files.forget()
     scratch.clear()
@@ -103,7 +104,7 @@ def _remote_worker(function: Callable[[R], None], run: R, files: RemoteFiles) ->
         out.mkdir()
         function(replace(run, inputs={name: folder / name for name in run.inputs}, out=out))
         if ray.train.get_context().get_world_rank() == 0:
-            run.scratch.write("out.tar", transfer.pack({p.name: p for p in out.iterdir()}))
+            run.scratch.write_checked("out.tar", transfer.pack({p.name: p for p in out.iterdir()}))
 
 
 def _fit(function: Callable[[], None], name: str, storage: str, workers: int) -> None:
@@ -123,6 +124,7 @@ def _fit(function: Callable[[], None], name: str, storage: str, workers: int) ->
         scale = (1, workers) if workers > 1 else workers
     trainer = TorchTrainer(
         function,
+        torch_config=file_store_config() if workers and not address() else None,
         scaling_config=ScalingConfig(
             num_workers=scale, use_gpu=gpu, resources_per_worker=resources
         ),

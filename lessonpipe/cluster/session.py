@@ -10,12 +10,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from lessonpipe.cluster.local import local_options
 from lessonpipe.environment import environment
-from lessonpipe.errors import LessonpipeError, UserError
+from lessonpipe.errors import LessonpipeError, UserError, redact_credentials
 from lessonpipe.io.git import commit
 
 JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray in a submitted job
-MAX_TEMP_DIR_BYTES = 35  # of a socket's 103: Ray adds 68, its session's and the socket's names
+MAX_TEMP_DIR_BYTES = 24  # of a socket's 103: 79 are for the session's folders and the socket's name
 SHORT_PLACES = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - of a folder with a random name
 _code = ["lessonpipe"]
 
@@ -60,14 +61,9 @@ def ray_session(workers: int, *, log_to_driver: bool = False) -> Iterator[int]:
     if ray.is_initialized():
         yield cpus()
         return
-    options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": log_to_driver}
     shorten_temp_dirs()
-    with tempfile.TemporaryDirectory() as folder:
-        if address() is None:
-            options |= {"num_cpus": workers, "include_dashboard": False}
-        elif JOB_VARIABLE not in os.environ:  # a submitted job has brought its code
-            _copy_code(Path(folder))
-            options["runtime_env"] = {"working_dir": folder, "env_vars": _env_vars()}
+    with local_options(workers) if address() is None else _cluster_options() as options:
+        options |= {"logging_level": logging.ERROR, "log_to_driver": log_to_driver}
         try:
             ray.init(address() or "local", **options)  # None would join any cluster on this machine
         except ConnectionError as error:
@@ -90,6 +86,17 @@ def ray_session(workers: int, *, log_to_driver: bool = False) -> Iterator[int]:
             ray.shutdown()
 
 
+@contextmanager
+def _cluster_options() -> Iterator[dict[str, Any]]:
+    """Yield the options of `ray.init` on a running cluster."""
+    if JOB_VARIABLE in os.environ:  # a submitted job has brought its code
+        yield {}
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        _copy_code(Path(folder))
+        yield {"runtime_env": {"working_dir": folder, **_environment_of_nodes()}}
+
+
 def shorten_temp_dirs() -> None:
     """Put a link in the place of a long TMPDIR or RAY_TMPDIR, until this process ends.
 
@@ -100,7 +107,7 @@ def shorten_temp_dirs() -> None:
         folder = os.environ.get(name, "")
         if len(os.fsencode(folder)) > MAX_TEMP_DIR_BYTES:
             os.makedirs(folder, exist_ok=True)
-            link = Path(_short_folder(folder), "tmp")
+            link = Path(_short_folder(folder), "t")
             link.symlink_to(os.path.abspath(folder))
             os.environ[name] = str(link)
             tempfile.tempdir = None  # what it was is remembered
@@ -131,12 +138,25 @@ def _copy_code(folder: Path) -> None:
             shutil.copyfile(source, folder / name)
 
 
-def _env_vars() -> dict[str, str]:
-    """Environment variables of the project, for the nodes."""
+def _environment_of_nodes() -> dict[str, Any]:
+    """The part of a runtime environment that sets the project's variables at the nodes.
+
+    What holds credentials goes by a hook that Ray pickles: variables are shown in logs, on command
+    lines and on the dashboard.
+    """
     ours = {k: v for k, v in os.environ.items() if k.startswith("LESSONPIPE_")}
     ours.pop("LESSONPIPE_WORKERS", None)
+    ours.pop("LESSONPIPE_STORAGE", None)  # its address goes with the work
     ours.setdefault("LESSONPIPE_COMMIT", commit())
-    return ours | {"RAY_TRAIN_V2_ENABLED": "1", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+    shown = {name: text for name, text in ours.items() if redact_credentials(text) == text}
+    hidden = {name: text for name, text in ours.items() if name not in shown}
+    shown |= {"RAY_TRAIN_V2_ENABLED": "1", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+
+    def set_hidden() -> None:
+        os.environ.update(hidden)
+
+    hook = {"worker_process_setup_hook": set_hidden} if hidden else {}
+    return {"env_vars": shown, **hook}
 
 
 def unwrap_error(error: BaseException | None) -> LessonpipeError | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from lessonpipe.errors import UserError
+from lessonpipe.errors import UserError, redact_credentials
 from lessonpipe.io.atomic import atomic_file
 
 DIGEST_BYTES = hashlib.sha256().digest_size
@@ -20,6 +20,9 @@ class Storage:
     """Named bytes below `address`: a folder, or `s3://bucket/folder`, `gs://…`, `memory://…`."""
 
     address: str
+
+    def __repr__(self) -> str:  # for messages and logs, and so without keys
+        return redact_credentials(self.address)
 
     @classmethod
     def at(cls, address: str | Path) -> "Storage":
