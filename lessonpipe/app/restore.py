@@ -18,7 +18,8 @@ from lessonpipe.errors import UserError
 from lessonpipe.io.printable import printable
 
 if TYPE_CHECKING:
-    from lessonpipe.inference.batch import Batch, Outcome
+    from lessonpipe.inference.batch import Batch, Outcome, Task
+    from lessonpipe.inference.decoder import Decoder
     from lessonpipe.inference.restorer import Restorer
 
 Formats = Literal["jpg", "png", "webp", "avif", "tiff"]
@@ -173,51 +174,54 @@ def restore(
             if len(targets) > 1:
                 raise UserError(f"{len(targets)} pictures do not go into the one file {out}")
             targets = dict.fromkeys(targets, out)
-    from lessonpipe.app.registry import default_model
-    from lessonpipe.inference.batch import Batch, RestoreOptions
-    from lessonpipe.inference.lineage import of_model
-    from lessonpipe.inference.restorer import Restorer  # loads torch: not before paths are right
+    from lessonpipe.inference.decoder import Decoder
 
-    options = RestoreOptions(
-        scale=scale or 1.0,
-        size=size,
-        format=as_format,
-        quality=quality,
-        pages=pages,
-        strip=strip,
-        gps=not no_gps,
-        print_size=keep_print_size,
-        truncated=accept_truncated,
-        again=again,
-        compare=compare,
-    )
-    enlarges = size is not None or (scale or 1) > 1
-    model = zoo.find_model(model) if model else default_model(enlarges=enlarges)
-    with missing_model_cure("fit_pixel", zoo.names()):
-        lineage = of_model(model)
-        restorer = Restorer(model, strength=strength, tone=tone, memory=memory)
-    batch = Batch(
-        targets,
-        out.parent if single else out,
-        options,
-        lineage,
-        note=not no_note,
-        strength=strength,
-        tone=tone,
-        overwrite=overwrite,
-        skip_existing=skip_existing,
-    )
-    if piped:
-        _pipe(restorer, paths, out, batch, say)
-        return
-    todo, skipped = batch.plan()
-    if dry_run:
-        for source, target, _ in todo:
-            print(printable(f"{source} -> {target}"))
-        print(f"{len(todo)} would be restored, {len(skipped)} skipped")
-        return
-    say.line(f"{len(todo)} pictures on {restorer.worker}{_undoes(restorer)}")
-    _run(batch, restorer, todo, skipped, jobs, say)
+    with Decoder() as decoder:  # it comes up while torch is loaded
+        from lessonpipe.app.registry import default_model
+        from lessonpipe.inference.batch import Batch, RestoreOptions
+        from lessonpipe.inference.lineage import of_model
+        from lessonpipe.inference.restorer import Restorer  # not before paths are right
+
+        options = RestoreOptions(
+            scale=scale or 1.0,
+            size=size,
+            format=as_format,
+            quality=quality,
+            pages=pages,
+            strip=strip,
+            gps=not no_gps,
+            print_size=keep_print_size,
+            truncated=accept_truncated,
+            again=again,
+            compare=compare,
+        )
+        enlarges = size is not None or (scale or 1) > 1
+        model = zoo.find_model(model) if model else default_model(enlarges=enlarges)
+        with missing_model_cure("fit_pixel", zoo.names()):
+            lineage = of_model(model)
+            restorer = Restorer(model, strength=strength, tone=tone, memory=memory)
+        batch = Batch(
+            targets,
+            out.parent if single else out,
+            options,
+            lineage,
+            note=not no_note,
+            strength=strength,
+            tone=tone,
+            overwrite=overwrite,
+            skip_existing=skip_existing,
+        )
+        if piped:
+            _pipe(restorer, decoder, paths, out, batch, say)
+            return
+        todo, skipped = batch.plan()
+        if dry_run:
+            for task in todo:
+                print(printable(f"{task.source} -> {task.target}"))
+            print(f"{len(todo)} would be restored, {len(skipped)} skipped")
+            return
+        say.line(f"{len(todo)} pictures on {restorer.worker}{_undoes(restorer)}")
+        _run(batch, restorer, decoder, todo, skipped, jobs, say)
 
 
 def _undoes(restorer: "Restorer") -> str:
@@ -259,7 +263,8 @@ class _Sayer:
 def _run(
     batch: "Batch",
     restorer: "Restorer",
-    todo: list[tuple[Path, Path, str]],
+    decoder: "Decoder",
+    todo: list["Task"],
     skipped: list["Outcome"],
     jobs: int,
     say: _Sayer,
@@ -280,7 +285,7 @@ def _run(
                 bar.n = round(bar.n + pictures, 3)  # tqdm prints all digits of a sum
                 bar.update(0)
 
-        for outcome in batch.run(restorer, todo, jobs=jobs, progress=advance):
+        for outcome in batch.run(restorer, todo, decoder=decoder, jobs=jobs, progress=advance):
             outcomes.append(outcome)
             say.outcome(outcome)
     count = Counter(outcome.status for outcome in outcomes)
@@ -297,7 +302,14 @@ def _run(
     raise typer.Exit(0 if not failed else 1 if len(outcomes) > failed else 2)
 
 
-def _pipe(restorer: "Restorer", paths: list[str], out: Path, batch: "Batch", say: _Sayer) -> None:
+def _pipe(
+    restorer: "Restorer",
+    decoder: "Decoder",
+    paths: list[str],
+    out: Path,
+    batch: "Batch",
+    say: _Sayer,
+) -> None:
     """One picture from standard input or a file, to standard output or a file."""
     import io
     import tempfile
@@ -315,7 +327,9 @@ def _pipe(restorer: "Restorer", paths: list[str], out: Path, batch: "Batch", say
         if not to_stdout and out.exists() and not batch.overwrite:
             raise UserError(f"{out} would be replaced; add --overwrite")
         lineage = batch.lineage if batch.note else None
-        notes = restore_file(restorer, source, target, batch.options, lineage=lineage)
+        notes = restore_file(
+            restorer, source, target, batch.options, lineage=lineage, decoder=decoder
+        )
         for note in notes:
             say.line(f"{paths[0]}: {note}")
         if to_stdout:

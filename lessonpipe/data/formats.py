@@ -24,10 +24,17 @@ NOT_PICTURES = {
 @cache
 def pillow_suffixes() -> frozenset[str]:
     """The suffixes of the pictures that Pillow reads by itself, in lower case."""
-    found = Image.registered_extensions()  # loads every plugin: not for an import
-    readable = (Image.OPEN.keys() | {"MPO"}) - NOT_PICTURES  # an MPO is opened as the JPEG it is
+    found = Image.registered_extensions()
+    readable = {*readable_formats()} | {"MPO"}  # an MPO is opened as the JPEG it is
     # `register_heif`, in the same process, adds HEIC's to Pillow's own
     return frozenset(suffix for suffix, kind in found.items() if kind in readable) - HEIF_SUFFIXES
+
+
+@cache
+def readable_formats() -> tuple[str, ...]:
+    """The formats that Pillow may take a file for, by its content and whatever its name says."""
+    Image.init()  # loads every plugin: not for an import
+    return tuple(sorted(Image.OPEN.keys() - NOT_PICTURES - {"HEIF"}))
 
 
 def suffixes() -> frozenset[str]:
@@ -65,22 +72,20 @@ def register_heif() -> bool:
 
 
 def open_image(source: Path | BinaryIO, name: str) -> Image.Image:
-    """`Image.open`, for HEIC too, whatever the suffix; `name` is for the reason.
+    """`Image.open` of `readable_formats`, HEIC too, whatever the suffix; `name` is for the reason.
 
     Raises `PictureError` for what is no picture, and for HEIC without the extra. `OSError` and
     what else Pillow's decoders raise pass through.
     """
     try:
-        return Image.open(source)
+        return Image.open(source, formats=readable_formats())
     except UnidentifiedImageError as error:
         if not _is_heif(source):
-            raise PictureError(
-                f"{name}: not a picture, or of a kind Pillow does not know"
-            ) from error
+            raise PictureError(f"{name}: not a picture, or of a kind that is not read") from error
         if not register_heif():
             raise PictureError(f"{name}: {HEIF_CURE}") from error
     try:
-        return Image.open(source)
+        return Image.open(source, formats=("HEIF",))
     except UnidentifiedImageError as error:
         raise PictureError(f"{name}: cannot be read (damaged HEIC)") from error
 

@@ -4,7 +4,7 @@ import io
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from lessonpipe.inference.metadata import Metadata, read_metadata
 from lessonpipe.inference.pixels import Pixels, from_pillow
 
 Source = Path | io.BytesIO
+MAX_BYTES = 2 * 2**30  # a file of more is refused: 16 bits and alpha of `MAX_PIXELS` take 1 GB
 SIXTEEN_BITS = re.compile(r"(RGB|RGBA|RGBX|LA);16")  # raw modes that Pillow decodes to 8 bits
 
 
@@ -44,7 +45,7 @@ def read_pages(
     `name` is for the reasons; `truncated` takes files that are cut off, as far as they go. Raises
     `PictureError` with the reason for anything that is no whole picture of at most `MAX_PIXELS`.
     """
-    name = name or str(source)
+    name = name or name_of(source)
     last: list[Page] = []
     with _reasons(name), _opened(source, name, truncated) as picture:
         frames = getattr(picture, "n_frames", 1)
@@ -64,6 +65,11 @@ def read_pages(
         yield last.pop()
 
 
+def name_of(source: Source) -> str:
+    """What a reason calls a source that was given no name."""
+    return str(source) if isinstance(source, Path) else "the picture"
+
+
 def _read(frame: Image.Image, source: Source, index: int) -> Page:
     if frame.width * frame.height > MAX_PIXELS:
         raise PictureError(
@@ -74,12 +80,12 @@ def _read(frame: Image.Image, source: Source, index: int) -> Page:
     if SIXTEEN_BITS.match(_raw_mode(frame)) or _jpeg2000_bits(frame, source) > 8:
         pixels = _read_16_bits(frame, source, index)
         metadata = read_metadata(frame)
-        pixels = _upright(pixels, frame.getexif().get(Base.Orientation, 1))
+        pixels = _upright(pixels, _orientation(frame))
         note = None
     else:
         metadata = read_metadata(frame)  # before TIFF files are closed by loading
         frame.load()
-        turned = frame.getexif().get(Base.Orientation, 1) != 1
+        turned = _orientation(frame) != 1
         upright = ImageOps.exif_transpose(frame) if turned else frame  # else it copies, too
         converted, icc, note = to_working_space(upright, metadata.icc)
         pixels, metadata = from_pillow(converted), replace(metadata, icc=icc)
@@ -127,7 +133,9 @@ def _read_16_bits(picture: Image.Image, source: Source, index: int) -> Pixels:
         top = 2 ** _jpeg2000_bits(picture, source) - 1
         values = (values.astype(np.float32) * (65535 / top)).round()
     else:
-        with tifffile.TiffFile(source) as tiff:
+        # a stream of its own: Pillow goes on in the source's
+        stream = source if isinstance(source, Path) else io.BytesIO(source.getvalue())
+        with tifffile.TiffFile(stream) as tiff:
             page = tiff.pages[index].aspage()
             values = page.asarray()
             if page.planarconfig == 2:
@@ -142,6 +150,14 @@ def _read_16_bits(picture: Image.Image, source: Source, index: int) -> Pixels:
         share = np.maximum(alpha, 1)[..., None] / 65535
         color = (color / share).round().clip(0, 65535).astype(np.uint16)
     return Pixels(color, alpha)
+
+
+def _orientation(frame: Image.Image) -> int:
+    """EXIF's orientation, 1 to 8; 1 where the EXIF is damaged."""
+    with suppress(Exception):  # Pillow raises what it likes; the pixels may be whole
+        value = frame.getexif().get(Base.Orientation, 1)
+        return value if value in range(1, 9) else 1
+    return 1
 
 
 def _upright(pixels: Pixels, orientation: int) -> Pixels:
@@ -179,6 +195,8 @@ def _opened(source: Source, name: str, truncated: bool) -> Iterator[Any]:
     size = source.stat().st_size if isinstance(source, Path) else len(source.getbuffer())
     if size == 0:
         raise PictureError("the file is empty")
+    if size > MAX_BYTES:
+        raise PictureError(f"{size >> 20:,} MB are more than {MAX_BYTES >> 20:,} MB")
     with warnings.catch_warnings(action="ignore"):
         ImageFile.LOAD_TRUNCATED_IMAGES = truncated  # a switch for the whole process
         with open_image(source, name) as picture:

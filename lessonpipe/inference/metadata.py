@@ -17,7 +17,9 @@ from PIL.ExifTags import IFD, Base
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from lessonpipe import __version__
+from lessonpipe.data.formats import open_image
 from lessonpipe.errors import PictureError, UserError
+from lessonpipe.inference import place
 from lessonpipe.inference.color import png_color
 
 MAKER_NOTE, USER_COMMENT, PIXEL_X, PIXEL_Y = 0x927C, 0x9286, 0xA002, 0xA003
@@ -30,9 +32,6 @@ LAYOUT_TAGS = {  # of TIFF files: how their pixels are stored, which the encoder
 XMP_TAG, IPTC_TAG, PHOTOSHOP_TAG, ICC_TAG = 700, 33723, 34377, 34675
 IPTC_RESOURCE = 0x0404  # of Photoshop's resources
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
-GPS_IN_XMP = re.compile(
-    rb"""\s+exif:GPS\w+\s*=\s*("[^"]*"|'[^']*')|<exif:GPS(\w+)[^>]*>.*?</exif:GPS\2>""", re.S
-)
 SIZES_IN_XMP = re.compile(
     rb"""\s+(?:tiff:(?:Orientation|ImageWidth|ImageLength)|exif:Pixel[XY]Dimension)\s*=\s*("[^"]*"|'[^']*')"""
     rb"|<(tiff:(?:Orientation|ImageWidth|ImageLength)|exif:Pixel[XY]Dimension)>[^<]*</\2>"
@@ -94,7 +93,8 @@ def for_result(
 ) -> Metadata:
     """The metadata of a result of `size` (width, height) that was made of a picture of `source`.
 
-    `scale` multiplies the dots per inch; `strip` leaves nothing but the profile and what PNG has in
+    `scale` multiplies the dots per inch; without `gps` nothing says where it was taken (`place`);
+    `strip` leaves nothing but the profile and what PNG has in
     its place, without which the numbers mean other colours.
     """
     if strip:
@@ -103,9 +103,14 @@ def for_result(
     xmp = source.xmp and SIZES_IN_XMP.sub(b"", source.xmp)
     exif = _load(source.exif)
     if not gps:
-        exif.pop(IFD.GPSInfo, None)
-        exif._ifds.pop(IFD.GPSInfo, None)
-        xmp = xmp and GPS_IN_XMP.sub(b"", xmp)
+        place.drop_place(exif)
+        xmp = place.xmp_without_place(xmp)
+        source = replace(
+            source,
+            iptc=place.iptc_without_place(source.iptc),
+            comment=place.comment_without_place(source.comment),
+            text=place.text_without_place(source.text),
+        )
     camera = exif.get_ifd(IFD.Exif)
     for tag, value in zip((PIXEL_X, PIXEL_Y), size, strict=True):
         if tag in camera:
@@ -148,9 +153,11 @@ def read_lineage(path: Path) -> dict[str, Any]:
     or damaged.
     """
     try:
-        with Image.open(path) as picture:
+        with open_image(path, str(path)) as picture:
             software = str(picture.getexif().get(Base.Software, ""))
-    except (OSError, ValueError) as error:
+    except PictureError:
+        raise
+    except Exception as error:  # decoders of damaged files raise what they like
         raise PictureError(f"{path}: not a picture ({error})") from error
     found = parse_software(software)
     if found is None:

@@ -1,17 +1,19 @@
 """Which files pictures become."""
 
+import errno
 import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
 
-from lessonpipe.data.formats import HEIF_SUFFIXES
+from lessonpipe.data.formats import HEIF_SUFFIXES, open_image
 from lessonpipe.data.photos import find_pictures
 from lessonpipe.errors import PictureError, UserError
 from lessonpipe.inference.encode import FORMATS, Encoding, check_size
 from lessonpipe.io.atomic import atomic_file
 
+FATAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # the next picture would fail as this one did
 LOSSY_SUFFIXES = HEIF_SUFFIXES | {".mpo"}
 SUFFIX_OF = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "AVIF": ".avif", "TIFF": ".tif"}
 
@@ -58,9 +60,10 @@ def plan_outputs(
             name = source.relative_to(root) if below else Path(source.name)
             if _is_output(source, root, out) or not (recursive or len(name.parts) == 1):
                 continue
-            if not sources.setdefault(name, source).samefile(source):
+            other = sources.setdefault(name, source)
+            if other is not source and not _is_same_file(other, source):
                 raise UserError(
-                    f"{source} and {sources[name]} would both become {out / name}; restore them "
+                    f"{source} and {other} would both become {out / name}; restore them "
                     "into different folders, or give the folder above them"
                 )
     targets: dict[Path, Path] = {}
@@ -81,10 +84,18 @@ def is_picture_name(path: Path) -> bool:
 def format_of_bytes(content: bytes) -> str:
     """The suffix that a restored picture of these bytes has: of its own format, or PNG's."""
     try:
-        with Image.open(io.BytesIO(content)) as picture:
+        with open_image(io.BytesIO(content), "") as picture:
             return SUFFIX_OF.get(picture.format or "", ".png")
     except (OSError, ValueError):
         return ".png"  # it is refused when it is read
+
+
+def _is_same_file(first: Path, second: Path) -> bool:
+    """Whether two paths are one file; one that vanished meanwhile is no other."""
+    try:
+        return first.samefile(second)
+    except OSError:
+        return True
 
 
 def _suffix(name: Path, format: str | None) -> str:

@@ -117,6 +117,11 @@ class Restorer:
                 f"a picture cannot become {target[0]}x{target[1]} pixels; give it at least 1 a "
                 f"side and at most {MAX_PIXELS // 1_000_000} million"
             )
+        if self._padded(*target) > 1.25 * MAX_PIXELS:
+            raise UserError(
+                f"{target[0]}x{target[1]} pixels are too long a line: with margins they are "
+                f"{self._padded(*target) // 1_000_000} million; cut the picture"
+            )
         enlarged = bleed_colors(pixels).resize(target)
         if self.strength == 0:
             return enlarged
@@ -226,12 +231,17 @@ class Restorer:
         """The side of the tiles: all of the picture if it fits in the memory, else what does."""
         budget, each = self._budget(3 * height * width), self.bytes_per_pixel
         most = self.tile_px or max(height, width)
-        if height * width * (each + BAND_BYTES) <= budget:
+        if self._padded(height, width) * each + height * width * BAND_BYTES <= budget:
             return most
         # side ** 2 * each + side * width * BAND_BYTES = budget
         half = width * BAND_BYTES / (2 * each)
         side = int(math.sqrt(half**2 + budget / each) - half) // self.grid * self.grid
         return min(most, MAX_SIDE, max(side, Tiling(0, self.grid).minimum + 2 * self.grid))
+
+    def _padded(self, height: int, width: int) -> int:
+        """The pixels that the network works on: a line of one pixel is three grids wide."""
+        sides = (-(-(side + 2 * self.grid) // self.grid) * self.grid for side in (height, width))
+        return math.prod(sides)
 
     def _budget(self, result: int) -> float:
         """Bytes for activations and tiles, beside a `result` of so many."""

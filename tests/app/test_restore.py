@@ -96,6 +96,68 @@ def test_killed_or_interrupted_it_goes_on_and_leaves_nothing_half_written(
     assert len(kept) >= len(first) - 2  # two were between their file and the journal's line
 
 
+@pytest.mark.slow
+def test_of_two_commands_into_one_folder_each_picture_is_restored_by_one(
+    restore: Restore, model: Path
+) -> None:
+    Path("my").mkdir()
+    for i in range(24):
+        make_picture(300, 200, seed=i).save(f"my/{i}.png")
+    command = [sys.executable, "-m", "lessonpipe.app.cli", "restore", "my", "-o", "out", "--json"]
+    both = [
+        subprocess.Popen([*command, "--model", model], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    rows = [
+        json.loads(line) for one in both for line in one.communicate(timeout=300)[0].splitlines()
+    ]
+    assert [one.returncode for one in both] == [0, 0]
+    made = [row["target"] for row in rows if row["status"] == "restored"]
+    assert sorted(made) == sorted(f"out/{i}.png" for i in range(24))
+    journal = [json.loads(line) for line in Path("out", batch.JOURNAL).read_text().splitlines()]
+    assert sorted(row["name"] for row in journal if row["done"]) == sorted(
+        f"{i}.png" for i in range(24)
+    )
+    assert {path.name for path in Path("out").iterdir()} == {
+        batch.JOURNAL,
+        *(f"{i}.png" for i in range(24)),
+    }
+    for i in range(24):
+        with Image.open(f"out/{i}.png") as picture:
+            picture.load()
+            assert picture.size == (300, 200)
+
+
+def test_what_the_journal_calls_done_is_looked_at(restore: Restore) -> None:
+    Path("my").mkdir()
+    for i in range(5):
+        make_picture(20, 10, seed=i).save(f"my/{i}.png")
+    assert restore("my", "-o", "out")[0] == 0
+    whole = [Path(f"out/{i}.png").read_bytes() for i in range(5)]
+    Path("out/0.png").write_bytes(b"")
+    Path("out/1.png").write_bytes(bytes(len(whole[1])))
+    Path("out/2.png").write_bytes(whole[2][: len(whole[2]) // 2])
+    Image.new("RGB", (10, 10)).save("out/3.png")  # what somebody made of it
+    own = Path("out/3.png").read_bytes()
+    code, output, _ = restore("my", "-o", "out")
+    assert code == 0 and "3 restored" in output and "2 were there already" in output
+    expected = [*whole[:3], own, whole[4]]
+    assert [Path(f"out/{i}.png").read_bytes() for i in range(5)] == expected
+
+
+def test_a_file_that_costs_its_decoder_costs_the_others_nothing(restore: Restore) -> None:
+    Path("my").mkdir()
+    with open("my/0.tif", "wb") as stream:
+        stream.truncate(60 * 2**30)  # sparse
+    Path("my/1.jpg").write_text("%!PS-Adobe-3.0 EPSF-3.0\n{} loop\n")
+    Image.new("1", (12_000, 12_000)).save("my/2.png")
+    make_picture(20, 10).save("my/3.png")
+    code, output, errors = restore("my", "-o", "out")
+    assert code == 1 and "1 restored" in output and files("out") == {"3.png"}
+    assert "my/0.tif: 61,440 MB are more than 2,048 MB" in errors
+    assert "my/1.jpg: not a picture" in errors and "my/2.png: 12000x12000 pixels" in errors
+
+
 def test_one_picture_can_be_given_its_file(restore: Restore) -> None:
     make_picture(20, 10).save("a.png")
     assert restore("a.png", "-o", "new/b.jpg")[0] == 0

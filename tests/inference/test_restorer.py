@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from lessonpipe.errors import MissingError, UserError
+from lessonpipe.inference.pixels import Pixels
 from lessonpipe.inference.restorer import Restorer, pad_to_grid
 from lessonpipe.nets.io import load_generator, save_model
 from tests.conftest import make_picture
@@ -52,6 +53,16 @@ def test_padding_is_to_the_grid_and_leaves_the_picture_alone(size: tuple[int, in
     assert height % 32 == width % 32 == 0 and min(height, width) >= 64
     assert height - size[0] < 64 and width - size[1] < 64
     assert torch.equal(padded[..., : size[0], : size[1]], x)
+
+
+def test_a_line_of_pixels_counts_with_its_margins(
+    restorer: Restorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UserError, match="with margins they are 192 million"):
+        restorer.restore_pixels(Pixels(np.zeros((1, 2_000_000, 1), np.uint8)))
+    budget = 100_000 * restorer.bytes_per_pixel * 4
+    monkeypatch.setattr(Restorer, "_budget", lambda *_: budget)
+    assert restorer.is_tiled((100_000, 1)) and not restorer.is_tiled((300, 300))
 
 
 def test_scale_and_size_enlarge_first(restorer: Restorer) -> None:

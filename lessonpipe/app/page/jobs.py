@@ -7,7 +7,7 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from PIL import Image
 
 from lessonpipe.errors import LessonpipeError
 from lessonpipe.inference.batch import RestoreOptions, restore_file
-from lessonpipe.inference.decode import read_pages
+from lessonpipe.inference.decoder import Decoder
 from lessonpipe.inference.lineage import of_model
 from lessonpipe.inference.output import plan_outputs
 from lessonpipe.inference.pixels import to_8_bits, to_pillow
@@ -133,7 +133,13 @@ def _restored(item: Item, settings: Settings, folder: Path, progress: Progress) 
         (target,) = plan_outputs([str(item.source)], out).values()
         options = RestoreOptions(scale=settings.scale, again=True)
         notes += restore_file(
-            restorer, item.source, target, options, lineage=of_model(model), progress=advance
+            restorer,
+            item.source,
+            target,
+            options,
+            lineage=of_model(model),
+            progress=advance,
+            decoder=_decoder(),
         )
         files.append(target)
     after = tuple(
@@ -160,6 +166,12 @@ def loaded(model: Path) -> Restorer:
     return _loaded(model.resolve(), changed)
 
 
+@cache
+def _decoder() -> Decoder:
+    """One for all visitors, until the page ends: its processes end when their pipes do."""
+    return Decoder()
+
+
 @lru_cache(maxsize=3)
 def _loaded(model: Path, changed: int) -> Restorer:
     restorer = Restorer(model)
@@ -173,7 +185,7 @@ def save_preview(file: Path, stem: Path, size: tuple[int, int] | None = None) ->
 
     In `size`, by default its own, but of at most `SHOWN_PX` a side.
     """
-    page = next(iter(read_pages(file, every=False)))
+    (page,) = _decoder().read_pages(file, every=False)
     own = page.pixels.size
     shrink = min(1.0, SHOWN_PX / max(own))
     size = size or (max(1, round(own[0] * shrink)), max(1, round(own[1] * shrink)))
