@@ -133,10 +133,9 @@ def _copy_readable(photos: Mapping[str, Path], draft: Path) -> dict[str, str]:
         try:
             open_photo(path)
         except PictureError as error:
-            if path != target:
-                return name, str(error)
-            path.unlink()
-            return name, str(error).removeprefix(f"{path.parent.as_posix()}/")
+            if path == target:
+                path.unlink()
+            return name, str(error).replace(str(path), name)  # no folder of this machine
         if path != target:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
@@ -178,9 +177,7 @@ def from_folder(p: Params) -> Source:
     names = {path.relative_to(folder).as_posix(): path for path in pictures}
     photos = {name: path for name, path in names.items() if is_utf8(name)}
     misnamed = {
-        printable(name): f"{printable(str(path))}: {NOT_UTF8}"
-        for name, path in names.items()
-        if name not in photos
+        printable(name): f"{printable(name)}: {NOT_UTF8}" for name in names if name not in photos
     }
     return Source(photos, misnamed, left_aside)
 

@@ -25,6 +25,8 @@ PLUMBING = {
     "lessonpipe/io/hashing.py",
     "lessonpipe/io/journal.py",
     "lessonpipe/io/transfer.py",
+    "lessonpipe/io/places.py",
+    "lessonpipe/io/printable.py",
     "lessonpipe/io/progress.py",
     "lessonpipe/io/storage.py",
     "lessonpipe/io/strict_yaml.py",

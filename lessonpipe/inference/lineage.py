@@ -6,6 +6,7 @@ from typing import Any
 from lessonpipe.io.atomic import read_json, write_json
 from lessonpipe.io.git import commit
 from lessonpipe.io.hashing import fingerprint, sha256_file
+from lessonpipe.io.places import without_places
 
 
 def stamp(
@@ -26,7 +27,7 @@ def stamp(
         about |= {"recipe": recipe, "undoes": undoes or []}
     about["lineage"] = {
         "commit": commit(),
-        "params": params,
+        "params": without_places(params),
         "inputs": {name: fingerprint([path], names=False)[:16] for name, path in inputs.items()},
     }
     write_json(path, about)

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from lessonpipe.io.git import commit
+from lessonpipe.io.places import without_places
 from lessonpipe.report.curves import curves
 from lessonpipe.report.evaluation import Grid
 from lessonpipe.report.high_resolution import HighResolution
@@ -35,7 +36,7 @@ def report_page(
         critic_accuracy=metrics["critic"]["accuracy"] if "critic" in metrics else None,
         reference=reference_table(metrics["reference"]) if "reference" in metrics else None,
         crappify=yaml.safe_dump(params["crappify"], sort_keys=False),
-        params=yaml.safe_dump(dict(params), sort_keys=False),
+        params=yaml.safe_dump(without_places(dict(params)), sort_keys=False, allow_unicode=True),
     )
 
 

@@ -114,7 +114,7 @@ def test_photos_with_names_of_any_bytes_are_copied_or_set_aside_by_name_and_reas
         old.rename(folder / new)
     left, report = run("folder")
     assert left == set(names[1:]) and report["photos"] == 3
-    reason = "my/caf\\udce9.jpg: the name is not UTF-8; rename it"
+    reason = "caf\\udce9.jpg: the name is not UTF-8; rename it"
     assert report["rejected"] == {"caf\\udce9.jpg": reason}
     assert reason in capsys.readouterr().out
     (folder / "caf\udce9.jpg").rename(Path("caf\udce9.jpg"))
