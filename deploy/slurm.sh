@@ -7,8 +7,15 @@
 set -euo pipefail
 source .venv/bin/activate
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-export RAY_ADDRESS=$head:6379 RAY_AUTH_MODE=disabled LESSONPIPE_WORKERS=${LESSONPIPE_WORKERS:-$SLURM_NNODES}
+export RAY_ADDRESS=$head:6379 LESSONPIPE_WORKERS=${LESSONPIPE_WORKERS:-$SLURM_NNODES}
 export LESSONPIPE_STORAGE=${LESSONPIPE_STORAGE:-$PWD/.lessonpipe/storage} # a disk that all nodes see
+# who has the job's token can use its Ray: a file of yours on that disk, which goes with the job
+export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$PWD/.lessonpipe/ray-token-$SLURM_JOB_ID
+unset RAY_AUTH_TOKEN # it would win over the file
+trap 'rm -f "$RAY_AUTH_TOKEN_PATH"' EXIT
+mkdir -p .lessonpipe
+(umask 077 && python -c 'import secrets; print(secrets.token_hex(32), end="")' > "$RAY_AUTH_TOKEN_PATH")
+export RAY_enable_metrics_collection=0 # whose port asks nobody for the token
 srun --nodes=1 --ntasks=1 --nodelist="$head" ray start --head --port=6379 --block &
 sleep 15
 if [ "$SLURM_NNODES" -gt 1 ]; then

@@ -37,7 +37,7 @@ def local_options(workers: int) -> Iterator[dict[str, Any]]:
             "GLOO_SOCKET_IFNAME": LOOPBACK_INTERFACE,
             "NCCL_SOCKET_IFNAME": LOOPBACK_INTERFACE,
         }
-        with _settings(variables):
+        with settings(variables):
             yield {
                 "num_cpus": workers,
                 "include_dashboard": False,
@@ -47,7 +47,7 @@ def local_options(workers: int) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def _settings(variables: Mapping[str, str | None]) -> Iterator[None]:
+def settings(variables: Mapping[str, str | None]) -> Iterator[None]:
     """Set environment variables, None for unset, and let Ray keep to loopback, for the block."""
     from ray._private import ray_constants
 

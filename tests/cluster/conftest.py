@@ -7,6 +7,7 @@ and the unpacked uploads would be; what it has came over the network.
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -24,10 +25,12 @@ from ray.util.state import list_nodes
 from ray.util.state.exception import RayStateApiException
 from requests import RequestException
 
+from lessonpipe.cluster.local import settings
 from tests.conftest import until
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
+TOKEN = secrets.token_hex(32)
 SPACE = ["unshare", "--mount"] if os.getuid() == 0 else ["unshare", "--map-root-user", "--mount"]
 
 
@@ -38,7 +41,8 @@ def environment(**more: str) -> dict[str, str]:
     return {
         **inherited,
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-        "RAY_AUTH_MODE": "disabled",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": TOKEN,
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1",
         "DVC_NO_ANALYTICS": "1",
@@ -191,9 +195,10 @@ def cluster(s3: str) -> Iterator[Cluster]:
     )
     made = Cluster(f"127.0.0.1:{port}", env, [])
     try:
-        until(made.is_whole)
-        made.add(2)
-        yield made
+        with settings({name: env[name] for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")}):
+            until(made.is_whole)
+            made.add(2)
+            yield made
     finally:
         for node in [*made.nodes, Node(head)]:
             node.kill()

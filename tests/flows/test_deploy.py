@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 import yaml
@@ -21,8 +22,39 @@ PINS = dict(
 )
 
 
-def test_the_slurm_script_is_a_script() -> None:
-    subprocess.run(["bash", "-n", DEPLOY / "slurm.sh"], check=True)
+def test_the_slurm_job_has_a_token_for_its_user_alone_while_it_runs(tmp_path: Path) -> None:
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/bin/activate").touch()
+    note = 'echo "$0 $* $RAY_AUTH_MODE $(ls -l "$RAY_AUTH_TOKEN_PATH" | cut -c 1-10) '
+    note += '$(cat "$RAY_AUTH_TOKEN_PATH") ${RAY_AUTH_TOKEN-none}" >> told'
+    work = f'until [ "$(grep -c "ray start" told)" = 2 ]; do /bin/sleep 0.1; done; {note}'
+    # in the places of SLURM's own, and of what would take minutes
+    for name, text in {"scontrol": "echo node1", "sleep": "", "srun": note, "dvc": work}.items():
+        (commands / name).write_text(f"#!/bin/bash\n{text}\n")
+        (commands / name).chmod(0o755)
+    (commands / "python").symlink_to(sys.executable)
+    env = {"SLURM_JOB_NODELIST": "node[1-2]", "SLURM_NNODES": "2", "SLURM_JOB_ID": "7"}
+    tokens = set()
+    for _ in range(2):
+        subprocess.run(
+            ["bash", DEPLOY / "slurm.sh", "crappify"],
+            cwd=tmp_path,
+            env=env | {"PATH": f"{commands}:/usr/bin:/bin", "RAY_AUTH_TOKEN": "another"},
+            check=True,
+            timeout=PATIENCE,
+        )
+        told = (tmp_path / "told").read_text().splitlines()
+        assert len(told) == 3, "the head, the other node, and the work"
+        for line in told:
+            *_, mode, rights, token, other = line.split()
+            assert (mode, rights, other) == ("token", "-rw-------", "none") and len(token) == 64
+            assert line.count(token) == 1, "not on a command line"
+            tokens.add(token)
+        (tmp_path / "told").unlink()
+        assert not list((tmp_path / ".lessonpipe").iterdir())
+    assert len(tokens) == 2
 
 
 def installed(text: str) -> list[set[str]]:
@@ -43,6 +75,7 @@ def test_the_ray_job_runs_the_pinned_ray_by_a_command_that_is_there() -> None:
     assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
     spec = job["spec"]["rayClusterSpec"]
     assert spec["rayVersion"] == PINS["ray"]
+    assert spec["authOptions"] == {"mode": "token"}
     for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]):
         (container,) = group["template"]["spec"]["containers"]
         assert container["image"] == "lessonpipe" and container["resources"]["limits"]
