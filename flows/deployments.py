@@ -115,6 +115,7 @@ def restore_folder(
     outbox: Name = "restored",
     model: Name = "models/in-service",
     scale: Annotated[float, Field(gt=0, le=16)] = 1.0,
+    gps: bool = True,
 ) -> None:
     """Restore what is new in a folder, each picture once.
 
@@ -123,6 +124,7 @@ def restore_folder(
         outbox: Where the restored ones go, under their own names.
         model: The model folder that restores them.
         scale: Enlarge by this first.
+        gps: Whether the results may say where they were taken.
     """
     from lessonpipe.inference.inbox import restore_new
 
@@ -133,6 +135,7 @@ def restore_folder(
             Path(outbox),
             Path(model),
             scale=scale,
+            gps=gps,
             log=lambda line: log.info(printable(line)),
         )
     failed = [picture for picture in done if picture.error]

@@ -11,6 +11,7 @@ from PIL.ExifTags import IFD
 from PIL.PngImagePlugin import PngInfo
 
 from lessonpipe.app.cli import main
+from lessonpipe.inference.inbox import restore_new
 from lessonpipe.inference.place import iptc_without_place, xmp_without_place
 from tests.conftest import make_picture
 from tests.inference.conftest import RestoreFile
@@ -106,3 +107,16 @@ def test_xmp_and_iptc_that_may_still_name_a_place_go_whole() -> None:
     assert iptc_without_place(city + word + b"\0") == word
     for odd in (city, word[:-1], b"no records", word + b"\x1c\x02\x5a\x80\x04\0\0\0\x05Paris"):
         assert iptc_without_place(odd) is None
+
+
+def test_the_watched_folder_leaves_the_place_out_if_it_is_told_to(
+    tmp_path: Path, model: Path
+) -> None:
+    (tmp_path / "inbox").mkdir()
+    exif = Image.Exif()
+    exif.get_ifd(IFD.GPSInfo).update({1: "N", 2: (48.0, 51.0, 30.0)})
+    make_picture(40, 30).save(tmp_path / "inbox/a.jpg", exif=exif.tobytes())
+    for gps in (True, False):
+        (done,) = restore_new(tmp_path / "inbox", tmp_path / str(gps), model, gps=gps, settled=0)
+        with Image.open(tmp_path / str(gps) / done.name) as restored:
+            assert bool(restored.getexif().get_ifd(IFD.GPSInfo)) == gps

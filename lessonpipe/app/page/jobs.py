@@ -30,12 +30,16 @@ BEAT = 0.25  # seconds between two reports
 
 @dataclass(frozen=True)
 class Settings:
-    """How pictures are restored: folders of one or two models, and what `Restorer` takes."""
+    """How pictures are restored: folders of one or two models, and what `Restorer` takes.
+
+    Without `gps` the results do not say where they were taken.
+    """
 
     models: tuple[Path, ...]
     strength: float = 1.0
     tone: float = 1.0
     scale: float = 1.0
+    gps: bool = True
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,7 @@ def _restored(item: Item, settings: Settings, folder: Path, progress: Progress) 
         out = folder / str(number)
         out.mkdir(parents=True)
         (target,) = plan_outputs([str(item.source)], out).values()
-        options = RestoreOptions(scale=settings.scale, again=True)
+        options = RestoreOptions(scale=settings.scale, gps=settings.gps, again=True)
         notes += restore_file(
             restorer,
             item.source,

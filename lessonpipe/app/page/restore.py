@@ -78,6 +78,7 @@ def _inputs(page: gr.Blocks) -> tuple[gr.File, list[gr.components.Component]]:
             0, 1, 1, step=0.05, label="Tones", info="0: repaired, and as faded as it was"
         )
         scale = gr.Slider(1, 4, 1, step=0.5, label="Enlarge", info="times its size")
+        gps = gr.Checkbox(True, label="Keep where it was taken (GPS)", elem_id="gps")
     page.load(  # one may have been trained since the page was started
         lambda: (
             gr.Dropdown(choices=model_choices()),
@@ -87,7 +88,7 @@ def _inputs(page: gr.Blocks) -> tuple[gr.File, list[gr.components.Component]]:
         [model, other],
         **UNQUEUED,
     )
-    return pictures, [model, other, strength, tone, scale]
+    return pictures, [model, other, strength, tone, scale, gps]
 
 
 def _examples(pictures: gr.File) -> None:
@@ -135,6 +136,7 @@ def _restore(visitors: Visitors) -> Callable[..., Iterator[tuple[Any, ...]]]:
         strength: float,
         tone: float,
         scale: float,
+        gps: bool,
         request: gr.Request,
     ) -> Iterator[tuple[Any, ...]]:
         if not files:
@@ -143,7 +145,7 @@ def _restore(visitors: Visitors) -> Callable[..., Iterator[tuple[Any, ...]]]:
             text = f"{len(files)} files are more than {MAX_FILES}; the command has no such limit."
             raise gr.Error(text, print_exception=False)
         names = dict.fromkeys([model] if other == NONE else [model, other])
-        settings = Settings(tuple(map(zoo.find_model, names)), strength, tone, scale)
+        settings = Settings(tuple(map(zoo.find_model, names)), strength, tone, scale, gps)
         shown = None
         with (
             visitors.folder(request) as place,

@@ -14,6 +14,7 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
+from PIL.ExifTags import IFD
 
 from lessonpipe.errors import UserError
 from tests.app.page.conftest import Started, running
@@ -48,6 +49,20 @@ def test_fifty_visitors_at_once_get_their_own_pictures_and_the_memory_stays_flat
     ]
     assert max(lengths) > 10
     assert memory().rss - before < 300e6
+
+
+def test_a_visitor_who_asks_for_it_gets_a_picture_that_names_no_place(
+    page: Started, tmp_path: Path
+) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(IFD.GPSInfo).update({1: "N", 2: (48.0, 51.0, 30.0)})
+    make_picture(80, 60).save(tmp_path / "a.jpg", exif=exif.tobytes())
+    for gps in (True, False):
+        visitor = Visitor(page.url)
+        assert visitor.defaults[-1] is True  # the box GPS
+        visitor.defaults[-1] = gps
+        content, _ = visitor.restored([tmp_path / "a.jpg"])
+        assert bool(Image.open(io.BytesIO(content)).getexif().get_ifd(IFD.GPSInfo)) == gps
 
 
 def test_a_visitor_who_leaves_ends_the_work_for_the_next(page: Started, tmp_path: Path) -> None:
