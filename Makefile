@@ -3,6 +3,7 @@
 # once more, alone.  lint: style and types.  page: restore pictures in a browser.
 # ui: Prefect on localhost.  docs: the documentation as a site, in site/.
 # lessons: the lesson's other systems.  bench: how fast, against fastai.
+# hashes: what hashes.txt says of constraints.txt's versions, for pip install --require-hashes.
 # release: train MODEL by profiles/MODEL.yaml, or PROFILE, then put it into the package's model zoo.
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -11,7 +12,7 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: page run test lint docs ui bench lessons release
+.PHONY: page run test lint docs ui bench lessons release hashes
 
 run lessons: .venv/installed
 	@python -m tasks.pipeline.prepare $(if $(PROFILE)$(RECIPE),--experiment)
@@ -55,6 +56,13 @@ release:
 	  "an .md of: make release MODEL=NAME" >&2; exit 2; }
 	$(MAKE) run PROFILE=$(or $(PROFILE),$(MODEL))
 	python -m flows release $(MODEL) $(PROFILE:%=--profile %)
+
+# of what restores, by the command and on the page: every file of those versions, for any platform
+hashes: .venv/installed
+	python -m pip install --quiet uv==0.13.9
+	uv pip compile --quiet pyproject.toml --constraints constraints.txt --extra page --extra heic \
+	  --universal --python-version 3.11.4 --generate-hashes --no-annotate \
+	  --custom-compile-command "make hashes" --output-file hashes.txt
 
 bench: .venv/installed
 	python -m tests.bench
