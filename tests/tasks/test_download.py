@@ -97,6 +97,19 @@ def test_a_folder_without_photos_is_told_of_with_the_cure(
     assert not list(Path().glob("data/*"))
 
 
+def test_what_is_left_of_an_absolute_folder_does_not_name_it(
+    photos: Photos, tmp_path: Path
+) -> None:
+    folder = photos(3, folder="my/deep")
+    (folder / "b0.jpg").write_bytes((folder / "a0.jpg").read_bytes()[:200])
+    (folder / "c0.jpg").rename(folder / "caf\udce9.jpg")
+    _, report = run("folder", folder=str(folder.parent))
+    assert set(report["rejected"]) == {"deep/b0.jpg", "deep/caf\\udce9.jpg"}
+    for name, reason in report["rejected"].items():
+        assert reason.startswith(f"{name}: ")
+    assert str(tmp_path) not in Path("data/photos/download.json").read_text()
+
+
 def test_a_failing_run_keeps_what_an_earlier_one_made(photos: Photos) -> None:
     photos(2, folder="my")
     made = run("folder")

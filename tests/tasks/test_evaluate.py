@@ -39,6 +39,7 @@ def test_the_page_has_the_steps_of_the_recipe_their_metrics_and_its_own_params_f
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     Path("params.yaml").write_text(yaml.safe_dump({"a file": "of another run"}))
     params["precision"] = "fp32"
+    params["download"]["folder"] = str(tmp_path / "mine")
     params["crappify"]["recipe"] = name
     params["evaluate"] |= {"encoder": "resnet18", "pretrained": False, "batch": 2, "grid_rows": 2}
     params["evaluate"]["high_resolution"] = [512, 640]
@@ -70,6 +71,7 @@ def test_the_page_has_the_steps_of_the_recipe_their_metrics_and_its_own_params_f
         torch.manual_seed(0)
         assert main(["evaluate", "--params", "other.yaml"]) == 0
         assert contents(Path("reports")) == first and len(first) == 4
+        assert all(str(tmp_path).encode() not in content for content in first.values())
         assert (
             Path("live/evaluate/measured.json").read_bytes()
             != (tmp_path / "live/evaluate/measured.json").read_bytes()
