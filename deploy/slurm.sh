@@ -15,7 +15,7 @@ unset RAY_AUTH_TOKEN # it would win over the file
 trap 'rm -f "$RAY_AUTH_TOKEN_PATH"' EXIT
 mkdir -p .lessonpipe
 (umask 077 && python -c 'import secrets; print(secrets.token_hex(32), end="")' > "$RAY_AUTH_TOKEN_PATH")
-export RAY_enable_metrics_collection=0 # whose port asks nobody for the token
+export RAY_USAGE_STATS_ENABLED=0 RAY_enable_metrics_collection=0 # its port asks nobody for the token
 srun --nodes=1 --ntasks=1 --nodelist="$head" ray start --head --port=6379 --block &
 sleep 15
 if [ "$SLURM_NNODES" -gt 1 ]; then
