@@ -13,7 +13,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from lessonpipe.config import StrictModel
 from lessonpipe.nets.blocks import Normalize, ResBlock, SelfAttention, conv
-from lessonpipe.nets.encoder import Encoder
+from lessonpipe.nets.encoder import Encoder, EncoderName
 
 CriticKind = Literal["lesson", "encoder"]
 
@@ -93,9 +93,9 @@ class CriticConfig(StrictModel):
     """
 
     kind: CriticKind
-    encoder: str = "tf_efficientnet_lite0"
+    encoder: EncoderName = "tf_efficientnet_lite0"
     depth: int = Field(3, ge=1, le=5)
-    width: int = Field(64, ge=8)
+    width: int = Field(64, ge=8, le=2048)
 
 
 class Critic(nn.Module):

@@ -1,13 +1,17 @@
 """A pretrained image network, cut into the features that a U-Net skips to. Any that timm knows."""
 
 import difflib
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from lessonpipe.errors import UserError
 from lessonpipe.nets.pretrained import create_features
+
+# of timm's registry: no address of a hub or folder
+EncoderName = Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z0-9_.]+$")]
 
 
 class Encoder(nn.Module):

@@ -16,10 +16,13 @@ from torch import Tensor, nn
 
 from lessonpipe import __version__
 from lessonpipe.errors import MissingError, UserError
-from lessonpipe.io.atomic import atomic_write, read_json, write_json
+from lessonpipe.io.atomic import atomic_write, write_json
 from lessonpipe.nets import Critic, CriticConfig, Generator, UnetConfig
+from lessonpipe.nets.checks import check_fit, read_checked_json, read_shapes, reasons
 
 M = TypeVar("M", bound=nn.Module)
+V = TypeVar("V")
+WEIGHTS = "model.safetensors"
 ENCODER_BLOCK = re.compile(r".*?\bencoder\.net\.blocks\.\d+\.")
 RENAMED_OPTIONS = {"join": "concat", "extra": "extra_layers"}  # of `build`, before 0.2
 RENAMED_LAYERS = [  # of U-Nets and language models, before 0.2
@@ -51,7 +54,7 @@ def write_model(
     """Write a network of any kind, and the config (`build`) that it takes to build one like it."""
     tensors = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}
     # not safetensors' save_file, which makes files that only their owner can read
-    atomic_write(folder / "model.safetensors", save(tensors), fsync=True)
+    atomic_write(folder / WEIGHTS, save(tensors), fsync=True)
     config = build.model_dump(mode="json") if isinstance(build, BaseModel) else build
     write_json(
         folder / "model.json",
@@ -63,29 +66,29 @@ def write_model(
 def read_model_json(folder: Path) -> dict[str, Any]:
     """The JSON of a model folder, its options by their present names.
 
-    Raises `MissingError` for a folder without one, `UserError` for a damaged one.
+    Nothing is built of it yet. Raises `MissingError` for a folder without one, `UserError` for one
+    that is damaged, or has weights that are.
     """
     path = Path(folder) / "model.json"
     if not path.is_file():
         raise MissingError(f"{folder} is not a model folder (it has no model.json)", folder)
-    try:
-        about = read_json(path)
-        build = {RENAMED_OPTIONS.get(k, k): v for k, v in about["build"].items()}
-        return {**about, "kind": about["kind"], "build": build}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is damaged: {type(error).__name__} {error}") from error
+    about = read_checked_json(path)
+    if (path.with_name(WEIGHTS)).is_file():
+        read_shapes(path.with_name(WEIGHTS))
+    build = {RENAMED_OPTIONS.get(k, k): v for k, v in about["build"].items()}
+    return {"about": {}, **about, "build": build}
 
 
 def load_generator(folder: Path) -> Generator:
     """Build the generator of a model folder and load its weights, in evaluation mode."""
     build = _build(Path(folder), "generator")
-    return load_weights(folder, _without_rng(Generator, folder, UnetConfig, build))
+    return load_weights(folder, _untrained(Generator, folder, UnetConfig, build))
 
 
 def load_critic(folder: Path) -> Critic:
     """Build the critic of a model folder and load its weights, in evaluation mode."""
     build = _build(Path(folder), "critic")
-    return load_weights(folder, _without_rng(Critic, folder, CriticConfig, build))
+    return load_weights(folder, _untrained(Critic, folder, CriticConfig, build))
 
 
 def _build(folder: Path, kind: str) -> dict[str, Any]:
@@ -95,17 +98,32 @@ def _build(folder: Path, kind: str) -> dict[str, Any]:
     return about["build"]
 
 
-def _without_rng(net: Any, folder: Path, config: Any, build: dict[str, Any]) -> Any:
-    """An untrained network; weights that will be overwritten draw no random number of the run."""
+def _untrained(net: Any, folder: Path, config: Any, build: dict[str, Any]) -> Any:
+    """A network of a folder's config, without weights, once they are known to fit.
+
+    A first one, without memory for its tensors, has to have the shapes that the weights file has:
+    so the file's size bounds the network. No random number of the run is drawn.
+    """
     try:
         with torch.random.fork_rng(devices=[]):
-            return net(config(**build), pretrained=False)
-    except (ValidationError, ValueError, TypeError) as error:
+            checked = config(**build)
+            with torch.device("meta"):
+                shapes_only = net(checked, pretrained=False)
+            _check_fit(Path(folder), shapes_only)
+            return net(checked, pretrained=False)
+    except UserError:
+        raise
+    except Exception as error:  # of timm's networks each has its own for options that it cannot
+        why = _why(error)
         version = read_model_json(folder).get("lessonpipe")
         raise UserError(
             f"{folder} was made by lessonpipe {version}, and this is {__version__}, "
-            f"which cannot build it: {error}"
+            f"which cannot build it: {why:.500}"
         ) from error
+
+
+def _why(error: Exception) -> str:
+    return reasons(error) if isinstance(error, ValidationError) else " ".join(f"{error}".split())
 
 
 def load_weights(folder: Path, net: M) -> M:
@@ -113,15 +131,22 @@ def load_weights(folder: Path, net: M) -> M:
 
     Raises `MissingError` without weights, `UserError` for another network's.
     """
-    weights = Path(folder) / "model.safetensors"
-    if not weights.is_file():
-        raise MissingError(f"{weights} is not there; the model folder is incomplete", folder)
-    try:
-        given = {_renamed(k): v for k, v in load_file(weights).items()}
-        net.load_state_dict(_without_unused_blocks(given, net))
-    except (SafetensorError, RuntimeError) as error:
-        raise UserError(f"{weights} is damaged or of another network: {error}") from error
+    _check_fit(Path(folder), net)
+    net.load_state_dict(_without_unused_blocks(_read_weights(Path(folder)), net))
     return net.eval()
+
+
+def _check_fit(folder: Path, net: nn.Module) -> None:
+    shapes = {_renamed(k): v for k, v in read_shapes(folder / WEIGHTS).items()}
+    check_fit(folder / WEIGHTS, _without_unused_blocks(shapes, net), net)
+
+
+def _read_weights(folder: Path) -> dict[str, Tensor]:
+    read_shapes(folder / WEIGHTS)
+    try:
+        return {_renamed(k): v for k, v in load_file(folder / WEIGHTS).items()}
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise UserError(f"{folder / WEIGHTS} is damaged: {error}") from error
 
 
 def load_matching_weights(folder: Path, net: Generator) -> list[str]:
@@ -131,21 +156,15 @@ def load_matching_weights(folder: Path, net: Generator) -> list[str]:
     a model, `UserError` for a damaged one or one that is no generator.
     """
     _build(Path(folder), "generator")
-    weights = Path(folder) / "model.safetensors"
-    if not weights.is_file():
-        raise MissingError(f"{weights} is not there; the model folder is incomplete", folder)
-    try:
-        given = {_renamed(k): v for k, v in load_file(weights).items()}
-    except SafetensorError as error:
-        raise UserError(f"{weights} is damaged: {error}") from error
+    given = _read_weights(Path(folder))
     own = net.state_dict()
     fits = {k: v for k, v in given.items() if k in own and v.shape == own[k].shape}
     net.load_state_dict(fits, strict=False)
     return sorted(own.keys() - fits.keys())
 
 
-def _without_unused_blocks(given: dict[str, Tensor], net: nn.Module) -> dict[str, Tensor]:
-    """The weights but those of encoder blocks after the last feature, of older files."""
+def _without_unused_blocks(given: dict[str, V], net: nn.Module) -> dict[str, V]:
+    """Weights or shapes but those of encoder blocks after the last feature, of older files."""
     own = {match[0] for k in net.state_dict() if (match := ENCODER_BLOCK.match(k))}
     blocks = {k: match[0] for k in given if (match := ENCODER_BLOCK.match(k))}
     return {k: v for k, v in given.items() if not own or blocks.get(k) in {None, *own}}

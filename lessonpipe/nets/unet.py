@@ -3,7 +3,7 @@
 Images go in and come out in the encoder's normalised units. Knows nothing of losses.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -20,10 +20,11 @@ from lessonpipe.nets.blocks import (
     conv,
     resize_like,
 )
-from lessonpipe.nets.encoder import Encoder
+from lessonpipe.nets.encoder import Encoder, EncoderName
 
 Output = Literal["correction", "range", "plain"]
 Concat = Literal["before", "after"]
+Width = Annotated[int, Field(ge=1, le=8192)]
 
 
 class UnetConfig(StrictModel):
@@ -42,10 +43,10 @@ class UnetConfig(StrictModel):
       to the input, and starts as the identity; "plain" is the bare output.
     """
 
-    encoder: str
-    encoder_depth: int | None = Field(None, ge=4)
-    widths: list[int] | None = None
-    head: int | None = Field(None, ge=1)
+    encoder: EncoderName
+    encoder_depth: int | None = Field(None, ge=4, le=10)
+    widths: list[Width] | None = Field(None, max_length=10)
+    head: Width | None = None
     blur: bool = True
     norm: Norm = "weight"
     icnr: bool = True

@@ -17,7 +17,8 @@ from lessonpipe.io.hashing import sha256_file
 from lessonpipe.io.journal import Journal
 from lessonpipe.io.sync import make_folder, sync_files
 
-SYNC_SHARE = 0.05  # of the time goes into syncing: a slow disk gets more photos at once
+SYNC_SHARE = 0.05  # of the time goes into syncing: a slow disk gets more photos at once,
+MOST_SECONDS = 5.0  # of which a kill undoes so much work
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class PairsDraft:
         self.journal.extend(map(asdict, self._waiting), fsync=True)
         self._waiting.clear()
         self._since = time.monotonic()
-        self._pause = (self._since - start) / SYNC_SHARE
+        self._pause = min(MOST_SECONDS, (self._since - start) / SYNC_SHARE)
 
     def publish(self, out: Path) -> None:
         """Replace the folder `out` by the draft, without its journal; it outlives a power cut."""
