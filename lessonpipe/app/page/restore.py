@@ -130,14 +130,7 @@ def _restore(visitors: Visitors) -> Callable[..., Iterator[tuple[Any, ...]]]:
     """Restores for one visitor; yields what the page shows of it."""
 
     def run(
-        files: list[str] | None,
-        model: str,
-        other: str,
-        strength: float,
-        tone: float,
-        scale: float,
-        gps: bool,
-        request: gr.Request,
+        request: gr.Request, files: list[str] | None, model: str, other: str, *how: Any
     ) -> Iterator[tuple[Any, ...]]:
         if not files:
             raise gr.Error("Choose a picture first.", print_exception=False)
@@ -145,7 +138,7 @@ def _restore(visitors: Visitors) -> Callable[..., Iterator[tuple[Any, ...]]]:
             text = f"{len(files)} files are more than {MAX_FILES}; the command has no such limit."
             raise gr.Error(text, print_exception=False)
         names = dict.fromkeys([model] if other == NONE else [model, other])
-        settings = Settings(tuple(map(zoo.find_model, names)), strength, tone, scale, gps)
+        settings = Settings(tuple(map(zoo.find_model, names)), *how)
         shown = None
         with (
             visitors.folder(request) as place,
