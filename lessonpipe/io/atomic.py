@@ -39,7 +39,7 @@ def atomic_folder(out: Path, *, fsync: bool = False) -> Iterator[Path]:
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file, and a folder is to be there; move it away")
     make_folder(out.parent, fsync=fsync)
-    _remove_dead_drafts(out.parent.absolute(), os.getpid())
+    _remove_dead_drafts(out.parent)
     with naming(out), _own_name(out, ".draft") as draft:
         draft.mkdir()
         try:
@@ -61,7 +61,7 @@ def atomic_file(path: Path, *, fsync: bool = False) -> Iterator[Path]:
     power cut.
     """
     make_folder(path.parent, fsync=fsync)
-    _remove_dead_drafts(path.parent.absolute(), os.getpid())
+    _remove_dead_drafts_once(path.parent.absolute(), os.getpid())
     with naming(path), _own_name(path, ".draft") as draft:
         os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         try:
@@ -180,7 +180,11 @@ def _namespace() -> str:
 
 
 @cache  # once per folder and process: a folder of many files is not listed at every write
-def _remove_dead_drafts(folder: Path, _process: int) -> None:
+def _remove_dead_drafts_once(folder: Path, _process: int) -> None:
+    _remove_dead_drafts(folder)
+
+
+def _remove_dead_drafts(folder: Path) -> None:
     named = re.compile(r"\..*\.([^.]*-\d+)-(\d{1,9})-[0-9a-f]+\.(draft|old)", re.DOTALL)
     with suppress(OSError):  # a folder that cannot be listed can be written
         for entry in list(os.scandir(folder)):

@@ -23,3 +23,24 @@ def test_an_unfinished_line_is_skipped_and_damages_no_other(tmp_path: Path) -> N
             stream.write(unfinished)
         journal.append({"name": "c"})
     assert journal.read() == [{"name": "a"}, *[{"name": "c"}] * 3]
+
+
+def test_what_a_power_cut_or_a_stranger_leaves_in_it_damages_no_row(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "done.jsonl")
+    damage = [
+        bytes(5_000),
+        b"\xff\xfe{}",
+        b"[" * 100_000,
+        b'{"n": ' + b"9" * 10_000 + b"}",
+        b'"text"\n[{"name": "b"}]\nnull',
+        b'\x00\x00{"name": "b"}',
+        b" ",
+    ]
+    for bad in damage:
+        with journal.path.open("ab") as stream:
+            stream.write(bad)
+        journal.append({"name": "a"}, fsync=True)
+    with journal.path.open("ab") as stream:  # a hole of zeros, as large as a lost file may be
+        stream.truncate(journal.path.stat().st_size + 40_000_000)
+    journal.extend([{"name": "c"}, {"name": "d"}], fsync=True)
+    assert journal.read() == [{"name": "a"}] * len(damage) + [{"name": "c"}, {"name": "d"}]
