@@ -20,6 +20,7 @@ import ray
 from lessonpipe import cluster
 from lessonpipe.cluster.local import private_folder
 from tests.conftest import until
+from tests.sockets import LOOPBACK, listening
 
 CANARY = "canary-5e1f"
 # a method of each of Ray's servers; what has another server behind a port says UNIMPLEMENTED
@@ -90,17 +91,14 @@ def session() -> Iterator[Session]:
             patch.setenv(name, text)
         patch.delenv("RAY_ADDRESS", raising=False)
         before = dict(os.environ)
+        me = psutil.Process()
+        others, ports = me.children(recursive=True), listening([me])  # of other tests
         with cluster.ray_session(2):
             ray.get([ray.remote(num_cpus=1)(work).remote() for _ in range(2)])
             path = Path(os.environ["RAY_AUTH_TOKEN_PATH"])
-            me = psutil.Process()
-            processes = me.children(recursive=True)
-            sockets = {
-                one.laddr.port: one.laddr.ip
-                for process in (me, *processes)
-                for one in process.net_connections("inet")
-                if one.status == psutil.CONN_LISTEN or not one.raddr
-            }
+            processes = [p for p in me.children(recursive=True) if p not in others]
+            sockets = listening([me, *processes])
+            sockets = {port: ip for port, ip in sockets.items() if port not in ports}
             gcs = int(ray.get_runtime_context().gcs_address.rpartition(":")[2])
             token = path.read_text()
             files = [file for file in path.parent.rglob("*") if file.is_file()]
@@ -121,7 +119,7 @@ def session() -> Iterator[Session]:
 
 def test_it_listens_on_loopback_alone(session: Session) -> None:
     assert len(session.sockets) >= 8  # of the driver, the head, the raylet, agents and workers
-    assert set(session.sockets.values()) <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
+    assert set(session.sockets.values()) <= LOOPBACK
 
 
 def test_every_port_refuses_whoever_has_no_token(session: Session) -> None:
@@ -132,7 +130,7 @@ def test_every_port_refuses_whoever_has_no_token(session: Session) -> None:
 def test_its_folder_is_for_its_user_alone_and_gone_afterwards(session: Session) -> None:
     assert session.modes == {session.folder.name: 0o700, "token": 0o600}
     assert not session.folder.exists()
-    assert not [process for process in session.processes if process.is_running()]
+    until(lambda: not [process for process in session.processes if process.is_running()])
 
 
 def test_no_file_and_no_command_line_holds_a_secret_of_the_environment(session: Session) -> None:

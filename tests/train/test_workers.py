@@ -1,11 +1,13 @@
 """One worker with a batch of 8, and several that share it, follow the same loss curve."""
 
+import contextlib
 import csv
 import json
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 import yaml
@@ -15,6 +17,7 @@ from lessonpipe.train.fit import fit
 from tests.conftest import ROOT
 from tests.forked import Forked, fork_stage
 from tests.small import unet_config
+from tests.sockets import LOOPBACK, listening
 
 Curve = list[dict[str, float]]
 
@@ -99,6 +102,17 @@ def test_the_stage_trains_along_the_same_curve_on_two_workers_of_ray(
     alone: Callable[[str], Curve], pairs: Path, tmp_path: Path
 ) -> None:
     folder = project(tmp_path / "project", pairs, "batch")
-    fork_stage("pretrain_generator", folder, LESSONPIPE_WORKERS="2").finish()
+    stage = fork_stage("pretrain_generator", folder, LESSONPIPE_WORKERS="2")
+    seen: dict[str, set[int]] = {}  # ports of the workers by address
+    while stage.process.is_alive():
+        with contextlib.suppress(psutil.Error):  # some are gone by now
+            for one in psutil.Process(stage.process.pid).children(recursive=True):
+                if "RayTrainWorker" in " ".join(one.cmdline()):
+                    for port, ip in listening([one]).items():
+                        seen.setdefault(ip, set()).add(port)
+        stage.process.join(0.1)
+    stage.finish()
+    assert len(set().union(*seen.values())) >= 4, "each has one of Ray and one of torch"
+    assert set(seen) <= LOOPBACK
     text = (folder / "models/pretrain_generator/history.csv").read_text()
     assert_same(list(csv.DictReader(text.splitlines())), alone("batch"))
