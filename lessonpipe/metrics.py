@@ -129,12 +129,15 @@ class PerceptualDistance(nn.Module):
 
     LPIPS (Zhang et al. 2018) without its learned weights: features scaled to unit length per
     pixel, squared differences summed over channels, averaged over pixels and over the encoder's
-    five scales. Use an encoder that no loss was made of.
+    five scales. Use an encoder that no loss was made of. Not `pretrained`, its weights are random
+    and always the same.
     """
 
     def __init__(self, encoder: str, *, pretrained: bool = True) -> None:
         super().__init__()
-        backbone = Encoder(encoder, pretrained=pretrained)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            backbone = Encoder(encoder, pretrained=pretrained)
         self.normalize = Normalize(backbone.mean, backbone.std)
         self.encoder = freeze(backbone.net)
 

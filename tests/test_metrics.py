@@ -145,6 +145,12 @@ def test_flat_ground_is_where_the_luma_hardly_deviates_in_nine_by_nine_pixels() 
     assert 0.1 < expected.mean() < 0.9
 
 
+def test_a_random_encoder_gives_every_process_the_same_distance() -> None:
+    x, y = torch.rand(2, 1, 3, 64, 64)
+    first, second = (PerceptualDistance("test_resnet", pretrained=False) for _ in range(2))
+    assert torch.equal(first(x, y), second(x, y))
+
+
 def test_perceptual_distance_grows_with_damage_and_is_symmetric() -> None:
     torch.manual_seed(0)
     distance = PerceptualDistance("resnet18", pretrained=False)
