@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 PREFIX = "ray-"
 LOCK = "lessonpipe.lock"
 NO_PORT = "65536"  # there is none: what would listen there says so in its log, and goes on
@@ -96,7 +98,7 @@ def private_folder(place: str) -> Iterator[Path]:
         draft.rename(folder / LOCK)  # held before it has the name that the sweep looks for
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
         os.close(descriptor)
 
 
@@ -107,4 +109,16 @@ def _sweep(place: Path) -> None:
             if folder.lstat().st_uid == os.getuid():
                 with (folder / LOCK).open() as stream:
                     fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    shutil.rmtree(folder, ignore_errors=True)
+                    _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, and before it Ray's processes of it: a late worker would make it again."""
+    late = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if any(f"={folder}/" in word for word in process.cmdline()):
+                process.kill()
+                late.append(process)
+    psutil.wait_procs(late, timeout=5)
+    shutil.rmtree(folder, ignore_errors=True)

@@ -78,6 +78,11 @@ def answer(port: int, token: str = "") -> str:
     return "UNIMPLEMENTED"
 
 
+def alive(process: psutil.Process) -> bool:
+    """Whether it runs, and does not wait for its parent alone."""
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
 def work() -> None:
     """Keep a worker busy until the other one has work, too."""
     time.sleep(0.2)
@@ -129,8 +134,8 @@ def test_every_port_refuses_whoever_has_no_token(session: Session) -> None:
 
 def test_its_folder_is_for_its_user_alone_and_gone_afterwards(session: Session) -> None:
     assert session.modes == {session.folder.name: 0o700, "token": 0o600}
+    until(lambda: not any(map(alive, session.processes)))
     assert not session.folder.exists()
-    until(lambda: not [process for process in session.processes if process.is_running()])
 
 
 def test_no_file_and_no_command_line_holds_a_secret_of_the_environment(session: Session) -> None:
@@ -148,10 +153,11 @@ def test_each_session_has_a_token_of_its_own(session: Session) -> None:
 
 
 HOLD = """
-import sys, time
+import subprocess, sys, time
 from lessonpipe.cluster.local import private_folder
 with private_folder(sys.argv[1]) as folder:
-    print(folder, flush=True)
+    words = [sys.executable, "-c", "import time; time.sleep(600)", f"--temp-dir={folder}/r"]
+    print(subprocess.Popen(words, stdout=subprocess.DEVNULL).pid, folder, flush=True)
     time.sleep(600)
 """
 
@@ -162,14 +168,18 @@ def test_the_folder_of_a_killed_session_is_removed_by_the_next_and_a_living_ones
     (tmp_path / "ray-of-somebody-else").mkdir()
     command = [sys.executable, "-c", HOLD, str(tmp_path)]
     held = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    killed, living = (Path(one.stdout.readline().strip()) for one in held if one.stdout)
+    told = [one.stdout.readline().split() for one in held if one.stdout]
+    killed, living = (Path(folder) for _, folder in told)
+    workers = [psutil.Process(int(pid)) for pid, _ in told]
     held[0].send_signal(signal.SIGKILL)
     held[0].wait()
-    assert killed.is_dir()
+    assert killed.is_dir() and alive(workers[0]), "it would make its folder again"
     try:
         with private_folder(str(tmp_path)) as ours:
             assert set(tmp_path.iterdir()) == {ours, living, tmp_path / "ray-of-somebody-else"}
+            assert [alive(worker) for worker in workers] == [False, True]
     finally:
-        held[1].terminate()
+        held[1].kill()
         held[1].wait()
-    until(lambda: not ours.exists())
+        workers[1].kill()
+    assert not ours.exists()
