@@ -80,7 +80,10 @@ def answer(port: int, token: str = "") -> str:
 
 def alive(process: psutil.Process) -> bool:
     """Whether it runs, and does not wait for its parent alone."""
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def work() -> None:
