@@ -1,5 +1,6 @@
 """From the machine's memory onto its disk: what was written outlives a power cut then."""
 
+import ctypes
 import errno
 import os
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 # of a folder, on file systems that sync their folders by themselves, or not at all
 NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
+MANY = 50  # files: 4000 of 1500 bytes take 0.4 s in one sync, 2.6 s by `THREADS`
 THREADS = 8  # a disk is done with many files at once sooner than with one after the other
 
 
@@ -52,14 +54,36 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_files(files: Iterable[Path], *, within: Path) -> None:
-    """Put many files in the folder `within` onto the disk, and all folders from there to them."""
+    """Put many files in the folder `within` onto the disk, and all folders from there to them.
+
+    On Linux the whole file system is synced for more than `MANY`: once, not once a file.
+    """
     files = list(files)
+    if len(files) > MANY and _sync_file_system(within):
+        return
     below = {at for path in files for at in path.parents if at.is_relative_to(within)}
     for path in files:
         _begin_writing(path)
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(sync_file, files))
         list(pool.map(sync_folder, below))
+
+
+def _sync_file_system(folder: Path) -> bool:
+    """Put all that is in memory of the file system of a folder onto the disk, if that is known."""
+    if sys.platform != "linux":
+        return False
+    syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)  # Python has no call of it
+    if syncfs is None:
+        return False
+    stream = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if syncfs(stream):
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), str(folder))
+    finally:
+        os.close(stream)
+    return True
 
 
 def sync_tree(folder: Path) -> None:
