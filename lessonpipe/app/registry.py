@@ -7,9 +7,13 @@ they were; what is in production is tagged `restorer#in-service#5`, as GTO does.
 
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
 
 from lessonpipe.errors import UserError
 from lessonpipe.inference import lineage
@@ -52,22 +56,23 @@ def current_version() -> str | None:
 def promote(p: "PromotionParams", evaluation: "EvaluationParams") -> "Decision":
     """Promotes the model of `p` if it is better than the one in production, or the first.
 
-    Writes the decision to `reports/promotion.html`, with figures and pictures if two models were
-    compared. Raises `MissingError` when `p.model` is not a model folder, and what
-    `compare_models` raises.
+    Of two promotions at the same time the second waits. Writes the decision to
+    `reports/promotion.html`, with figures and pictures if two models were compared. Raises
+    `MissingError` when `p.model` is not a model folder, and what `compare_models` raises.
     """
     from lessonpipe.report.promotion import promotion_page  # loads torch: not for default_model
 
     new = lineage.of_model(p.model)
-    old = lineage.of_model(PRODUCTION) if PRODUCTION.exists() else None
-    decision, grid = _decide(p, evaluation, new, old)
-    version = None
-    if decision.better:
-        version = _register(p.model, "promoted" if old else "the first")
-    lineages = {"in service": old, "new": new} if old else {"new": new}
-    atomic_write(PAGE, promotion_page(p, decision, grid, lineages, version))
-    if version:
-        atomic_write(VERSIONS / version / PAGE.name, PAGE.read_bytes(), fsync=True)
+    with _alone():
+        old = lineage.of_model(PRODUCTION) if PRODUCTION.exists() else None
+        decision, grid = _decide(p, evaluation, new, old)
+        version = None
+        if decision.better:
+            version = _register(p.model, "promoted" if old else "the first")
+        lineages = {"in service": old, "new": new} if old else {"new": new}
+        atomic_write(PAGE, promotion_page(p, decision, grid, lineages, version))
+        if version:
+            atomic_write(VERSIONS / version / PAGE.name, PAGE.read_bytes(), fsync=True)
     why = f": {'; '.join(decision.reasons)}" if decision.reasons else ""
     print(f"{version} is in service{why}" if version else f"not promoted{why}")
     print(f"look at {PAGE}")
@@ -96,13 +101,16 @@ def rollback() -> str:
 
     Raises `UserError` when there is none.
     """
-    current = current_version()
-    there = {path.parent.name for path in VERSIONS.glob("*/model.json")}
-    before = [e["version"] for e in history() if e["version"] in there - {current}]
-    if not current or not before:
+    if not VERSIONS.is_dir():
         raise UserError("no other version was in service before; nothing is changed")
-    version = str(before[-1])
-    _put_into_production(version, f"back from {current}")
+    with _alone():
+        current = current_version()
+        there = {path.parent.name for path in VERSIONS.glob("*/model.json")}
+        before = [e["version"] for e in history() if e["version"] in there - {current}]
+        if not current or not before:
+            raise UserError("no other version was in service before; nothing is changed")
+        version = str(before[-1])
+        _put_into_production(version, f"back from {current}")
     print(f"{version} is in service again")
     return version
 
@@ -112,9 +120,16 @@ def history() -> list[dict[str, Any]]:
     return [entry for entry in LOG.read() if isinstance(entry.get("version"), str)]
 
 
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Wait until no other process changes versions, and keep others waiting in the block."""
+    make_folder(VERSIONS, fsync=True)
+    with FileLock(VERSIONS / ".lock"):
+        yield
+
+
 def _register(model: Path, why: str) -> str:
     """Copies a model to a new version and puts it into production; returns the version."""
-    make_folder(VERSIONS, fsync=True)
     taken = [int(v.name[1:]) for v in VERSIONS.glob("v*") if v.name[1:].isdecimal()]
     version = f"v{max(taken, default=0) + 1}"
     with atomic_folder(VERSIONS / version, fsync=True) as draft:

@@ -19,6 +19,7 @@ from lessonpipe.report.evaluation import EvaluationParams
 from lessonpipe.report.promotion import PromotionParams
 from tasks.pipeline.params import load
 from tests.conftest import ROOT, make_picture, saved_pairs
+from tests.forked import Forked
 
 STEPS = [{"resize": {"shorter": 32}}, "jpeg"]
 
@@ -125,6 +126,18 @@ def test_only_a_better_model_is_promoted_and_one_command_goes_back(project, caps
     assert [entry["version"] for entry in registry.history()] == ["v1", "v2", "v1"]
     assert registry.rollback() == "v2"
     assert in_production() == "better"
+
+
+@pytest.mark.slow
+def test_of_promotions_at_the_same_time_the_second_waits_for_the_first(project):
+    train("middle")
+    both = [Forked(project, f"promote{i}", promote) for i in range(2)]
+    said = sorted(one.finish().splitlines()[0] for one in both)
+    assert said == [
+        "not promoted: models/fit_pixel is v1, the model in service",
+        "v1 is in service: there was none before",
+    ]
+    assert [entry["version"] for entry in registry.history()] == ["v1"]
 
 
 @pytest.mark.slow
