@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from lessonpipe.crappify import Recipe
+from lessonpipe.crappify.own_steps import in_project
 from lessonpipe.crappify.pairs import PhotoPairs, make_pairs
 from lessonpipe.crappify.recipe import Steps
 from lessonpipe.data.manifest import Manifest
@@ -26,6 +27,13 @@ os.environ["PYTHONPATH"] = str(ROOT)  # for processes started by tests, Ray's wo
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # processes of tests hear it also when these are started behind a shell's &, which ignores it
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def own_steps() -> Iterator[None]:
+    """Forget after each test which steps a command may call: a process has one command."""
+    yield
+    in_project(True)
 
 
 # by the time that they take

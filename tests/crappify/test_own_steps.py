@@ -3,14 +3,13 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lessonpipe.app.cli import main
 from lessonpipe.crappify import Recipe
-from lessonpipe.crappify.own_steps import in_project, use_steps
+from lessonpipe.crappify.own_steps import use_steps
 from lessonpipe.errors import UserError
 from tests.conftest import ROOT, make_picture
 
@@ -34,7 +33,7 @@ class Plain: pass
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project's folder with steps of its own, and files that have the names of modules."""
     (tmp_path / "my_steps.py").write_text(STEPS)
     (tmp_path / "params.yaml").write_text("seed: 1\n")
@@ -42,8 +41,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in ("torch", "numpy", "json", "yaml", "PIL", "tasks", "lessonpipe"):
         (tmp_path / f"{name}.py").write_text("open('ran', 'a').write(__name__)\n")
     monkeypatch.chdir(tmp_path)
-    yield tmp_path
-    in_project(True)
+    return tmp_path
 
 
 def test_functions_and_step_classes_of_the_projects_file_are_steps(project: Path) -> None:
