@@ -136,10 +136,10 @@ def restore_folder(
             Path(model),
             scale=scale,
             gps=gps,
-            log=lambda line: log.info(printable(line)),
+            log=log.info,
         )
     failed = [picture for picture in done if picture.error]
     log.info("%d restored, %d could not be", len(done) - len(failed), len(failed))
     if failed:
-        rows = [{"picture": printable(p.name), "why": printable(p.error)} for p in failed]
+        rows = [{"picture": printable(p.name), "why": p.error} for p in failed]
         create_table_artifact(rows, "not-restored", "Pictures that could not be restored")

@@ -16,7 +16,7 @@ from lessonpipe.io.storage import Storage
         ("at 'https://me@host/x', (ftp://a:b@c)", "at 'https://***@host/x', (ftp://***@c)"),
         ("https://host/x.zip?X-Amz-Signature=1f&b=2; again", "https://host/x.zip?***; again"),
         ("http://host:80/page#part: what? a=b", "http://host:80/page#part: what? a=b"),
-        ("no model a@b.c in /home/me?x=1", "no model a@b.c in /home/me?x=1"),
+        ("no model a@b.c in /a/b?x=1", "no model a@b.c in /a/b?x=1"),
     ],
 )
 def test_user_password_and_query_of_an_address_are_not_shown(text: str, shown: str) -> None:

@@ -148,3 +148,9 @@ def test_dvc_knows_every_file_that_python_really_loads_for_a_stage() -> None:
         assert f"tasks/{stage}.py" in files
         assert unlisted(stage, files) == []
         assert files - PLUMBING <= set(sources(f"tasks.{stage}")), stage
+
+
+def test_the_command_starts_where_python_has_no_posix_modules() -> None:
+    lacks = "import sys; sys.modules |= dict.fromkeys(('fcntl', 'grp', 'pwd')); "
+    starts = "import lessonpipe.app.cli, lessonpipe.cluster.session, lessonpipe.inference.decoder"
+    subprocess.run([sys.executable, "-c", lacks + starts], check=True)

@@ -4,7 +4,6 @@ By itself Ray listens on every network, keeps one readable token for years, and 
 folder that anybody may write to.
 """
 
-import fcntl
 import os
 import secrets
 import shutil
@@ -88,6 +87,8 @@ def private_folder(place: str) -> Iterator[Path]:
 
     It removes, too, what processes that were killed have left in `place`.
     """
+    import fcntl  # Windows has none, and the command starts there
+
     Path(place).mkdir(parents=True, exist_ok=True)
     _sweep(Path(place))
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
@@ -104,6 +105,8 @@ def private_folder(place: str) -> Iterator[Path]:
 
 def _sweep(place: Path) -> None:
     """Remove the folders whose lock nobody holds: the system frees it when its process dies."""
+    import fcntl
+
     for folder in place.glob(f"{PREFIX}*"):
         with suppress(OSError):  # locked, or just being made or removed
             if folder.lstat().st_uid == os.getuid():

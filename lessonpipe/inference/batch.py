@@ -195,7 +195,7 @@ class Batch:
                 todo.append(task)
                 continue
             row = state.get(self._name(target), {})
-            own = "key" in row and row["key"] == self._key(source)
+            own = not self.skip_existing and "key" in row and row["key"] == self._key(source)
             if self.skip_existing or (own and row.get("done") and _is_whole(target, row)):
                 skipped.append(Outcome(str(source), str(target), "skipped"))
             elif own:  # killed between the file and the journal's line, or the disk lost it
@@ -229,7 +229,13 @@ class Batch:
         with nullcontext(decoder) if decoder else Decoder() as reader:
 
             def one(task: Task) -> Outcome:
-                return self._claimed(restorer, reader, task, stop, progress)
+                with self._claim(task) as claimed:
+                    if claimed:
+                        return self._one(restorer, reader, task, stop, progress)
+                if progress:
+                    progress(1.0)
+                note = "another process restores it"
+                return Outcome(str(task.source), str(task.target), "skipped", [note])
 
             if jobs == 1 or len(todo) < 2:
                 yield from map(one, todo)
@@ -244,34 +250,25 @@ class Batch:
                     pool.shutdown(cancel_futures=True)
                     raise
 
-    def _claimed(
-        self,
-        restorer: Restorer,
-        decoder: Decoder,
-        task: Task,
-        stop: threading.Event,
-        progress: Progress | None,
-    ) -> Outcome:
-        """Restore a picture, unless another process does or did meanwhile."""
+    @contextmanager
+    def _claim(self, task: Task) -> Iterator[bool]:
+        """Whether nobody else restores a picture during the block, or did since it was planned."""
         name = hashlib.sha256(os.fsencode(self._name(task.target))).hexdigest()[:16]
+        lock = FileLock(self.out / f".lessonpipe-{name}.lock", blocking=False)
         try:
             self.out.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.out / f".lessonpipe-{name}.lock", blocking=False)
-            with lock:
-                try:
-                    if _stamp(task.target) == task.stamp:
-                        return self._one(restorer, decoder, task, stop, progress)
-                finally:
-                    with suppress(OSError):  # Windows keeps what is locked
-                        os.unlink(lock.lock_file)
+            lock.acquire()
         except Timeout:
-            pass
+            yield False
+            return
         except OSError as error:
             raise self._disk_error(error) from error
-        if progress:
-            progress(1.0)
-        note = "another process restores it"
-        return Outcome(str(task.source), str(task.target), "skipped", [note])
+        try:
+            yield _stamp(task.target) == task.stamp
+        finally:
+            with suppress(OSError):  # Windows keeps what is locked
+                os.unlink(lock.lock_file)
+            lock.release()
 
     def _one(
         self,

@@ -32,6 +32,7 @@ SECONDS = 240.0  # JPEG 2000 of `MAX_PIXELS` takes 110 on a busy machine, a JPEG
 MEMORY = 8 * 2**30  # of address space: a page of `MAX_PIXELS` with 16 bits and alpha takes 5 GB
 MAX_HEADER = 2**28  # bytes of metadata
 CHUNK = 2**22  # bytes of samples that are written at a time
+OUT_OF_MEMORY = 71  # the exit code of a process whose memory did not suffice
 LENGTH = struct.Struct("<Q")
 NEXT = b"next\n"
 COMMAND = (
@@ -117,15 +118,12 @@ class Decoder:
 
     def _reason(self, process: "_Process") -> str:
         code = process.exit_code()
-        if process.timed_out or code in (-signal.SIGALRM, -signal.SIGXCPU):
+        if process.timed_out:
             return f"decoding it takes more than {self.seconds:g} s"
         if code == OUT_OF_MEMORY:
             return f"decoding it takes more than {self.memory / 2**30:.3g} GB of memory"
         ending = signal.Signals(-code).name if code < 0 else f"code {code}"
         return f"its decoder crashed: {ending}"
-
-
-OUT_OF_MEMORY = 71  # the exit code of a process whose memory did not suffice
 
 
 class _ProcessEndedError(Exception):
@@ -155,7 +153,7 @@ class _Process:
         """The code of a process whose pipe has ended: minus the number of a signal, if by one."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             return self._popen.wait(5)
-        return -signal.SIGKILL
+        return -9
 
     def kill(self) -> None:
         """End it, if it has not ended."""

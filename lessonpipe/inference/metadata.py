@@ -94,8 +94,8 @@ def for_result(
     """The metadata of a result of `size` (width, height) that was made of a picture of `source`.
 
     `scale` multiplies the dots per inch; without `gps` nothing says where it was taken (`place`);
-    `strip` leaves nothing but the profile and what PNG has in
-    its place, without which the numbers mean other colours.
+    `strip` leaves nothing but the profile and what PNG has in its place, without which the numbers
+    mean other colours.
     """
     if strip:
         return Metadata(icc=source.icc, png_chunks=source.png_chunks)

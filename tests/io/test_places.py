@@ -5,7 +5,7 @@ from lessonpipe.io.places import without_places
 
 def test_absolute_folders_are_told_by_their_names_alone() -> None:
     params = {
-        "download": {"folder": "/home/ann/my photos", "pattern": "/a/*", "limit": None},
+        "download": {"folder": "/albums/ann/my photos", "pattern": "/a/*", "limit": None},
         "pretrain_generator": {
             "start": "~/models/old",
             "phases": [{"folder": "C:\\Users\\ann\\x"}],

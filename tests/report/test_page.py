@@ -65,7 +65,7 @@ def test_the_report_has_sliders_and_a_table_per_size_curves_and_params(tmp_path:
         [grid(64), grid(96)],
         HighResolution((640, 800), Image.new("RGB", (8, 8)), 3.21, 1.26),
         {"fit_gan": tmp_path / "history.csv"},
-        {"crappify": {"recipe": ["text"]}, "note": "<b>", "download": {"folder": "/home/ann/my"}},
+        {"crappify": {"recipe": ["text"]}, "note": "<b>", "download": {"folder": "/albums/ann/my"}},
     )
     page = Elements(html)
     assert page.tags.count("img") == 2 * 3 + 1 and page.tags.count("table") == 2
@@ -81,7 +81,7 @@ def test_the_report_has_sliders_and_a_table_per_size_curves_and_params(tmp_path:
     assert html.count('<div class="wide curves"><svg') == 1
     assert "Beside another run" not in html
     assert "note: &lt;b&gt;" in html
-    assert "folder: …/my" in html and "/home/ann" not in html
+    assert "folder: …/my" in html and "/albums/ann" not in html
 
 
 def test_the_report_compares_with_another_runs_figures(tmp_path: Path) -> None:
