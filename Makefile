@@ -1,5 +1,5 @@
 # run: build a restorer on the sample photos, or with PROFILE=short RECIPE=colour from profiles/ and
-# the recipes of params.yaml.  test: all tests, two files at a time; what fails beside another is run
+# the recipes of params.yaml.  test: all tests, three files at a time; what fails beside another is run
 # once more, alone.  lint: style and types.  page: restore pictures in a browser.
 # ui: Prefect on localhost.  docs: the documentation as a site, in site/.
 # lessons: the lesson's other systems.  bench: how fast, against fastai.
@@ -29,10 +29,11 @@ run: TELL = @python -m lessonpipe.report
 run: TARGET = $(if $(filter lesson,$(PROFILE)),dvc.yaml,evaluate)
 lessons: TARGET = lessons/dvc.yaml
 
-# two test processes of two threads each would wait for each other on two cores
+# tests wait for engines and servers half of their time: three processes, of one thread each, keep
+# two cores busy
 test: export OMP_NUM_THREADS := 1
 test: .venv/installed
-	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder || { [ $$? = 1 ] && \
+	pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder || { [ $$? = 1 ] && \
 	  pytest --last-failed --last-failed-no-failures none; }
 
 lint: .venv/installed

@@ -27,6 +27,8 @@ from requests import RequestException
 
 from lessonpipe.cluster.local import settings
 from tests.conftest import until
+from tests.forked import fork_stage
+from tests.small import unet_config
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -255,7 +257,15 @@ def small(params: dict[str, Any]) -> dict[str, Any]:
     params["precision"] = "fp32"
     params["download"]["limit"] = 6
     params["crappify"] |= {"group_pattern": None, "tiles": {"tile_px": 64, "train": 6, "valid": 2}}
-    params["pretrain_generator"]["net"] |= {"widths": [16, 16, 8, 8], "head": 8}
+    tiny = {"encoder": "test_resnet", "pretrained": False}
+    params["pretrain_generator"] |= {
+        "net": unet_config(output="correction").model_dump(mode="json"),
+        "pretrained": False,
+    }
+    params["pretrain_critic"]["net"] |= {"encoder": "test_efficientnet"}
+    params["pretrain_critic"]["pretrained"] = False
+    params["fit_gan"]["feature"] |= tiny
+    params["fit_feature"]["feature"] |= tiny
     params["pretrain_generator"]["phases"] = [phase | {"epochs": 3, "frozen": True}]
     params["save_preds"]["image_px"] = 64
     params["pretrain_critic"]["phases"] = [phase | {"epochs": 6}]
@@ -263,6 +273,7 @@ def small(params: dict[str, Any]) -> dict[str, Any]:
     params["fit_gan"] |= {"samples": 1, "phases": [gan_phase]}
     params["fit_pixel"]["phases"] = [phase | {"epochs": 2}, phase | {"image_px": 96, "epochs": 1}]
     params["evaluate"] |= {
+        **tiny,
         "evaluations": [{"image_px": 64, "models": ["generator"]}],
         "high_resolution": [512, 640],
     }
@@ -277,10 +288,11 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     params = small(yaml.safe_load((ROOT / "params.yaml").read_text()))
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     shutil.copy(ROOT / "dvc.yaml", folder)
-    workspace = Workspace(folder, environment(OMP_NUM_THREADS="1"))
-    workspace.run("download", "recipe", "crappify", "pretrain_generator", "save_preds")
-    workspace.run("pretrain_critic", "fit_gan", "fit_pixel", "fit_feature")
-    return workspace
+    for stage in ("download", "recipe", "crappify", "pretrain_generator", "save_preds"):
+        fork_stage(stage, folder, LESSONPIPE_WORKERS="1").finish()
+    for stage in ("pretrain_critic", "fit_gan", "fit_pixel", "fit_feature"):
+        fork_stage(stage, folder, LESSONPIPE_WORKERS="1").finish()
+    return Workspace(folder, environment(OMP_NUM_THREADS="1"))
 
 
 @pytest.fixture

@@ -88,7 +88,7 @@ def assert_same(curve: Curve, expected: Curve) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("norm", "world", "backend"),
-    [("none", 2, ""), ("batch", 2, ""), ("batch", 4, ""), ("batch", 2, "aot_eager")],
+    [("none", 2, ""), ("batch", 2, ""), ("batch", 4, ""), ("batch", 2, "eager")],
 )
 def test_several_workers_follow_the_loss_curve_of_one(
     alone: Callable[[str], Curve], pairs: Path, tmp_path: Path, norm: str, world: int, backend: str
