@@ -29,8 +29,8 @@ class Environment(BaseSettings):
     loaders: int | None = Field(
         None,
         ge=0,
-        description="the number of processes that decode what does not fit there, a whole number "
-        "of at least 0 (one a core, up to 8)",
+        description="the number of processes that decode what does not fit there, or is turned, "
+        "zoomed or warped: a whole number of at least 0 (one a core, up to 8)",
     )
     ray_address: str | None = Field(
         None, alias="RAY_ADDRESS", description="a running Ray cluster, `HEAD:6379`"

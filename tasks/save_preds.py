@@ -45,7 +45,7 @@ def run(
             names = iter(manifest.split(split))
             steps = -(-len(data) // p.batch)
             for x, _, _ in progress_bar(
-                eval_batches(data, p.batch), f"save_preds {split}", total=steps
+                eval_batches(data, p.batch, worker), f"save_preds {split}", total=steps
             ):
                 with worker.autocast():
                     made = net(worker.batch_to_device(x))

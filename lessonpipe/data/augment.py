@@ -1,7 +1,9 @@
 """Augmentation: one random view of a pair, in which both images move together.
 
 The lesson's set, fastai v1's numbers: flip; rotate, zoom at a random centre and warp, each
-with its own probability; brightness and contrast on logits. All on batches, on their device.
+with its own probability; brightness and contrast on logits. What moves a picture is one sampling
+of its full-size pixels (`sampling.py`), with a random cut of what is not square; flips without
+moves and lights are made on batches, on their device.
 
 fastai v2 differs in two things: its warp draws two numbers, each of which happens with its own
 probability, where v1 draws four, one a side of the picture, that happen together; and it turns
@@ -12,11 +14,11 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
 from lessonpipe.config import StrictModel
+from lessonpipe.data.sampling import Sampling
 
 
 class Augment(StrictModel):
@@ -30,8 +32,13 @@ class Augment(StrictModel):
     p_affine: float = Field(0.75, ge=0, le=1)
     p_light: float = Field(0.75, ge=0, le=1)
 
-    def draw(self, count: int, rng: torch.Generator, *, aspect: float = 1.0) -> "View":
-        """Draw `count` views from `rng`, of pictures whose height is `aspect` times their width."""
+    @property
+    def moves(self) -> bool:
+        """Whether pictures are turned, zoomed or warped: sampled from their full size, and cut."""
+        return self.rotate > 0 or self.zoom > 1 or self.warp > 0
+
+    def draw(self, count: int, rng: torch.Generator) -> "View":
+        """Draw `count` views from `rng`."""
 
         def even(low: float, high: float, *shape: int) -> Tensor:
             return torch.rand(count, *shape, generator=rng) * (high - low) + low
@@ -48,68 +55,59 @@ class Augment(StrictModel):
         bright = torch.logit(0.5 + even(-self.light, self.light) / 2 * sometimes(self.p_light))
         reach = -math.log(1 - self.light)
         contrast = torch.exp(even(-reach, reach) * sometimes(self.p_light))
-        # The other sides' draws come last: without warp, nothing more is drawn than ever was.
+        lights = (bright, contrast) if self.light > 0 else None
+        if not self.moves:  # the draws below come last: without moves, the stream stays the same
+            return View(flip, None, lights)
         more = even(-self.warp, self.warp, 2) if self.warp > 0 else warp
         warp = torch.cat([warp, more], dim=1) * warped
-        moves = self.rotate > 0 or self.zoom > 1 or self.warp > 0
-        matrix = _matrix(angle, zoom, centre, warp, aspect) if moves else None
-        lights = (bright, contrast) if self.light > 0 else None
-        return View(flip, matrix, lights)
+        drawn = (_affine(angle, zoom, centre), _perspective(warp), flip, even(0, 1, 2))
+        samplings = [
+            Sampling(affine, tilt, flipped, (down, across))
+            for affine, tilt, flipped, (down, across) in zip(
+                *(numbers.tolist() for numbers in drawn), strict=True
+            )
+        ]
+        return View(flip, samplings, lights)
 
 
 @dataclass(frozen=True)
 class View:
-    """Drawn views of a batch: which are flipped, how they are moved, how they are lit.
-
-    Places are -1...1 from the middle of the first pixel to that of the last, on both sides.
-    """
+    """Drawn views of a batch: which are flipped, how they are moved, how they are lit."""
 
     flip: Tensor  # B
-    matrix: Tensor | None  # B 3 3, from places in the view to places in the picture
+    samplings: list[Sampling] | None  # B; each flips, too
     lights: tuple[Tensor, Tensor] | None  # B, B: added to and multiplied with the logits
 
     def part(self, share: slice) -> "View":
         """The views of a part of the batch."""
-        matrix = None if self.matrix is None else self.matrix[share]
+        samplings = None if self.samplings is None else self.samplings[share]
         lights = None if self.lights is None else (self.lights[0][share], self.lights[1][share])
-        return View(self.flip[share], matrix, lights)
+        return View(self.flip[share], samplings, lights)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """The views of pictures in 0...1: `B C H W -> B C H W`."""
-        if self.flip.any():
-            x = torch.where(self.flip.to(x.device)[:, None, None, None], x.flip(-1), x)
-        if self.matrix is not None:
-            grid = _grid(self.matrix.to(x.device), *x.shape[-2:])
-            x = F.grid_sample(x, grid, padding_mode="reflection", align_corners=True)
+        """The views of pictures in 0...1, sampled before if they move: `B C H W -> B C H W`."""
+        x = self.labels(x)
         if self.lights is not None:
             bright, contrast = (v.to(x.device)[:, None, None, None] for v in self.lights)
             x = torch.sigmoid((torch.logit(x, 1e-7) + bright) * contrast)
         return x
 
     def labels(self, y: Tensor) -> Tensor:
-        """The same views of classes, `B H W`: moved, never mixed, and no light falls on them."""
-        if self.flip.any():
-            y = torch.where(self.flip.to(y.device)[:, None, None], y.flip(-1), y)
-        if self.matrix is None:
+        """The same views of classes, `B H W`, on which no light falls."""
+        if self.samplings is not None or not self.flip.any():
             return y
-        grid = _grid(self.matrix.to(y.device), *y.shape[-2:])
-        moved = F.grid_sample(
-            y[:, None].float(), grid, "nearest", padding_mode="reflection", align_corners=True
-        )
-        return moved[:, 0].to(y.dtype)
+        return torch.where(self.flip.to(y.device).view(-1, *[1] * (y.ndim - 1)), y.flip(-1), y)
 
 
-def _matrix(
-    angle: Tensor, zoom: Tensor, centre: Tensor, warp: Tensor, aspect: float = 1.0
-) -> Tensor:
+def _affine(angle: Tensor, zoom: Tensor, centre: Tensor) -> Tensor:
+    """The matrices of a turn of the zoomed picture: `B`, `B`, `B 2 -> B 3 3`."""
     one, zero = torch.ones_like(angle), torch.zeros_like(angle)
     cos, sin = angle.cos(), angle.sin()
-    across, down = -sin * aspect, sin / aspect  # a turn of a picture that is not square
-    turn = torch.stack([cos, across, zero, down, cos, zero, zero, zero, one], -1).view(-1, 3, 3)
+    turn = torch.stack([cos, -sin, zero, sin, cos, zero, zero, zero, one], -1).view(-1, 3, 3)
     scale = torch.stack(
         [1 / zoom, zero, centre[:, 0], zero, 1 / zoom, centre[:, 1], zero, zero, one], -1
     ).view(-1, 3, 3)
-    return turn @ scale @ _perspective(warp)
+    return turn @ scale
 
 
 def _perspective(warp: Tensor) -> Tensor:
@@ -128,13 +126,3 @@ def _perspective(warp: Tensor) -> Tensor:
     corners = torch.cat([x, y]).expand(len(warp), 8)
     eight = torch.linalg.solve(torch.cat([for_x, for_y], 1), corners)
     return torch.cat([eight, one[:, :1]], 1).view(-1, 3, 3)
-
-
-def _grid(matrix: Tensor, height: int, width: int) -> Tensor:
-    y = torch.linspace(-1, 1, height, device=matrix.device)
-    x = torch.linspace(-1, 1, width, device=matrix.device)
-    places = torch.stack(
-        [x.expand(height, width), y[:, None].expand(height, width), torch.ones(height, width).to(x)]
-    ).flatten(1)  # 3 S
-    moved = matrix @ places  # B 3 S
-    return (moved[:, :2] / moved[:, 2:].clamp(min=0.1)).mT.view(-1, height, width, 2)

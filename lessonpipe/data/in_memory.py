@@ -1,6 +1,6 @@
 """Data sets that fit in memory as tensors, such as MNIST, in batches that workers can share.
 
-Nothing is decoded twice, and random views are made where the tensors are.
+Nothing is decoded twice, and random views are made on the worker's device.
 """
 
 from collections.abc import Callable, Iterator
@@ -50,8 +50,8 @@ class TensorBatches:
         wanted = self.samples or len(self.x)
         for indices in epoch_batches(len(self.x), wanted, self.batch, self.seed, epoch):
             part, count = worker_slice(len(indices), self.worker.rank, self.worker.world)
-            chosen = indices.to(self.x.device)
-            x, y = self.view(self.x[chosen], self.y[chosen], rng)
+            chosen, device = indices.to(self.x.device), self.worker.device
+            x, y = self.view(self.x[chosen].to(device), self.y[chosen].to(device), rng)
             weight = self.weigh(y[part]) if count else 0
             yield x[part], y[part], weight / max(1, self.weigh(y))
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -12,10 +13,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lessonpipe.config import Phase
-from lessonpipe.data.augment import Augment
+from lessonpipe.data.augment import Augment, View
 from lessonpipe.data.manifest import Manifest, Split
 from lessonpipe.data.photos import open_photo
 from lessonpipe.data.pictures import to_tensor
+from lessonpipe.data.sampling import Sampling, frame_size
 from lessonpipe.device import Worker
 from lessonpipe.environment import environment
 from lessonpipe.errors import UserError
@@ -36,19 +38,25 @@ class Pairs(Dataset[tuple[Tensor, Tensor]]):
     """The pairs of one split at `image_px`: `(crappy, good)`, both `3 H W` bytes.
 
     With `generated`, a folder of generated pictures, those take the place of the crappy ones.
-    Decoded once and kept in memory while they fit in LESSONPIPE_CACHE_GB (default 2).
+    Decoded once and kept in memory while they fit in LESSONPIPE_CACHE_GB (default 2), if `keep`.
     Raises `UserError` when the split is empty.
     """
 
     def __init__(
-        self, folder: Path, split: Split, image_px: int, generated: Path | None = None
+        self,
+        folder: Path,
+        split: Split,
+        image_px: int,
+        generated: Path | None = None,
+        *,
+        keep: bool = True,
     ) -> None:
         self.folder, self.image_px, self.generated = Path(folder), image_px, generated
         self.pairs = Manifest.read(folder).split(split)
         if not self.pairs:
             raise UserError(f"{folder} holds no pictures in the {split} split; check crappify")
         budget = environment().cache_gb * 1e9
-        self.fits = len(self.pairs) * 6 * image_px**2 <= budget
+        self.fits = keep and len(self.pairs) * 6 * image_px**2 <= budget
         self.cache: list[tuple[Tensor, Tensor] | None] = [None] * len(self.pairs)
         if self.fits:
             with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -63,32 +71,57 @@ class Pairs(Dataset[tuple[Tensor, Tensor]]):
         return self.cache[index] or self._load(index)
 
     def _load(self, index: int) -> tuple[Tensor, Tensor]:
+        crappy, good = (to_tensor(center_square(p, self.image_px)) for p in self._open(index))
+        return crappy, good
+
+    def sampled(self, index: int, sampling: Sampling) -> tuple[Tensor, Tensor]:
+        """A view of a pair, read from the pixels of its files: both `3 H W` in 0...255.
+
+        Both have the good picture's frame, so that they show the same place; but a generated one
+        is a square, which the photo's frame would squeeze.
+        """
+        pictures = [to_tensor(picture) for picture in self._open(index)]
+        shown = pictures if self.generated else [pictures[1]] * 2
+        px = self.image_px
+        crappy, good = (
+            sampling(picture.float(), (px, px), frame_size(like, px))
+            for picture, like in zip(pictures, shown, strict=True)
+        )
+        return crappy, good
+
+    def _open(self, index: int) -> Iterator[Image.Image]:
         pair = self.pairs[index]
         source = (
             self.generated / f"{pair.name}.png" if self.generated else self.folder / pair.crappy
         )
-        crappy, good = (
-            to_tensor(center_square(open_photo(path), self.image_px))
-            for path in (source, self.folder / pair.good)
-        )
-        return crappy, good
+        return map(open_photo, (source, self.folder / pair.good))
+
+
+@dataclass
+class Sampled(Dataset[tuple[Tensor, Tensor]]):
+    """Views of pairs, by the number of a pair and how it is sampled."""
+
+    pairs: Pairs
+
+    def __getitem__(self, key: tuple[int, Sampling]) -> tuple[Tensor, Tensor]:
+        return self.pairs.sampled(*key)
 
 
 @dataclass
 class PairBatches:
     """Training batches of pairs; each epoch's order comes from `seed` alone.
 
-    The global batch is cut into `world` shares, of which this worker gets the `rank`-th; the
-    last, short batch is shared too. Random views are drawn for the global batch, so that the
-    images are the same whatever the number of workers.
+    The global batch is cut into as many shares as there are workers; the last, short batch is
+    shared too. Random views are drawn for the global batch, so that the images are the same
+    whatever the number of workers. Pictures that move are sampled where they are decoded, anew in
+    every epoch; what is done on a batch is done on the worker's device.
     """
 
     pairs: Pairs
     batch: int
     seed: int
     augment: Augment
-    rank: int = 0
-    world: int = 1
+    worker: Worker
     samples: int | None = None  # an epoch's length; by default every pair once
 
     @property
@@ -103,18 +136,33 @@ class PairBatches:
             part.tolist()
             for part in epoch_batches(len(self.pairs), wanted, self.batch, self.seed, epoch)
         ]
-        shares = [worker_slice(len(indices), self.rank, self.world) for indices in order]
+        worker = self.worker
+        shares = [worker_slice(len(indices), worker.rank, worker.world) for indices in order]
         mine = [indices[share] for indices, (share, _) in zip(order, shares, strict=True)]
         rng = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch + 500_009)
-        loader = DataLoader(
-            self.pairs,
-            batch_sampler=mine,
+        views = [
+            self.augment.draw(len(indices), rng).part(share)
+            for indices, (share, _) in zip(order, shares, strict=True)
+        ]
+        loader = self._loader(mine, views)
+        for (x, y), view, indices, (_, count) in zip(loader, views, order, shares, strict=True):
+            x, y = (part.to(worker.device, non_blocking=True).float() / 255 for part in (x, y))
+            yield view(x), view(y), count / len(indices)
+
+    def _loader(self, mine: list[list[int]], views: list[View]) -> DataLoader[tuple[Tensor, ...]]:
+        """What loads this worker's pairs of an epoch in batches, sampled if they move."""
+        keys: list[Any] = list(mine)
+        if self.augment.moves:
+            keys = [
+                list(zip(indices, view.samplings or [], strict=True))
+                for indices, view in zip(mine, views, strict=True)
+            ]
+        return DataLoader(
+            Sampled(self.pairs) if self.augment.moves else self.pairs,
+            batch_sampler=keys,
             num_workers=0 if self.pairs.fits else num_loader_workers(),
             pin_memory=torch.cuda.is_available(),
         )
-        for (x, y), indices, (share, count) in zip(loader, order, shares, strict=True):
-            view = self.augment.draw(len(indices), rng).part(share)
-            yield view(x.float() / 255), view(y.float() / 255), count / len(indices)
 
 
 @dataclass
@@ -141,20 +189,20 @@ class PairData:
 
     def train_batches(self, phase: Phase) -> PairBatches:
         """Random views of the training pairs, `phase.batch` images over all workers."""
+        px, moves = phase.image_px, self.augment.moves
+        full = Pairs(self.folder, "train", px, self.generated, keep=False) if moves else None
         return PairBatches(
-            self.pairs("train", phase.image_px),
+            full or self.pairs("train", px),
             phase.batch,
             self.seed,
             self.augment,
-            self.worker.rank,
-            self.worker.world,
+            self.worker,
             phase.samples_per_epoch,
         )
 
     def valid_batches(self, phase: Phase) -> Iterator[tuple[Tensor, Tensor, float]]:
-        """The validation pairs, not augmented."""
-        pairs = self.pairs("valid", phase.image_px)
-        return eval_batches(pairs, phase.batch, rank=self.worker.rank, world=self.worker.world)
+        """The validation pairs, the middle square of each."""
+        return eval_batches(self.pairs("valid", phase.image_px), phase.batch, self.worker)
 
 
 def epoch_batches(count: int, wanted: int, batch: int, seed: int, epoch: int) -> tuple[Tensor, ...]:
@@ -166,14 +214,15 @@ def epoch_batches(count: int, wanted: int, batch: int, seed: int, epoch: int) ->
 
 
 def eval_batches(
-    pairs: Pairs, batch: int, *, rank: int = 0, world: int = 1
+    pairs: Pairs, batch: int, worker: Worker
 ) -> Iterator[tuple[Tensor, Tensor, float]]:
     """Yields (crappy, good, weight) of every pair in order, weight = how many of them count."""
     for first in range(0, len(pairs), batch):
         indices = range(first, min(first + batch, len(pairs)))
-        share, count = worker_slice(len(indices), rank, world)
-        x, y = zip(*(pairs[i] for i in indices[share]), strict=True)
-        yield torch.stack(x).float() / 255, torch.stack(y).float() / 255, count
+        share, count = worker_slice(len(indices), worker.rank, worker.world)
+        columns = zip(*(pairs[i] for i in indices[share]), strict=True)
+        x, y = (torch.stack(column).to(worker.device).float() / 255 for column in columns)
+        yield x, y, count
 
 
 def worker_slice(total: int, rank: int, world: int) -> tuple[slice, int]:

@@ -108,18 +108,23 @@ class Streets:
 
     def split(self, split: str, size: tuple[int, int]) -> Pair:
         """The photos and classes of a split at a size; one size at a time is in memory."""
-        if split not in self._read:
-            self._read[split] = read_split(self.folder, split)
         key = (split, (size[0], size[1]))
         if key not in self._sized:
             self._sized = {k: v for k, v in self._sized.items() if k[1] == key[1]}
-            self._sized[key] = resized(self._read[split], key[1])
+            self._sized[key] = resized(self.full_size(split), key[1])
         return self._sized[key]
+
+    def full_size(self, split: str) -> Pair:
+        """The photos and classes of a split as they are in the folder, read once."""
+        if split not in self._read:
+            self._read[split] = read_split(self.folder, split)
+        return self._read[split]
 
     def train_batches(self, phase: Sized) -> TensorBatches:
         """Random views of the training split, `phase.batch` photos over all workers."""
-        x, y = self.split("train", phase.image_px)
-        view, samples = SegmentationView(self.augment), phase.samples_per_epoch
+        moves, size = self.augment.moves, phase.image_px
+        x, y = self.full_size("train") if moves else self.split("train", size)
+        view, samples = SegmentationView(self.augment, size), phase.samples_per_epoch
         return TensorBatches(
             x, y, phase.batch, self.seed, self.worker, view, samples, labelled_pixels
         )
@@ -143,11 +148,23 @@ def labelled_pixels(y: Tensor) -> float:
 
 @dataclass(frozen=True)
 class SegmentationView:
-    """Random views of photos and their classes, which move together."""
+    """Random views of photos and their classes, which move together: height and width are `size`.
+
+    Photos that move are sampled from their full size once; others have that size already.
+    """
 
     augment: Augment
+    size: tuple[int, int]
 
     def __call__(self, x: Tensor, y: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """`B 3 H W`, `B H W`, both bytes `-> B 3 H W` in 0...1, `B H W`."""
-        view = self.augment.draw(len(x), rng, aspect=x.shape[-2] / x.shape[-1])
-        return view(x.float() / 255), view.labels(y.long())
+        view = self.augment.draw(len(x), rng)
+        x, y = x.float() / 255, y.long()
+        if view.samplings is not None:
+            photos = [move(photo, self.size) for move, photo in zip(view.samplings, x, strict=True)]
+            classes = [
+                move(labels[None].float(), self.size, mode="nearest")[0]
+                for move, labels in zip(view.samplings, y, strict=True)
+            ]
+            x, y = torch.stack(photos), torch.stack(classes).long()
+        return view(x), view.labels(y)

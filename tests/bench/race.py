@@ -28,6 +28,7 @@ from tasks import pretrain_generator
 from tasks.pipeline.params import load
 from tests.bench import theirs
 from tests.bench.rounds import OURS, Row
+from tests.small import CPU
 
 ENCODER, MEAN, STD = "tf_efficientnet_lite0", 0.5, 0.5
 BATCH, IMAGE_PX = 8, 128
@@ -118,7 +119,7 @@ def quality(model: nn.Module, pairs: Pairs, tuned: bool) -> float:
     """Mean PSNR of a network in normalised units."""
     model.eval()
     values = []
-    for x, y, _ in eval_batches(pairs, 16):
+    for x, y, _ in eval_batches(pairs, 16, CPU):
         with theirs.autocast(tuned):
             made = model(theirs.put((x - MEAN) / STD, tuned))
         values.append(psnr(made.float() * STD + MEAN, y))
@@ -139,7 +140,7 @@ def race(
     model, spent = peer(train, minutes, tuned)
     goal = quality(model, valid, tuned)
     del model
-    crappy = torch.cat([psnr(x, y) for x, y, _ in eval_batches(valid, 16)]).mean()
+    crappy = torch.cat([psnr(x, y) for x, y, _ in eval_batches(valid, 16, CPU)]).mean()
     print(f"fastai: {goal:.2f} dB after {spent:.0f} s (crappy: {float(crappy):.2f} dB)")
     first = p.phases[0]
     short = 160

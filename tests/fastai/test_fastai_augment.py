@@ -19,8 +19,9 @@ from torch import Tensor
 
 from lessonpipe.data import augment
 from lessonpipe.data.augment import Augment, View
+from lessonpipe.data.sampling import Sampling
 
-COUNT = 20_000
+COUNT = 8_000
 
 
 def images(count: int = 4, px: int = 33) -> Tensor:
@@ -29,17 +30,22 @@ def images(count: int = 4, px: int = 33) -> Tensor:
     return torch.nn.functional.interpolate(coarse, (px, px), mode="bilinear").clamp(0, 1)
 
 
-def view(matrix: Tensor | None, lights=None) -> View:
-    count = len(matrix) if matrix is not None else len(lights[0])
-    return View(torch.zeros(count, dtype=torch.bool), matrix, lights)
-
-
-def matrices(angle=0.0, zoom=1.0, centre=(0.0, 0.0), warp=(0.0,) * 4, count=4) -> Tensor:
+def matrices(angle=0.0, zoom=1.0, centre=(0.0, 0.0), warp=(0.0,) * 4, count=4) -> list[Tensor]:
+    """Turn and zoom, and warp: `count 3 3` each."""
     numbers = [torch.as_tensor(v, dtype=torch.float32) for v in (angle, zoom, centre, warp)]
     wide = [
         n.expand(count, *n.shape[-1:]) if i > 1 else n.expand(count) for i, n in enumerate(numbers)
     ]
-    return augment._matrix(*wide)
+    return [augment._affine(*wide[:3]), augment._perspective(wide[3])]
+
+
+def moved(x: Tensor, **numbers) -> Tensor:
+    rows = zip(*(matrix.tolist() for matrix in matrices(**numbers)), x, strict=True)
+    return torch.stack([Sampling(affine, warp)(one, x.shape[-2:]) for affine, warp, one in rows])
+
+
+def lit(x: Tensor, bright: Tensor, contrast: Tensor) -> Tensor:
+    return View(torch.zeros(len(x), dtype=torch.bool), None, (bright, contrast))(x)
 
 
 def assert_same(ours: Tensor, theirs: Tensor, within: float = 1e-4) -> None:
@@ -49,8 +55,8 @@ def assert_same(ours: Tensor, theirs: Tensor, within: float = 1e-4) -> None:
 def test_the_same_rotation_gives_the_same_image_as_fastais():
     x, degrees = images(), torch.tensor([-10.0, -3.0, 4.0, 10.0])
     theirs = TensorImage(x).rotate(draw=degrees.tolist(), p=1.0)
-    turn = matrices(-degrees * math.pi / 180)  # v2's sign is the opposite of v1's
-    assert_same(view(turn)(x), theirs)
+    # v2's sign is the opposite of v1's
+    assert_same(moved(x, angle=-degrees * math.pi / 180), theirs)
 
 
 def test_the_same_zoom_at_the_same_centre_gives_the_same_image_as_fastais():
@@ -59,7 +65,7 @@ def test_the_same_zoom_at_the_same_centre_gives_the_same_image_as_fastais():
     draws = {"draw": zoom.tolist(), "draw_x": where[:, 0].tolist(), "draw_y": where[:, 1].tolist()}
     theirs = TensorImage(x).zoom(p=1.0, max_zoom=2.0, **draws)
     centre = (1 - 1 / zoom)[:, None] * (2 * where - 1)
-    assert_same(view(matrices(zoom=zoom, centre=centre))(x), theirs)
+    assert_same(moved(x, zoom=zoom, centre=centre), theirs)
 
 
 def test_the_same_warp_gives_the_same_image_as_fastais():
@@ -68,7 +74,7 @@ def test_the_same_warp_gives_the_same_image_as_fastais():
     theirs = TensorImage(x).warp(draw_x=across.tolist(), draw_y=down.tolist(), p=1.0)
     # v1's four numbers, of which v2 draws two: right, left, bottom, top
     warp = torch.stack([-across, across, -down, down], 1)
-    assert_same(view(matrices(warp=warp))(x), theirs)
+    assert_same(moved(x, warp=warp), theirs)
 
 
 def test_a_warp_of_four_sides_is_v1s_symmetric_warp():
@@ -96,10 +102,10 @@ def test_all_transforms_together_are_v1s_rotation_of_the_zoom_of_the_warp():
     tilt = torch.cat([coefficients, torch.ones(4, 1, 1)], 1).view(4, 3, 3)
     expected = torch.Tensor(turn @ scale @ tilt)
     centre = (1 - 1 / zoom)[:, None] * torch.tensor([2 * 0.2 - 1, 2 * 0.9 - 1])
-    ours = matrices(
+    affine, warped = matrices(
         degrees * math.pi / 180, zoom, centre, torch.stack([-across, across, -down, down], 1)
     )
-    assert_same(ours, expected, 1e-5)
+    assert_same(affine @ warped, expected, 1e-5)
 
 
 def test_the_same_light_gives_the_same_image_as_fastais():
@@ -107,10 +113,9 @@ def test_the_same_light_gives_the_same_image_as_fastais():
     x[0, 0, :3], x[1, 0, :3] = 0.0, 1.0
     change, scale = torch.tensor([0.4, 0.5, 0.55, 0.6]), torch.tensor([0.8, 1.0, 1.1, 1.25])
     theirs = TensorImage(x.clone()).brightness(draw=change.tolist(), p=1.0)
-    lit = (torch.logit(change), torch.ones(4))
-    assert_same(view(None, lit)(x), theirs, 1e-5)
+    assert_same(lit(x, torch.logit(change), torch.ones(4)), theirs, 1e-5)
     theirs = TensorImage(x.clone()).contrast(draw=scale.tolist(), p=1.0)
-    assert_same(view(None, (torch.zeros(4), scale))(x), theirs, 1e-5)
+    assert_same(lit(x, torch.zeros(4), scale), theirs, 1e-5)
 
 
 def apart(ours: Tensor, theirs: Tensor) -> float:
@@ -127,10 +132,10 @@ def drawn() -> View:
     return lesson.draw(COUNT, torch.Generator().manual_seed(0))
 
 
-def alone(**options: float) -> Tensor:
-    matrix = Augment(flip=False, **options).draw(COUNT, torch.Generator().manual_seed(1)).matrix
-    assert matrix is not None
-    return matrix
+def alone(kind: str, **options: float) -> Tensor:
+    view = Augment(flip=False, **options).draw(COUNT, torch.Generator().manual_seed(1))
+    assert view.samplings is not None
+    return torch.tensor([getattr(sampling, kind) for sampling in view.samplings])
 
 
 LIMIT = 1.95 * math.sqrt(2 / COUNT)  # one in a thousand equal distributions is further apart
@@ -140,15 +145,15 @@ def test_rotations_zooms_and_centres_have_fastais_distributions():
     torch.manual_seed(0)
     like = torch.empty(COUNT, 1, 1, 1)
     turn, scale = rotate_mat(like, 10, p=0.75), zoom_mat(like, 1.0, 2.0, p=0.75)
-    assert apart(alone(rotate=10)[:, 1, 0], turn[:, 1, 0]) < LIMIT
-    ours = alone(zoom=2)
+    assert apart(alone("affine", rotate=10)[:, 1, 0], turn[:, 1, 0]) < LIMIT
+    ours = alone("affine", zoom=2)
     for row, column in ((0, 0), (1, 1), (0, 2), (1, 2)):
         assert apart(ours[:, row, column], scale[:, row, column]) < LIMIT
     assert (ours[:, 0, 0] == 1).float().mean() == pytest.approx(0.25, abs=0.015)
 
 
 def test_warps_have_v1s_distribution():
-    matrix = alone(warp=0.2)
+    matrix = alone("warp", warp=0.2)
     assert (matrix - torch.eye(3)).flatten(1).abs().amax(1).lt(1e-6).float().mean() == (
         pytest.approx(0.25, abs=0.015)  # v2 would leave 1/16 of the pictures as they are
     )
@@ -158,6 +163,13 @@ def test_warps_have_v1s_distribution():
     expected = augment._perspective(sides)
     for row, column in ((0, 0), (0, 1), (0, 2), (1, 1), (2, 0), (2, 1)):
         assert apart(matrix[:, row, column], expected[:, row, column]) < LIMIT
+
+
+def test_cuts_have_v1s_distribution():
+    crop = alone("crop", rotate=10)
+    even = torch.rand(COUNT, generator=torch.Generator().manual_seed(3))
+    assert apart(crop[:, 0], even) < LIMIT and apart(crop[:, 1], even) < LIMIT
+    assert abs(np.corrcoef(crop[:, 0], crop[:, 1])[0, 1]) < 0.03
 
 
 def test_light_has_fastais_distribution(drawn):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 import yaml
 from PIL import Image
 from torch import Tensor, nn
@@ -40,10 +41,11 @@ from tests.tasks.pipeline.test_profiles import PARAMS, PROFILES, merged
 def batches(
     x: Tensor, y: Tensor, batch: int, seed: int, augment: Augment, worker: Worker
 ) -> TensorBatches:
-    view = SegmentationView(augment)
+    view = SegmentationView(augment, (x.shape[-2], x.shape[-1]))
     return TensorBatches(x, y, batch, seed, worker, view, weigh=labelled_pixels)
 
 
+PHASE = {"batch": 4, "epochs": 1, "max_lr": 1e-3}
 HERE = Worker(torch.device("cpu"), torch.float32)
 
 
@@ -184,14 +186,20 @@ def test_views_move_picture_and_labels_together(augment: dict[str, Any]) -> None
     assert moved > 0
 
 
-def test_a_turn_does_not_shear_a_picture_that_is_not_square() -> None:
-    rng = torch.Generator().manual_seed(0)
-    augment = Augment(flip=False, rotate=30, p_affine=1.0)
-    view = augment.draw(4, rng, aspect=0.5)
-    assert view.matrix is not None
-    sides = torch.diag(torch.tensor([2.0, 1.0]))  # width and height in equal pixels
-    turn = sides @ view.matrix[:, :2, :2] @ sides.inverse()
-    assert torch.allclose(turn @ turn.mT, torch.eye(2).expand(4, 2, 2), atol=1e-5)
+def test_photos_that_move_are_sampled_from_their_full_size(tmp_path: Path) -> None:
+    folder = saved_scenes(tmp_path, 4, 1, (128, 160))
+    augment = Augment(flip=False, zoom=1.01, p_affine=0)
+    data, phase = Streets(folder, augment, 0, HERE), Sized(image_px=(64, 80), **PHASE)
+    x, y = data.full_size("train")
+    ((a, b, _),) = data.train_batches(phase).epoch(0)
+    assert a.shape == (4, 3, 64, 80) and b.shape == (4, 64, 80)
+    rows, columns = (torch.linspace(0, n - 1, m) for n, m in ((128, 64), (160, 80)))
+    near = y[:, rows.round().long()][:, :, columns.round().long()]
+    flat = sorted(zip(b.flatten(1).tolist(), a.flatten(1).tolist(), strict=True))
+    assert [labels for labels, _ in flat] == sorted(near.flatten(1).tolist())
+    full = F.interpolate(x.float() / 255, (64, 80), mode="bilinear", align_corners=True)
+    photos = torch.tensor([photo for _, photo in flat]).sum(1).sort().values
+    assert torch.allclose(photos, full.flatten(1).sum(1).sort().values, rtol=1e-4)
 
 
 def test_workers_share_a_batch_by_its_pixels(tmp_path: Path) -> None:
