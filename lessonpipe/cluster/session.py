@@ -18,6 +18,7 @@ from lessonpipe.io.git import commit
 JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray in a submitted job
 MAX_TEMP_DIR_BYTES = 24  # of a socket's 103: 79 are for the session's folders and the socket's name
 SHORT_PLACES = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - of a folder with a random name
+TRIES = 3  # Ray gives a node half a minute to start, which is too little beside other work
 _code = ["lessonpipe"]
 
 
@@ -62,28 +63,38 @@ def ray_session(workers: int, *, log_to_driver: bool = False) -> Iterator[int]:
         yield cpus()
         return
     shorten_temp_dirs()
-    with local_options(workers) if address() is None else _cluster_options() as options:
-        options |= {"logging_level": logging.ERROR, "log_to_driver": log_to_driver}
-        try:
-            ray.init(address() or "local", **options)  # None would join any cluster on this machine
-        except ConnectionError as error:
-            raise UserError(
-                f"no Ray cluster answers at RAY_ADDRESS={address()}; start it, or unset RAY_ADDRESS"
-            ) from error
-        except RuntimeError as error:
-            if "version" not in str(error).lower():
-                raise
-            raise UserError(f"the cluster at RAY_ADDRESS={address()} differs: {error}") from error
-        except Exception as error:
-            if "timed out during startup" not in str(error):
-                raise
-            raise LessonpipeError(
-                "Ray did not start in time; this machine is busy otherwise: run it again"
-            ) from error
-        try:
-            yield cpus()
-        finally:
-            ray.shutdown()
+    for _ in range(TRIES):
+        with local_options(workers) if address() is None else _cluster_options() as options:
+            options |= {"logging_level": logging.ERROR, "log_to_driver": log_to_driver}
+            if not _starts(options):
+                continue
+            try:
+                yield cpus()
+            finally:
+                ray.shutdown()
+            return
+    raise LessonpipeError("Ray did not start in time; this machine is busy otherwise: run it again")
+
+
+def _starts(options: dict[str, Any]) -> bool:
+    """Start or connect; whether it did so in time."""
+    import ray
+
+    try:
+        ray.init(address() or "local", **options)  # None would join any cluster on this machine
+    except ConnectionError as error:
+        raise UserError(
+            f"no Ray cluster answers at RAY_ADDRESS={address()}; start it, or unset RAY_ADDRESS"
+        ) from error
+    except RuntimeError as error:
+        if "version" not in str(error).lower():
+            raise
+        raise UserError(f"the cluster at RAY_ADDRESS={address()} differs: {error}") from error
+    except Exception as error:
+        if "timed out during startup" not in str(error):
+            raise
+        return False
+    return True
 
 
 @contextmanager

@@ -30,16 +30,28 @@ def test_workers_take_all_that_their_nodes_have(workers: int, nodes: list[int], 
     assert cpus_for(workers, nodes) == cpus
 
 
-def test_a_ray_that_does_not_start_in_time_is_told_in_a_sentence(monkeypatch):
+def test_a_ray_that_does_not_start_in_time_is_started_again_then_told_in_a_sentence(monkeypatch):
     import ray
 
+    folders, start = [], ray.init
+
     def slow(*args, **options):
-        raise Exception("The current node timed out during startup. This could happen because")
+        folders.append(options["_temp_dir"])
+        if len(folders) <= late:
+            raise Exception("The current node timed out during startup. This could happen because")
+        return start(*args, **options)
 
     monkeypatch.setattr(ray, "init", slow)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    late = 2
+    with ray_session(1) as cpus:
+        assert cpus == 1 and ray.is_initialized()
+    assert not ray.is_initialized()
+    assert len(set(folders)) == 3 and not any(map(os.path.exists, folders))
+    late = 6
     with pytest.raises(LessonpipeError, match="busy otherwise: run it again"), ray_session(1):
         pass
+    assert len(folders) == 6
 
 
 LONG = """
