@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from xdist.scheduler import LoadFileScheduling
 
 from lessonpipe.crappify import Recipe
 from lessonpipe.crappify.own_steps import in_project
@@ -38,9 +39,10 @@ def own_steps() -> Iterator[None]:
 
 # by the time that they take
 LONGEST = (
-    "test_lesson_profile.py",
     "test_cluster.py",
     "test_job.py",
+    "test_lesson_profile.py",
+    "test_tutorial.py",
     "test_compile.py",
     "test_many.py",
     "test_pipeline.py",
@@ -52,6 +54,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start the longest files first: begun last, one of them would run while a core waits."""
     order = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.name, len(LONGEST)))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    """Give each process a file at a time, and all clusters to one: two would have one address."""
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "cluster" if file.startswith("tests/cluster/") else file
+
+    return Scheduling(config, log)
 
 
 PATIENCE = 300  # seconds that anything may take that takes a few, on the busiest machine
