@@ -2,7 +2,8 @@
 # the recipes of params.yaml.  test: all tests, three files at a time; what fails beside another is run
 # once more, alone.  lint: style and types.  page: restore pictures in a browser.
 # ui: Prefect on localhost.  docs: the documentation as a site, in site/.
-# lessons: the lesson's other systems.  bench: how fast, against fastai.
+# lessons: the lesson's other systems, or one as its notebook had it: PROFILE=lesson-mnist.
+# bench: how fast, against fastai.
 # hashes: what hashes.txt says of constraints.txt's versions, for pip install --require-hashes.
 # release: train MODEL by profiles/MODEL.yaml, or PROFILE, then put it into the package's model zoo.
 PYTHON ?= python3
@@ -24,10 +25,17 @@ else
 endif
 	$(TELL)
 
-run: TELL = @python -m lessonpipe.report
-# the lesson's profile is for what GAN and feature loss add, too
-run: TARGET = $(if $(filter lesson,$(PROFILE)),dvc.yaml,evaluate)
-lessons: TARGET = lessons/dvc.yaml
+# what a profile that is one of the lesson's notebooks runs; any other: the whole restorer, or all lessons
+NOTEBOOK.lesson-gan = compare
+NOTEBOOK.lesson-superres = compare
+NOTEBOOK.camvid = lessons/dvc.yaml:streets
+NOTEBOOK.lesson-mnist = lessons/dvc.yaml:digits
+NOTEBOOK.lesson-numbers = lessons/dvc.yaml:numbers
+NOTEBOOK.lsun = lessons/dvc.yaml:bedrooms
+NOTEBOOK = $(NOTEBOOK.$(firstword $(PROFILE)))
+run: TARGET = $(or $(NOTEBOOK),evaluate)
+run: TELL = @python -m lessonpipe.report $(if $(filter compare,$(NOTEBOOK)),reports/comparison/metrics.json)
+lessons: TARGET = $(or $(NOTEBOOK),lessons/dvc.yaml)
 
 # tests wait for engines and servers half of their time: three processes, of one thread each, keep
 # two cores busy

@@ -14,19 +14,28 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class Slice(StrictModel):
+    """fastai v1's `slice(lr)`: the rate of the last parameter group; all others get a tenth."""
+
+    slice: Rate
+
+
+MaxLR = Rate | tuple[Rate, Rate] | Slice
+
+
 class TrainPhase(StrictModel):
     """Some epochs with one schedule.
 
-    `batch` is the global batch, over all workers. `max_lr` is one rate, or the two between which
-    the rates of the parameter groups are spaced (fastai's `slice(a, b)`); `pct_start` the share of
-    the steps in which the rate rises. `frozen` says what of a pretrained encoder does not learn:
-    all of it, its `early` part up to 1/8, or nothing. An epoch is every training sample once, or
-    `samples_per_epoch`.
+    `batch` is the global batch, over all workers. `max_lr` is one rate; `[a, b]`, between which the
+    rates of the parameter groups are spaced (fastai's `slice(a, b)`); or `{slice: b}`, its
+    `slice(b)`. `pct_start` is the share of the steps in which the rate rises. `frozen` says what of
+    a pretrained encoder does not learn: all of it, its `early` part up to 1/8, or nothing. An epoch
+    is every training sample once, or `samples_per_epoch`.
     """
 
     batch: int = Field(ge=1)
     epochs: int = Field(ge=0)
-    max_lr: Rate | tuple[Rate, Rate]
+    max_lr: MaxLR
     pct_start: float = Field(0.3, ge=0, lt=1)
     frozen: Frozen = False
     samples_per_epoch: int | None = Field(None, ge=1)

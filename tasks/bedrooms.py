@@ -33,6 +33,7 @@ class Net(StrictModel):
 class Params(StrictModel):
     """The networks, what bounds the critic's slope, and the schedule.
 
+    With `flip` half of the pictures that the critic learns from are mirrored.
     `n_samples` are evaluated, by features of `encoder` at its `layers`.
     """
 
@@ -42,6 +43,7 @@ class Params(StrictModel):
     clip: float | None = Field(gt=0)
     gp_weight: float | None = Field(gt=0)
     gan: GanConfig
+    flip: bool = True
     phases: list[TrainPhase] = Field(min_length=1)
     encoder: str
     layers: list[Annotated[int, Field(ge=0, le=4)]] = Field(min_length=1)
@@ -77,7 +79,7 @@ def train_worker(run: TrainRun[Params]) -> None:
     history = fit(
         learner,
         p.phases,
-        in_memory(rooms["train"], rooms["valid"], p.net.noise, p.seed, worker),
+        in_memory(rooms["train"], rooms["valid"], p.net.noise, p.seed, worker, flip=p.flip),
         worker,
         seed=p.seed,
         checkpoint=run.checkpoint,

@@ -69,7 +69,7 @@ def run(
     out: Path = Path("reports"),
     live: Path = LIVE / "evaluate",
 ) -> None:
-    """Evaluate, and write metrics (those of the `critic`, too), pictures and the page.
+    """Evaluate, and write metrics (those of a GAN's `critic`, too), pictures and the page.
 
     What restoring took is told and kept in `live`: an output would change with it.
     """
@@ -95,7 +95,7 @@ def run(
             if new in scores and old in scores
         }
     folders = [MODELS[name] for at in p.evaluations for name in at.models]
-    if critic:
+    if critic and MODELS["gan"] in folders:
         metrics["critic"] = read_json(critic / "metrics.json")
         folders.append(critic)
     histories = {folder.name: folder / "history.csv" for folder in folders}

@@ -33,8 +33,7 @@ def run(p: Params, models: Path = Path("models"), reports: Path = Path("reports"
     atomic_write(reports / "lessons.html", page.lessons_page(results, folders), fsync=True)
     for name, result in results.items():
         for score in result.scores:
-            lesson = "" if score.lesson is None else f" (lesson {score.lesson:.4g})"
-            print(f"{name}: {score.system}: {score.measure} {score.mean:.4f}{lesson}")
+            print(f"{name}: {score.text}")
         if took := read_measured(LIVE / name):
             print(f"{name}: trained in {sum(took.values()):.0f} s")
     print(f"look at {reports / 'lessons.html'}")

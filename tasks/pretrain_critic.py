@@ -3,14 +3,16 @@
 python -m tasks pretrain_critic
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from lessonpipe.config import Phase, StrictModel
 from lessonpipe.data.augment import Augment
-from lessonpipe.data.pairs import PairData
+from lessonpipe.data.pairs import PairBatches, PairData
 from lessonpipe.device import Precision, Worker
 from lessonpipe.io.atomic import write_json
 from lessonpipe.nets import Critic, CriticConfig
@@ -19,6 +21,33 @@ from lessonpipe.train.critic import CriticLearner
 from lessonpipe.train.fit import fit, last_row, validate
 from lessonpipe.train.schedule import AdamWConfig
 from tasks.pipeline.launch import TrainRun, launch
+
+
+class CriticPhase(Phase):
+    """A phase that counts pictures, as the lesson does: half of them generated, half photos."""
+
+    batch: int = Field(ge=2, multiple_of=2)
+    samples_per_epoch: int | None = Field(None, ge=2, multiple_of=2)
+
+    @property
+    def in_pairs(self) -> Phase:
+        """The same, counted in pairs of a generated picture and its photo."""
+        samples = self.samples_per_epoch and self.samples_per_epoch // 2
+        return self.model_copy(update={"batch": self.batch // 2, "samples_per_epoch": samples})
+
+
+class CriticData(PairData):
+    """Pairs of a generated picture and its photo, in batches of as many pictures as asked for."""
+
+    def train_batches(self, phase: CriticPhase) -> PairBatches:  # type: ignore[override]
+        """Random views of the training pairs, `phase.batch` pictures over all workers."""
+        return super().train_batches(phase.in_pairs)
+
+    def valid_batches(  # type: ignore[override]
+        self, phase: CriticPhase
+    ) -> Iterator[tuple[Tensor, Tensor, float]]:
+        """The validation pairs, not augmented."""
+        return super().valid_batches(phase.in_pairs)
 
 
 class Params(StrictModel):
@@ -30,7 +59,7 @@ class Params(StrictModel):
     pretrained: bool
     optim: AdamWConfig
     augment: Augment
-    phases: list[Phase] = Field(min_length=1)
+    phases: list[CriticPhase] = Field(min_length=1)
 
 
 def run(
@@ -45,12 +74,12 @@ def run(
 
 def build(
     p: Params, pairs: Path = Path("data/crappify"), generated: Path = Path("data/save_preds")
-) -> tuple[CriticLearner, PairData, Worker]:
+) -> tuple[CriticLearner, CriticData, Worker]:
     """The critic, the data, and the worker: all that a first step needs."""
     worker = Worker.current(p.precision)
     torch.manual_seed(p.seed)
     learner = CriticLearner(Critic(p.net, pretrained=p.pretrained), p.optim)
-    return learner, PairData(pairs, p.augment, p.seed, worker, generated), worker
+    return learner, CriticData(pairs, p.augment, p.seed, worker, generated), worker
 
 
 def train_worker(run: TrainRun[Params]) -> None:

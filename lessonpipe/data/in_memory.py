@@ -26,8 +26,7 @@ class TensorBatches:
     """Training batches of `N ...` samples in an order that comes from `seed` alone.
 
     `view` makes a random view of a global batch, by a generator on the CPU, so that samples are the
-    same whatever the number of workers. `weigh` says how much the targets of some samples weigh in
-    the loss, such as the pixels that have a class; by default samples weigh the same.
+    same whatever the number of workers.
     """
 
     x: Tensor
@@ -37,7 +36,6 @@ class TensorBatches:
     worker: Worker
     view: View = identity_view
     samples: int | None = None  # an epoch's length; by default every sample once
-    weigh: Callable[[Tensor], float] = len
 
     @property
     def steps(self) -> int:
@@ -52,8 +50,7 @@ class TensorBatches:
             part, count = worker_slice(len(indices), self.worker.rank, self.worker.world)
             chosen, device = indices.to(self.x.device), self.worker.device
             x, y = self.view(self.x[chosen].to(device), self.y[chosen].to(device), rng)
-            weight = self.weigh(y[part]) if count else 0
-            yield x[part], y[part], weight / max(1, self.weigh(y))
+            yield x[part], y[part], count / len(indices)
 
 
 @dataclass

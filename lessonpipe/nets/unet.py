@@ -121,8 +121,10 @@ class Unet(nn.Module):
         self.upsample = PixelShuffleUp(n, n_head, blur=False, norm=norm, icnr=config.icnr)
         n_cross = n_head + encoder.in_channels * last_cross
         self.last = ResBlock(n_cross, bottleneck=config.bottleneck, norm=norm)
-        # a normalised last layer could not put out 0, which is where a correction starts
-        output_norm: Norm = norm if config.output == "range" else "none"
+        # a normalised last layer could not put out 0, which is where a correction starts; scores of
+        # classes have no batch norm, while fastai's weight norm is everywhere
+        normed = config.output == "range" or (config.output, norm) == ("plain", "weight")
+        output_norm: Norm = norm if normed else "none"
         self.output = conv(n_cross, out_channels, 1, norm=output_norm, act=False)
         if config.output == "correction":
             nn.init.zeros_(self.output[0].weight)  # type: ignore[arg-type]

@@ -33,6 +33,12 @@ class Score(StrictModel):
         return sum(self.values) / len(self.values)
 
     @property
+    def text(self) -> str:
+        """The score in a line: system, measure, mean, and what the course reached."""
+        lesson = "" if self.lesson is None else f" (lesson {self.lesson:.4g})"
+        return f"{self.system}: {self.measure} {self.mean:.4f}{lesson}"
+
+    @property
     def took(self) -> float | None:
         """The mean of the seconds, if they are known."""
         return sum(self.seconds) / len(self.seconds) if self.seconds else None
@@ -54,10 +60,12 @@ class Result(StrictModel):
     plots: list[Plot]
 
     def write(self, folder: Path) -> None:
-        """Write it into the stage's folder, where its plots are, and tell what trainings took."""
+        """Write it into the stage's folder, where its plots are; tell scores and seconds."""
         for plot in self.plots:
             assert (folder / plot.file).is_file(), plot.file
         write_json(folder / RESULT_FILE, self.model_dump())
+        for score in self.scores:
+            print(score.text, flush=True)
         for system, seconds in self.took.items():
             print(f"{system}: {seconds:.0f} s a training", flush=True)
 

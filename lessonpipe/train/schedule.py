@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
-from lessonpipe.config import StrictModel
+from lessonpipe.config import MaxLR, Slice, StrictModel
 
 
 class AdamWConfig(StrictModel):
@@ -62,12 +62,14 @@ def _cosine(start: float, end: float, t: float) -> float:
     return end + (start - end) / 2 * (1 + math.cos(math.pi * t))
 
 
-def layerwise_rates(lr: float | Sequence[float], groups: int) -> list[float]:
+def layerwise_rates(lr: MaxLR, groups: int) -> list[float]:
     """One rate a parameter group: `(a, b)` spaced geometrically, one number the same for all.
 
-    Discriminative learning rates (Howard & Ruder 2018): fastai's `slice(a, b)` and plain number.
-    Its `slice(b)` alone, a tenth of `b` for all groups but the last, is not here.
+    A `Slice` is its rate for the last group and a tenth of it for all others. Discriminative
+    learning rates (Howard & Ruder 2018): fastai's `slice(a, b)`, plain number and `slice(b)`.
     """
+    if isinstance(lr, Slice):
+        return [lr.slice / 10] * (groups - 1) + [lr.slice]
     if isinstance(lr, int | float):
         return [float(lr)] * groups
     low, high = lr
@@ -76,9 +78,7 @@ def layerwise_rates(lr: float | Sequence[float], groups: int) -> list[float]:
     return [low * (high / low) ** (i / (groups - 1)) for i in range(groups)]
 
 
-def adamw(
-    groups: Sequence[Sequence[nn.Parameter]], lr: float | Sequence[float], config: AdamWConfig
-) -> AdamW:
+def adamw(groups: Sequence[Sequence[nn.Parameter]], lr: MaxLR, config: AdamWConfig) -> AdamW:
     """AdamW over those parameters of `groups` that require gradients, each group with its rate.
 
     As in fastai v1 all of them decay; v2 spares biases and batch norms.

@@ -81,18 +81,21 @@ def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class NoiseAndFlips:
-    """Random views: new noise for every picture, half of the pictures mirrored."""
+    """Random views: new noise for every picture; with `flip` half of the pictures mirrored."""
 
     noise: int
+    flip: bool = True
 
     def __call__(self, x: Tensor, y: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """`B 0`, `B 3 H W -> B Z`, `B 3 H W`."""
-        mirrored = (torch.rand(len(y), generator=rng) < 0.5).to(y.device)
+        mirrored = (torch.rand(len(y), generator=rng) < 0.5 * self.flip).to(y.device)
         flipped = torch.where(mirrored[:, None, None, None], y.flip(-1), y)
         return torch.randn(len(y), self.noise, generator=rng).to(y.device), flipped
 
 
-def in_memory(train: Tensor, valid: Tensor, noise: int, seed: int, worker: Worker) -> TensorData:
+def in_memory(
+    train: Tensor, valid: Tensor, noise: int, seed: int, worker: Worker, *, flip: bool = True
+) -> TensorData:
     """Pictures `N 3 H W` on the device; those of the validation side have noise of their own."""
     nothing = torch.empty(len(train), 0)
     return TensorData(
@@ -100,7 +103,7 @@ def in_memory(train: Tensor, valid: Tensor, noise: int, seed: int, worker: Worke
         (sample_noise(len(valid), noise, seed), valid),
         seed,
         worker,
-        NoiseAndFlips(noise),
+        NoiseAndFlips(noise, flip),
     )
 
 

@@ -10,11 +10,13 @@ from lessons.numbers.words import WORDS
 
 Kind = Literal[
     "unrolled",
+    "unrolled without first step",
     "loop",
     "seq2seq",
     "stateful",
     "rnn",
     "gru",
+    "lstm",
     "one gru",
     "pointer gru without copy",
     "pointer gru",
@@ -30,7 +32,7 @@ RENAMED: dict[str, Kind] = {
 
 
 def build(kind: Kind, dropout: float = 0.0) -> nn.Module:
-    """One of the lesson's six networks, one GRU alone, or the pointer GRU with or without copying.
+    """One of the lesson's networks, one GRU alone, or the pointer GRU with or without copying.
 
     `dropout` is for pointer GRUs. Model folders made before 0.2 have other names for four of them.
     """
@@ -39,6 +41,8 @@ def build(kind: Kind, dropout: float = 0.0) -> nn.Module:
     match kind:
         case "unrolled":
             return nets.UnrolledRNN(v)
+        case "unrolled without first step":
+            return nets.UnrolledRNN(v, first_step=False)
         case "loop":
             return nets.LoopedRNN(v)
         case "seq2seq":
@@ -49,6 +53,8 @@ def build(kind: Kind, dropout: float = 0.0) -> nn.Module:
             return nets.TorchRNN(v, nn.RNN(h, h, batch_first=True))
         case "gru":
             return nets.TorchRNN(v, nn.GRU(h, h, 2, batch_first=True))
+        case "lstm":
+            return nets.TorchRNN(v, nn.LSTM(h, h, 2, batch_first=True))
         case "one gru":
             return nets.TorchRNN(v, nn.GRU(h, h, batch_first=True))
         case "pointer gru without copy":

@@ -47,7 +47,7 @@ def train_network(
     history = fit(
         LanguageModelLearner(net, optim),
         [phase],
-        streams(net, corpus, worker),
+        streams(net, corpus, worker, seed),
         worker,
         seed=seed,
         checkpoint=Checkpoint(None),
@@ -60,9 +60,9 @@ def predicts_once(net: nn.Module) -> bool:
     return bool(getattr(net, "predicts_once", False))
 
 
-def streams(net: nn.Module, corpus: Corpus, worker: Worker) -> StreamData:
-    """The text as `net` reads it."""
-    return StreamData(corpus.train, corpus.valid, worker, rest=not predicts_once(net))
+def streams(net: nn.Module, corpus: Corpus, worker: Worker, seed: int = 0) -> StreamData:
+    """The text as `net` reads it; `seed` is of lengths that are drawn."""
+    return StreamData(corpus.train, corpus.valid, worker, rest=not predicts_once(net), seed=seed)
 
 
 @torch.no_grad()

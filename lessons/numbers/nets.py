@@ -30,15 +30,20 @@ class ElmanBase(nn.Module):
 class UnrolledRNN(ElmanBase):
     """Model 0: three steps written out; predicts the fourth word, `B 3 -> B V`.
 
-    The lesson's left `step` out for the first word, so that its loop was not quite the same thing
-    (the later book has it); without it one seed in three or so stays well below the others.
+    The lesson's left `step` out for the first word (`first_step=False`), so that its loop was not
+    quite the same thing (the later book has it); without it one seed in three or so stays well
+    below the others.
     """
 
     predicts_once = True
 
+    def __init__(self, vocabulary: int, hidden: int = HIDDEN, *, first_step: bool = True) -> None:
+        super().__init__(vocabulary, hidden)
+        self.first_step = first_step
+
     def forward(self, x: Tensor) -> Tensor:
         first, second, third = self.embed(x).unbind(1)  # B H each
-        h = self.norm(F.relu(self.step(first)))
+        h = self.norm(F.relu(self.step(first) if self.first_step else first))
         h = self.norm(F.relu(self.step(h + second)))
         h = self.norm(F.relu(self.step(h + third)))
         return self.output(h)
@@ -70,7 +75,7 @@ class SeqToSeqRNN(ElmanBase):
 class Stateful(nn.Module):
     """Keeps its state from batch to batch; forgets it when training or validation starts."""
 
-    state: Tensor | None = None
+    state: Tensor | tuple[Tensor, ...] | None = None
 
     def train(self, mode: bool = True) -> "Stateful":
         """Set the mode, as before an epoch and before validation, and forget the state."""
@@ -82,7 +87,8 @@ class StatefulRNN(Stateful, ElmanBase):
     """Model 3: the state is kept from batch to batch, without its gradient, `B T -> B T V`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        h, states = self.initial_state(x) if self.state is None else self.state, []
+        h = self.state if isinstance(self.state, Tensor) else self.initial_state(x)
+        states = []
         for word in self.embed(x).unbind(1):
             h = F.relu(self.step(h + word))
             states.append(h)
@@ -92,6 +98,8 @@ class StatefulRNN(Stateful, ElmanBase):
 
 class TorchRNN(Stateful):
     """Models 4 and 5: the framework's cells in place of the loop, `B T -> B T V`.
+
+    An RNN or GRU has one state, an LSTM two.
 
     `nn.RNN` has a tanh where the loop has a ReLU, and one matrix for the word and one for the
     state; with ReLU and both equal it is model 3.
@@ -106,7 +114,8 @@ class TorchRNN(Stateful):
 
     def forward(self, x: Tensor) -> Tensor:
         states, state = self.cell(self.embed(x), self.state)  # B T H, layers B H
-        self.state = state.detach()
+        lstm = isinstance(state, tuple)
+        self.state = tuple(part.detach() for part in state) if lstm else state.detach()
         return self.output(normed(self.norm, states))
 
 

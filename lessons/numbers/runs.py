@@ -8,11 +8,13 @@ from lessons.sweep import SweepRun
 
 TITLES: dict[Kind, str] = {
     "unrolled": "0: three steps written out",
+    "unrolled without first step": "0: three steps written out, none for the first word",
     "loop": "1: the same as a loop",
     "seq2seq": "2: predicts after every word",
     "stateful": "3: keeps its state",
     "rnn": "4: the framework's RNN",
     "gru": "5: two-layer GRU",
+    "lstm": "two-layer LSTM",
     "one gru": "one GRU",
     "pointer gru without copy": "one GRU that looks back",
     "pointer gru": "one GRU that looks back and copies",

@@ -27,7 +27,7 @@ from lessonpipe.data.photos import find_pictures, open_photo
 from lessonpipe.data.pictures import to_tensor
 from lessonpipe.device import Worker
 from lessonpipe.errors import MissingError, UserError
-from lessons.streets.classes import NAMES, VOID
+from lessons.streets.classes import NAMES
 
 Side = Annotated[int, Field(ge=64, le=4096)]
 Pair = tuple[Tensor, Tensor]  # N 3 H W and N H W, both bytes
@@ -125,25 +125,18 @@ class Streets:
         moves, size = self.augment.moves, phase.image_px
         x, y = self.full_size("train") if moves else self.split("train", size)
         view, samples = SegmentationView(self.augment, size), phase.samples_per_epoch
-        return TensorBatches(
-            x, y, phase.batch, self.seed, self.worker, view, samples, labelled_pixels
-        )
+        return TensorBatches(x, y, phase.batch, self.seed, self.worker, view, samples)
 
     def valid_batches(self, phase: Sized) -> Iterator[tuple[Tensor, Tensor, float]]:
-        """The validation photos in order, weighed by the pixels that have a class."""
+        """The validation photos in order."""
         return eval_batches(self.split("valid", phase.image_px), phase.batch, self.worker)
 
 
 def eval_batches(pair: Pair, batch: int, worker: Worker) -> Iterator[tuple[Tensor, Tensor, float]]:
-    """Yields photos in 0...1, their classes, and how many pixels have one."""
+    """Yields photos in 0...1, their classes, and how many photos of this worker count."""
     for x, y in zip(*(part.split(batch) for part in pair), strict=True):
-        share, _ = worker_slice(len(x), worker.rank, worker.world)
-        yield x[share].float() / 255, y[share].long(), labelled_pixels(y[share])
-
-
-def labelled_pixels(y: Tensor) -> float:
-    """How many pixels of `... H W` have a class."""
-    return float((y != VOID).sum())
+        share, count = worker_slice(len(x), worker.rank, worker.world)
+        yield x[share].float() / 255, y[share].long(), count
 
 
 @dataclass(frozen=True)

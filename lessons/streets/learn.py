@@ -1,4 +1,4 @@
-"""What it means to fit a segmenter: cross-entropy and accuracy over the pixels with a class."""
+"""What it means to fit a segmenter: cross-entropy over all pixels, accuracy without void ones."""
 
 import math
 from collections.abc import Iterator
@@ -24,11 +24,14 @@ class SegmenterLearner(SupervisedLearner):
     train_bn: bool = False
 
     def loss_terms(self, x: Tensor, y: Tensor) -> LossTerms:
-        """Cross-entropy for photos `B 3 H W` and classes `B H W`, void pixels left out."""
+        """Cross-entropy for photos `B 3 H W` and classes `B H W`, of which void is one."""
         return {"entropy": entropy(self.net(x), y)}
 
     def validation_step(self, x: Tensor, y: Tensor) -> tuple[LossTerms, dict[str, Tensor]]:
-        """The term, and the accuracy over pixels with a class."""
+        """The term, and the accuracy over pixels that are not void.
+
+        Batches are averaged, as in fastai v1; the result's accuracy is over all pixels at once.
+        """
         scores = self.net(x)
         return {"entropy": entropy(scores, y)}, {
             "accuracy": accuracy(confusion(predict(scores), y))
@@ -44,14 +47,13 @@ class SegmenterLearner(SupervisedLearner):
 
 
 def entropy(scores: Tensor, y: Tensor) -> Tensor:
-    """Mean over the pixels that are not void: `B 12 H W`, `B H W`; 0 where there are none."""
-    total = F.cross_entropy(scores.float(), y, ignore_index=VOID, reduction="sum")
-    return total / (y != VOID).sum().clamp(min=1)
+    """Mean over all pixels, void ones too, as in the lesson: `B 12 H W`, `B H W`."""
+    return F.cross_entropy(scores.float(), y)
 
 
 def predict(scores: Tensor) -> Tensor:
-    """The likeliest class of every pixel, which is never void: `B 12 H W -> B H W`."""
-    return scores[:, :VOID].argmax(1)
+    """The likeliest of all twelve classes of every pixel: `B 12 H W -> B H W`."""
+    return scores.argmax(1)
 
 
 def confusion(made: Tensor, y: Tensor) -> Tensor:
@@ -62,7 +64,7 @@ def confusion(made: Tensor, y: Tensor) -> Tensor:
 
 
 def accuracy(counts: Tensor) -> Tensor:
-    """The share of pixels with a class that got the right one."""
+    """The share of the pixels that are not void that got the right class; void is a wrong one."""
     return counts.diagonal().sum().double() / counts.sum().clamp(min=1)
 
 

@@ -20,7 +20,8 @@ SYSTEMS = {"pretrained": "U-Net, pretrained encoder", "random": "U-Net, random w
 LESSON = 0.941  # CamVid, accuracy over the pixels that are not void
 PAPER = 0.915  # the 100-layer Tiramisu's, on the test split
 TEXT = (
-    "Every pixel gets one of eleven classes; what is void counts nowhere. The same network learns "
+    "Every pixel gets one of twelve classes; void is learnt like the others, and pixels that are "
+    "void are not counted in accuracy and mean IoU. The same network learns "
     "twice, with equal steps: on an encoder that has seen ImageNet, and from random weights."
 )
 GENERATED = (

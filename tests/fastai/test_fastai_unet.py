@@ -27,7 +27,7 @@ FORMS = {
         3,
         {"blur": True, "self_attention": True, "y_range": (-3.0, 3.0)},
     ),
-    "feature-loss generator": ({}, 3, {"blur": True, "y_range": (-3.0, 3.0)}),
+    "feature-loss generator": ({"output": "plain"}, 3, {"blur": True}),
     "camvid": (CAMVID, 12, {"n_out": 12, "norm": "none"}),
     "camvid with bottleneck": (
         {**CAMVID, "bottleneck": True},

@@ -7,7 +7,7 @@ from lessonpipe.io.strict_yaml import load_yaml
 from tests.conftest import ROOT
 
 
-@pytest.mark.parametrize("name", ["params.yaml", "dvc.yaml", "profiles/lesson.yaml"])
+@pytest.mark.parametrize("name", ["params.yaml", "dvc.yaml", "profiles/lesson-gan.yaml"])
 def test_what_has_no_key_twice_is_read_as_by_pyyaml(name: str) -> None:
     text = (ROOT / name).read_text()
     assert load_yaml(text) == yaml.safe_load(text)

@@ -127,7 +127,40 @@ def test_the_loop_and_the_frameworks_rnn_are_the_same_thing():
             torch.testing.assert_close(loop(part), theirs(part), rtol=1e-4, atol=1e-4)
 
 
-STATEFUL = ["stateful", "rnn", "gru", "pointer gru"]
+def test_the_lessons_model_0_has_no_hidden_step_for_its_first_word():
+    torch.manual_seed(0)
+    net = build("unrolled without first step").eval()
+    x = torch.randint(0, V, (8, 3))
+    first, second, third = (net.embed(x[:, i]) for i in range(3))
+    h = net.norm(first.relu())
+    for word in (second, third):
+        h = net.norm(net.step(h + word).relu())
+    torch.testing.assert_close(net(x), net.output(h))
+    assert not torch.allclose(net(x), load_into(nets.UnrolledRNN(V), net)(x), atol=1e-3)
+
+
+def load_into(net, other):
+    net.load_state_dict(other.state_dict())
+    return net.eval()
+
+
+def test_lengths_are_drawn_around_the_asked_for_one_and_the_text_is_read_in_order(corpus):
+    phase = SequencePhase(batch=64, seq_len=20, epochs=1, max_lr=1.0, vary_seq_len=True)
+    batches = StreamData(corpus.train, corpus.valid, PLACE, seed=3).train_batches(phase)
+    epochs = [list(batches.epoch(epoch)) for epoch in range(40)]
+    assert all(len(items) <= batches.steps for items in epochs)
+    x, y = (torch.cat([item[i] for item in epochs[0]], 1) for i in (0, 1))
+    assert x.equal(batches.streams[:, : x.shape[1]])
+    assert y.equal(batches.streams[:, 1 : y.shape[1] + 1])
+    lengths = torch.tensor([x.shape[1] for items in epochs for x, _, _ in items[:-1]]).float()
+    # 95 % around 20 and 5 % around 10, with a deviation of 5, rounded down
+    assert float(lengths.mean()) == pytest.approx(0.95 * 20 + 0.05 * 10 - 0.5, abs=0.4)
+    assert lengths.min() >= 5 and float(lengths.std()) == pytest.approx(5.4, abs=0.5)
+    again = [x.shape[1] for x, _, _ in batches.epoch(7)]
+    assert again == [x.shape[1] for x, _, _ in epochs[7]] != [x.shape[1] for x, _, _ in epochs[8]]
+
+
+STATEFUL = ["stateful", "rnn", "gru", "lstm", "pointer gru"]
 
 
 @pytest.mark.parametrize("kind", STATEFUL)
@@ -149,7 +182,8 @@ def test_no_gradient_goes_back_into_the_batch_before(kind):
     net = build(kind)
     x = torch.randint(0, V, (3, 8))
     net(x)
-    kept = net.past if kind == "pointer gru" else [net.state]
+    kept = net.past if kind == "pointer gru" else net.state
+    kept = [kept] if isinstance(kept, torch.Tensor) else kept
     assert not any(part.requires_grad for part in kept)
     net(x).sum().backward()
     net(x).sum().backward()

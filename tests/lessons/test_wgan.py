@@ -253,8 +253,8 @@ def test_an_interrupted_training_resumes_to_the_same_bytes(tmp_path):
 def test_noise_and_flips_depend_on_the_seed_and_the_step():
     photos = torch.arange(2 * 3 * 2 * 2, dtype=torch.uint8).view(2, 3, 2, 2).repeat(32, 1, 1, 1)
 
-    def epoch(number, seed=1):
-        data = wgan.in_memory(photos, photos, 5, seed, CPU)
+    def epoch(number, seed=1, flip=True):
+        data = wgan.in_memory(photos, photos, 5, seed, CPU, flip=flip)
         return list(data.train_batches(TrainPhase(batch=32, epochs=1, max_lr=1)).epoch(number))
 
     for (x, y, _), (again, same, _) in zip(epoch(0), epoch(0), strict=True):
@@ -264,6 +264,7 @@ def test_noise_and_flips_depend_on_the_seed_and_the_step():
     assert not epoch(0)[0][0].equal(epoch(0, seed=2)[0][0])
     mirrored = sum(int(p[0, 0, 0] > p[0, 0, 1]) for _, y, _ in epoch(0) for p in y)
     assert 16 < mirrored < 48
+    assert not any(p[0, 0, 0] > p[0, 0, 1] for _, y, _ in epoch(0, flip=False) for p in y)
     assert wgan.sample_noise(3, 5, 1).equal(wgan.sample_noise(3, 5, 1))
 
 

@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 
+from lessonpipe.config import Slice, TrainPhase
 from lessonpipe.train.schedule import AdamWConfig, OneCycle, adamw, layerwise_rates
 
 
@@ -18,6 +20,17 @@ def test_a_cycle_starts_low_peaks_at_the_maximal_rate_and_ends_near_zero():
 def test_rates_are_spaced_geometrically_over_the_groups():
     assert layerwise_rates((1e-6, 1e-4), 3) == pytest.approx([1e-6, 1e-5, 1e-4])
     assert layerwise_rates(1e-3, 3) == [1e-3] * 3
+
+
+def test_a_slice_is_a_tenth_for_all_groups_but_the_last():
+    assert layerwise_rates(Slice(slice=3e-3), 3) == pytest.approx([3e-4, 3e-4, 3e-3])
+    assert layerwise_rates(Slice(slice=3e-3), 1) == [3e-3]
+    phase = {"batch": 1, "epochs": 1}
+    assert TrainPhase(**phase, max_lr={"slice": 3e-3}).max_lr == Slice(slice=3e-3)
+    assert TrainPhase(**phase, max_lr=[1e-6, 1e-3]).max_lr == (1e-6, 1e-3)
+    for wrong in ({"slice": 0}, {"slice": [1e-6, 1e-3]}, {"slices": 1e-3}, [1e-3]):
+        with pytest.raises(ValidationError):
+            TrainPhase(**phase, max_lr=wrong)
 
 
 def test_weight_decay_is_decoupled_from_the_gradient():

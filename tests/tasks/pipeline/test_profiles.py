@@ -16,6 +16,7 @@ from tests.conftest import ROOT
 
 PROFILES = {path.stem: yaml.safe_load(path.read_text()) for path in ROOT.glob("profiles/*.yaml")}
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+OF_FIT_PIXEL = {**PARAMS["fit_pixel"], **PARAMS["fit_feature"]}  # fit_feature's keys are these
 AUGMENT = ("rotate", "zoom", "warp", "light")  # params.yaml leaves out what is not used
 
 
@@ -50,7 +51,10 @@ def test_the_profiles_are_those_the_readme_names() -> None:
     assert set(PROFILES) == {
         "camvid",
         "enlarge",
-        "lesson",
+        "lesson-gan",
+        "lesson-mnist",
+        "lesson-numbers",
+        "lesson-superres",
         "long",
         "lsun",
         "old-photo",
@@ -62,7 +66,7 @@ def test_the_profiles_are_those_the_readme_names() -> None:
 
 @pytest.mark.parametrize("name", PROFILES)
 def test_a_profile_names_nothing_that_params_do_not_have(name: str) -> None:
-    assert list(unknown(PARAMS, PROFILES[name])) == []
+    assert list(unknown(PARAMS | {"fit_feature": OF_FIT_PIXEL}, PROFILES[name])) == []
 
 
 @pytest.mark.slow
@@ -93,8 +97,8 @@ def test_a_wrong_profile_is_an_error_that_lists_the_right_ones(profiles_main: An
     assert profiles_main("tiny") == (
         2,
         "profile: no profile is called 'tiny'; "
-        "choose one of: camvid, enlarge, lesson, long, lsun, old-photo, "
-        "old-photo-small, rehearsal, short\n",
+        "choose one of: camvid, enlarge, lesson-gan, lesson-mnist, lesson-numbers, "
+        "lesson-superres, long, lsun, old-photo, old-photo-small, rehearsal, short\n",
     )
 
 
