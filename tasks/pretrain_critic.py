@@ -33,7 +33,8 @@ class CriticPhase(Phase):
     def in_pairs(self) -> Phase:
         """The same, counted in pairs of a generated picture and its photo."""
         samples = self.samples_per_epoch and self.samples_per_epoch // 2
-        return self.model_copy(update={"batch": self.batch // 2, "samples_per_epoch": samples})
+        halved = {"batch": self.batch // 2, "samples_per_epoch": samples}
+        return Phase(**{**self.model_dump(), **halved})
 
 
 class CriticData(PairData):
