@@ -18,7 +18,6 @@ FEWER = {
     "save_preds": {"image_px": 64},
     "fit_gan": {"samples": 2},
     "evaluate": {
-        "evaluations": [{"image_px": 96, "models": ["pixel"]}],
         "encoder": "test_resnet",
         "pretrained": False,
         "high_resolution": [512, 640],
@@ -26,7 +25,7 @@ FEWER = {
     "compare": {
         "evaluations": [
             {"image_px": 64, "models": ["generator", "gan"]},
-            {"image_px": 96, "models": ["pixel", "feature"]},
+            {"image_px": 96, "models": ["feature"]},
         ],
         "reference": [f for n in NOTEBOOKS for f in PROFILES[n]["compare"]["reference"]],
     },
@@ -41,8 +40,7 @@ def smaller(params: dict) -> dict:
     """
     for overlay in (*(PROFILES[name] for name in NOTEBOOKS), PROFILES["rehearsal"], FEWER):
         params = merged(params, overlay)
-    params["fit_pixel"] |= {"phases": params["fit_feature"].pop("phases")}
-    for stage in ("pretrain_generator", "pretrain_critic", "fit_gan", "fit_pixel"):
+    for stage in ("pretrain_generator", "pretrain_critic", "fit_gan", "fit_feature"):
         for phase in params[stage]["phases"]:
             phase |= {"image_px": PX[phase["image_px"]], "batch": 4}
     for figure in params["compare"]["reference"]:
@@ -77,7 +75,7 @@ def test_every_stage_of_the_lesson_runs_and_its_figures_stand_beside_the_lessons
 ) -> None:
     project = clone(tmp_path / "project", smaller)
     done = subprocess.run(
-        [BIN / "dvc", "repro"],
+        [BIN / "dvc", "repro", "compare"],
         cwd=project,
         env={**ENV, "LESSONPIPE_WEIGHTS": str(weights)},
         capture_output=True,
