@@ -44,7 +44,7 @@ def add_to_file(text: str, project: Path) -> None:
 def shorten(params: Path) -> None:
     """Give the training a tenth of the tiles, and the report a smaller picture to restore whole."""
     text = params.read_text()
-    for old, new in (("60, valid: 12", "8, valid: 2"), ("[1280, 1600]", "[320, 400]")):
+    for old, new in (("60, valid: 12", "8, valid: 2"), ("[1280, 1600]", "[512, 640]")):
         assert text.count(old) == 1
         text = text.replace(old, new)
     params.write_text(text)
