@@ -42,6 +42,11 @@ class SweepParams(StrictModel, Generic[R]):
     optim: AdamWConfig
     runs: list[R] = Field(min_length=1)
 
+    @property
+    def seed(self) -> int:
+        """The seed of what is tried or shown before training: the first."""
+        return self.seeds[0]
+
 
 @dataclass(frozen=True)
 class Job(Generic[R]):

@@ -1,4 +1,4 @@
-"""Run one stage: `python -m tasks STAGE`; with `--lr-find`, try learning rates for it instead.
+"""Run one stage: `python -m tasks STAGE`.
 
 DVC, Prefect (through DVC) and Ray jobs all start stages by this command. Exit codes: 0 done, 2
 something the person can mend, 130 interrupted.
@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from lessonpipe.errors import LessonpipeError, UserError, one_of
+from lessonpipe.errors import LessonpipeError, one_of
 from lessonpipe.io.printable import printable
 from lessonpipe.io.progress import print_done
 
@@ -48,13 +48,7 @@ def main(argv: list[str] | None = None) -> int:
 @app.command(help=__doc__.split("\n")[0], context_settings={"help_option_names": ["-h", "--help"]})
 def run(
     stage: Annotated[str, typer.Argument(metavar="STAGE", help=f"one of: {', '.join(STAGES)}")],
-    phase: Annotated[
-        int | None, typer.Argument(metavar="[PHASE]", help="of --lr-find; default: the first")
-    ] = None,
     params: Annotated[Path, typer.Option(help="params file")] = Path("params.yaml"),
-    lr_find: Annotated[
-        bool, typer.Option("--lr-find", help="train nothing: try learning rates as PHASE would")
-    ] = False,
 ) -> None:
     """Run the stage, and exit with a code and a sentence where the person can mend something."""
     os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -64,9 +58,7 @@ def run(
     try:
         if stage not in STAGES:
             raise one_of("stage", stage, STAGES)
-        if phase is not None and not lr_find:
-            raise UserError(f"a phase is for --lr-find: {stage} --lr-find {phase}")
-        _run(stage, params, (phase or 1) if lr_find else None)
+        _run(stage, params)
     except LessonpipeError as error:
         _fail(stage, str(error))
     except KeyboardInterrupt:
@@ -81,7 +73,7 @@ def run(
         _fail(stage, f"no memory is left; {CURES[errno.ENOMEM]}, run again")
 
 
-def _run(stage: str, params_file: Path, lr_find_phase: int | None) -> None:
+def _run(stage: str, params_file: Path) -> None:
     from lessonpipe import cluster
     from tasks.pipeline import launch, params
     from tasks.pipeline.child_process import exit_with_parent
@@ -90,12 +82,6 @@ def _run(stage: str, params_file: Path, lr_find_phase: int | None) -> None:
 
     exit_with_parent()
     cluster.ship_code(*launch.CODE)
-    if lr_find_phase is not None:
-        from tasks.pipeline.lr_find import find
-
-        with with_cure():
-            find(stage, lr_find_phase, params_file)
-        return
     module = importlib.import_module(f"tasks.{stage}")
     p = params.load_stage(module, stage, params_file)
     with stage_lock(stage), with_cure():

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from torch import nn
 
 from lessonpipe.config import StrictModel, TrainPhase
+from lessonpipe.data.in_memory import TensorData
 from lessonpipe.data.pictures import as_jpeg
 from lessonpipe.device import Precision, Worker
 from lessonpipe.report.measured import keep_measured
@@ -63,23 +64,37 @@ def run(
     launch(train_worker, p, {"rooms": rooms}, out)
 
 
+def load_data(p: Params, rooms: data.Rooms | None = None) -> TensorData:
+    """Noise and pictures as this worker's training gets them; by default those of the stage."""
+    rooms = rooms or data.load(Path("data/bedrooms"))
+    worker = Worker.current(p.precision)
+    return in_memory(rooms["train"], rooms["valid"], p.net.noise, p.seed, worker, flip=p.flip)
+
+
+def build(p: Params, rooms: data.Rooms | None = None) -> tuple[Wgan, TensorData, Worker]:
+    """Generator and critic, the data, and the worker: all that a first step needs."""
+    loaded = load_data(p, rooms)
+    generator, critic = networks(p, loaded.valid[1].shape[-1])
+    learner = Wgan(generator, critic, p.gan, clip=p.clip, gp_weight=p.gp_weight)
+    return learner, loaded, loaded.worker
+
+
 def train_worker(run: TrainRun[Params]) -> None:
     """The training function, run once a worker."""
     p = run.params
     rooms = data.load(run.inputs["rooms"])
-    worker = Worker.current(p.precision)
-    generator, critic = networks(p, rooms["train"].shape[-1])
+    learner, batches, worker = build(p, rooms)
     noise = sample_noise(report.SHEET, p.net.noise, p.seed)
 
     def save_samples(epoch: int, net: nn.Module) -> None:
         sheet = as_jpeg(plots.sheet(samples(net, noise)))
         run.checkpoint.save_file(f"epoch_{epoch:03d}.jpg", sheet)
 
-    learner = Wgan(generator, critic, p.gan, save_samples, clip=p.clip, gp_weight=p.gp_weight)
+    learner.sample = save_samples
     history = fit(
         learner,
         p.phases,
-        in_memory(rooms["train"], rooms["valid"], p.net.noise, p.seed, worker, flip=p.flip),
+        batches,
         worker,
         seed=p.seed,
         checkpoint=run.checkpoint,

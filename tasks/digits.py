@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lessonpipe.data.in_memory import TensorData
+from lessonpipe.device import Worker
 from lessonpipe.inference import lineage
 from lessonpipe.io.atomic import atomic_folder, atomic_write
 from lessonpipe.nets.io import write_model
@@ -46,6 +48,14 @@ def run(p: Params, digits: Path = Path("data/digits"), out: Path = Path("models/
         report.write_result(p, p.surface, results, loaded, net, draft)
         lineage.stamp(draft, p.model_dump(mode="json"), inputs)
         keep_measured(launch.LIVE / out.name, seconds_of(results))
+
+
+def build(
+    p: Params, run: Run, digits: Path = Path("data/digits")
+) -> tuple[learn.Classifier, TensorData, Worker]:
+    """A network by its first seed, the data, and the worker: all that a first step needs."""
+    config = DigitNetConfig(kind=run.net, width=run.width)
+    return learn.build(config, data.load(digits), run, p.optim, ema=run.ema, seed=p.seed)
 
 
 def train_one(job: Job[Run], digits: data.Digits, optim: AdamWConfig) -> dict[str, Any]:

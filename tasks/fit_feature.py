@@ -10,9 +10,9 @@ from pathlib import Path
 
 from lessonpipe.losses import FeatureLossConfig
 from tasks import fit_pixel
-from tasks.fit_pixel import build
+from tasks.fit_pixel import build, load_data
 
-__all__ = ["BASE", "Params", "build", "run"]
+__all__ = ["BASE", "Params", "build", "load_data", "run"]
 
 BASE = "fit_pixel"
 

@@ -52,14 +52,19 @@ def run(
     launch(train_worker, p, {"pairs": pairs, "generator": generator, "critic": critic}, out)
 
 
+def load_data(p: Params, pairs: Path = Path("data/crappify")) -> PairData:
+    """The pairs as this worker's training gets them."""
+    return PairData(pairs, p.augment, p.seed, Worker.current(p.precision))
+
+
 def train_worker(run: TrainRun[Params]) -> None:
     """The training function, run once a worker."""
     p = run.params
-    worker = Worker.current(p.precision)
+    data = load_data(p, run.inputs["pairs"])
+    worker = data.worker
     torch.manual_seed(p.seed)
     generator = load_generator(run.inputs["generator"])
     critic = load_critic(run.inputs["critic"])
-    data = PairData(run.inputs["pairs"], p.augment, p.seed, worker)
     std = generator.encoder.std
     learner = PairGanLearner(
         generator,

@@ -44,18 +44,24 @@ def run(
     launch(train_worker, p, {"pairs": pairs, "generator": generator}, out)
 
 
+def load_data(p: Params, pairs: Path = Path("data/crappify")) -> PairData:
+    """The pairs as this worker's training gets them."""
+    return PairData(pairs, p.augment, p.seed, Worker.current(p.precision))
+
+
 def build(
     p: Params,
     pairs: Path = Path("data/crappify"),
     generator: Path = Path("models/pretrain_generator"),
 ) -> tuple[GeneratorLearner, PairData, Worker]:
     """The network with its loss, the data, and the worker: all that a first step needs."""
-    worker = Worker.current(p.precision)
+    data = load_data(p, pairs)
+    worker = data.worker
     torch.manual_seed(p.seed)
     net = load_generator(generator)
     loss = worker.to_device(image_loss(p.feature, p.pixel, net.encoder.std, p.pixel_weight))
     learner = GeneratorLearner(net, p.optim, loss=loss, train_bn=p.train_bn)
-    return learner, PairData(pairs, p.augment, p.seed, worker), worker
+    return learner, data, worker
 
 
 def train_worker(run: TrainRun[Params]) -> None:

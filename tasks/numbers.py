@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from lessonpipe.device import Worker
 from lessonpipe.inference import lineage
 from lessonpipe.io.atomic import atomic_folder, atomic_write
 from lessonpipe.nets.io import write_model
@@ -16,9 +17,10 @@ from lessonpipe.report.measured import keep_measured
 from lessonpipe.train.fit import as_csv, last_row
 from lessonpipe.train.schedule import AdamWConfig
 from lessons.numbers import data, learn, report, words
-from lessons.numbers.build import build
+from lessons.numbers.build import build as build_net
 from lessons.numbers.generate import next_number_accuracy
 from lessons.numbers.runs import Run
+from lessons.numbers.streams import StreamData
 from lessons.sweep import Job, SweepParams, job_name, jobs, longest_first, seconds_of
 from tasks.pipeline import launch
 
@@ -39,7 +41,7 @@ def run(p: Params, text: Path = Path("data/numbers"), out: Path = Path("models/n
     ):
         last = p.runs[-1]
         result = results[job_name(last, p.seeds[0])]
-        net = build(**result["build"])
+        net = build_net(**result["build"])
         net.load_state_dict(result["net"])
         about = {"stage": "numbers", "system": last.system, "accuracy": result["accuracy"]}
         write_model(draft, net, "numbers", result["build"], about)
@@ -49,11 +51,19 @@ def run(p: Params, text: Path = Path("data/numbers"), out: Path = Path("models/n
         keep_measured(launch.LIVE / out.name, seconds_of(results))
 
 
+def build(
+    p: Params, run: Run, text: Path = Path("data/numbers")
+) -> tuple[learn.LanguageModelLearner, StreamData, Worker]:
+    """A network by its first seed, the data, and the worker: all that a first step needs."""
+    torch.manual_seed(p.seed)
+    return learn.build(build_net(run.net, run.dropout), data.load(text), p.optim, p.seed)
+
+
 def train_one(job: Job[Run], corpus: data.Corpus, optim: AdamWConfig) -> dict[str, Any]:
     """Returns history, weights, accuracy, seconds, and which words are right, of a training."""
     torch.manual_seed(job.seed)
     how: dict[str, Any] = {"kind": job.run.net, "dropout": job.run.dropout}
-    net = build(**how)
+    net = build_net(**how)
     history, seconds = learn.train_network(net, corpus, job.run, optim, seed=job.seed)
     result = {
         "history": history,

@@ -73,14 +73,21 @@ def run(
     launch(train_worker, p, {"pairs": pairs, "generated": generated}, out)
 
 
+def load_data(
+    p: Params, pairs: Path = Path("data/crappify"), generated: Path = Path("data/save_preds")
+) -> CriticData:
+    """Generated pictures and photos as this worker's training gets them."""
+    return CriticData(pairs, p.augment, p.seed, Worker.current(p.precision), generated)
+
+
 def build(
     p: Params, pairs: Path = Path("data/crappify"), generated: Path = Path("data/save_preds")
 ) -> tuple[CriticLearner, CriticData, Worker]:
     """The critic, the data, and the worker: all that a first step needs."""
-    worker = Worker.current(p.precision)
+    data = load_data(p, pairs, generated)
     torch.manual_seed(p.seed)
     learner = CriticLearner(Critic(p.net, pretrained=p.pretrained), p.optim)
-    return learner, CriticData(pairs, p.augment, p.seed, worker, generated), worker
+    return learner, data, data.worker
 
 
 def train_worker(run: TrainRun[Params]) -> None:

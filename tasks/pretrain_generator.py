@@ -58,11 +58,17 @@ def start_model(p: Params) -> dict[str, Path]:
     return {"start": find_model(p.start)}
 
 
+def load_data(p: Params, pairs: Path = Path("data/crappify")) -> PairData:
+    """The pairs as this worker's training gets them."""
+    return PairData(pairs, p.augment, p.seed, Worker.current(p.precision))
+
+
 def build(
     p: Params, pairs: Path = Path("data/crappify"), start: Path | None = None
 ) -> tuple[GeneratorLearner, PairData, Worker]:
     """The network with its loss, the data, and the worker: all that a first step needs."""
-    worker = Worker.current(p.precision)
+    data = load_data(p, pairs)
+    worker = data.worker
     torch.manual_seed(p.seed)
     net = Generator(p.net, pretrained=p.pretrained)
     if start := start or start_model(p).get("start"):
@@ -71,7 +77,7 @@ def build(
         print(f"starts from {start}: {tensors - len(misfits)} of {tensors} tensors fit{named}")
     loss = worker.to_device(PixelLoss(p.loss, net.encoder.std))
     learner = GeneratorLearner(net, p.optim, loss=loss, train_bn=p.train_bn)
-    return learner, PairData(pairs, p.augment, p.seed, worker), worker
+    return learner, data, worker
 
 
 def train_worker(run: TrainRun[Params]) -> None:

@@ -64,11 +64,24 @@ def untrained(p: Params, system: str) -> learn.SegmenterLearner:
     return learn.SegmenterLearner(net, p.optim, train_bn=p.train_bn or system == "random")
 
 
+def load_data(p: Params, data: Path = Path("data/streets")) -> Streets:
+    """The photos and their classes as this worker's training gets them."""
+    return Streets(data, p.augment, p.seed, Worker.current(p.precision))
+
+
+def build(
+    p: Params, data: Path = Path("data/streets")
+) -> tuple[learn.SegmenterLearner, Streets, Worker]:
+    """The pretrained network, the data, and the worker: all that a first step needs."""
+    streets = load_data(p, data)
+    return untrained(p, "pretrained"), streets, streets.worker
+
+
 def train_worker(run: TrainRun[Params]) -> None:
     """The training function, run once a worker: one system after the other."""
     p = run.params
-    worker = Worker.current(p.precision)
-    data = Streets(run.inputs["data"], p.augment, p.seed, worker)
+    data = load_data(p, run.inputs["data"])
+    worker = data.worker
     nets, histories, seconds = {}, {}, {}
     for system, title in SYSTEMS.items():
         learner = untrained(p, system)

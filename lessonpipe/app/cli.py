@@ -17,11 +17,13 @@ from lessonpipe import __version__, zoo
 from lessonpipe.app.command import missing_model_cure, run_command
 from lessonpipe.app.project.commands import (
     Overwrite,
+    Phase,
     Recipe,
     StepsFile,
     flows,
     new,
     preview,
+    show,
     stage,
 )
 from lessonpipe.app.project.stages import project_modules
@@ -95,7 +97,7 @@ Out = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where to.
 
 
 app.command(rich_help_panel="Restore")(restore)
-for command in (new, preview, stage):
+for command in (new, preview, show, stage):
     app.command(rich_help_panel="Train your own")(command)
 app.command(
     rich_help_panel="Train your own",
@@ -258,16 +260,20 @@ def lineage(
 @app.command(rich_help_panel="Train your own")
 def lr_find(
     stage: Annotated[str, typer.Argument(metavar="STAGE", help="Such as pretrain_generator.")],
-    phase: Annotated[int, typer.Option(help="Of the stage's phases.")] = 1,
+    phase: Phase = 1,
+    end_lr: Annotated[
+        float, typer.Option(min=1e-6, max=1e6, help="The highest rate, from 1e-7 on.")
+    ] = 10.0,
 ) -> None:
     """Try learning rates for a training stage.
 
-    Prints the suggested max_lr, and plots the losses into reports/lr_find.
+    Prints the suggested max_lr, and plots the losses into reports/lr_find. The stages of the
+    lesson's other systems have some, too: digits, streets, numbers.
     """
     with project_modules():
         from tasks.pipeline.lr_find import find
 
-        find(stage, phase)
+        find(stage, phase, end_lr=end_lr)
 
 
 @app.command(rich_help_panel="The lesson's other systems")

@@ -102,7 +102,7 @@ def fit(
             first = state["epoch"]
         for epoch in range(first, phase.epochs):
             title = phase.title(f"phase {number + 1} epoch {epoch + 1}")
-            bar = _progress(batches.epoch(_epoch_seed(number, epoch)), title, batches.steps, worker)
+            bar = _progress(batches.epoch(epoch_seed(number, epoch)), title, batches.steps, worker)
             # no two steps of a run may share a seed: a phase has fewer than a million steps
             first_step = epoch * batches.steps
             seeds = (seed, number * 1_000_000)
@@ -136,7 +136,7 @@ def fit(
     return history
 
 
-def _epoch_seed(phase: int, epoch: int) -> int:
+def epoch_seed(phase: int, epoch: int) -> int:
     """The number that an epoch's order is drawn from; a phase has fewer than a thousand epochs."""
     return phase * 1000 + epoch
 

@@ -18,6 +18,13 @@ def sheet(pictures: Tensor, columns: int = 8) -> Image.Image:
     return to_picture(torch.cat(rows, 1) / 255)
 
 
+def batch(x: Tensor, y: Tensor) -> Image.Image:
+    """Returns the photos `B 3 H W`, bytes, of a batch; its noise `B Z` is told."""
+    columns = min(8, len(y))
+    title = f"{len(y)} photos, and as many times {x.shape[1]} numbers of noise"
+    return grid([[sheet(y, columns)]], [title])
+
+
 def side_by_side(generated: Image.Image, photos: Image.Image) -> Image.Image:
     """Returns two sheets of one size as one titled picture."""
     return grid([[generated, photos]], ["made of noise", "photos"])

@@ -22,6 +22,8 @@ from lessons.digits.nets import DigitNet, DigitNetConfig, padded_crops
 class Classifier(SupervisedLearner):
     """A network that gives scores, trained by cross-entropy."""
 
+    net: DigitNet
+
     def loss_terms(self, x: Tensor, y: Tensor) -> LossTerms:
         """Cross-entropy of digits `B 28 28` against their labels `B`."""
         return {"cross_entropy": F.cross_entropy(self.net(x).float(), y)}
@@ -50,6 +52,23 @@ def statistics(digits: Digits, batch: int) -> tuple[float, float]:
     return float(pixels.mean()), float(pixels.std())
 
 
+def build(
+    config: DigitNetConfig,
+    digits: Digits,
+    phase: TrainPhase,
+    optim: AdamWConfig,
+    *,
+    ema: float,
+    seed: int,
+) -> tuple[Classifier, TensorData, Worker]:
+    """The network with its loss, the data, and the worker: all that a first step needs."""
+    torch.manual_seed(seed)
+    mean, std = statistics(digits, phase.batch)
+    net = DigitNet(config.model_copy(update={"mean": mean, "std": std}))
+    worker = Worker.current("fp32")  # bf16 is no faster for so small a network
+    return Classifier(net, optim, ema), in_memory(digits, seed, worker), worker
+
+
 def train_network(
     config: DigitNetConfig,
     digits: Digits,
@@ -60,20 +79,10 @@ def train_network(
     seed: int,
 ) -> tuple[DigitNet, History, float]:
     """A network trained through `phase`, its history, and the seconds it took."""
-    torch.manual_seed(seed)
-    mean, std = statistics(digits, phase.batch)
-    net = DigitNet(config.model_copy(update={"mean": mean, "std": std}))
-    worker = Worker.current("fp32")  # bf16 is no faster for so small a network
     start = time.perf_counter()
-    history = fit(
-        Classifier(net, optim, ema),
-        [phase],
-        in_memory(digits, seed, worker),
-        worker,
-        seed=seed,
-        checkpoint=Checkpoint(None),
-    )
-    return net, history, time.perf_counter() - start
+    learner, data, worker = build(config, digits, phase, optim, ema=ema, seed=seed)
+    history = fit(learner, [phase], data, worker, seed=seed, checkpoint=Checkpoint(None))
+    return learner.net, history, time.perf_counter() - start
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from lessonpipe.data.pictures import grid
+from lessonpipe.data.pictures import grid, stacked
 from lessonpipe.report.curves import as_svg, pyplot
 
 
@@ -41,6 +41,21 @@ def worst(x: Tensor, probabilities: Tensor, labels: Tensor, count: int = 12) -> 
     titles = [f"{labels[i]} as {predicted[i]} ({top[i]:.0%})" for i in chosen]
     pictures = [Image.fromarray(x[i].numpy()).resize((112, 112)).convert("RGB") for i in chosen]
     return grid([pictures], titles) if chosen else Image.new("RGB", (112, 112), "white")
+
+
+def batch(x: Tensor, y: Tensor, columns: int = 8, most: int = 64) -> Image.Image:
+    """Returns digits `B 28 28`, bytes, with their labels `B` above them, in full rows."""
+    count = min(len(x), most) // columns * columns or len(x)
+    pictures = [
+        Image.fromarray(one.cpu().numpy()).resize((84, 84)).convert("RGB") for one in x[:count]
+    ]
+    titles = [str(label) for label in y.tolist()]
+    return stacked(
+        [
+            grid([pictures[i : i + columns]], titles[i : i + columns])
+            for i in range(0, count, columns)
+        ]
+    )
 
 
 def landscapes(surfaces: Mapping[str, Tensor], reach: float) -> str:

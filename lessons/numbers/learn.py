@@ -38,20 +38,21 @@ class LanguageModelLearner(SupervisedLearner):
         return scores.flatten(0, -2), (y if scores.ndim == 3 else y[:, -1]).flatten()
 
 
+def build(
+    net: nn.Module, corpus: Corpus, optim: AdamWConfig, seed: int
+) -> tuple[LanguageModelLearner, StreamData, Worker]:
+    """The network with its loss, the data, and the worker: all that a first step needs."""
+    worker = Worker.current("fp32")  # bf16 is no faster for so small a network
+    return LanguageModelLearner(net, optim), streams(net, corpus, worker, seed), worker
+
+
 def train_network(
     net: nn.Module, corpus: Corpus, phase: SequencePhase, optim: AdamWConfig, *, seed: int
 ) -> tuple[History, float]:
     """Train a network through `phase`: its history, and the seconds it took."""
-    worker = Worker.current("fp32")  # bf16 is no faster for so small a network
     start = time.perf_counter()
-    history = fit(
-        LanguageModelLearner(net, optim),
-        [phase],
-        streams(net, corpus, worker, seed),
-        worker,
-        seed=seed,
-        checkpoint=Checkpoint(None),
-    )
+    learner, data, worker = build(net, corpus, optim, seed)
+    history = fit(learner, [phase], data, worker, seed=seed, checkpoint=Checkpoint(None))
     return history, time.perf_counter() - start
 
 

@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from lessonpipe.report.curves import as_svg, pyplot
+from lessons.numbers.words import WORDS
 
 
 def accuracies(systems: Sequence[tuple[str, Sequence[float], float | None]]) -> str:
@@ -28,6 +30,28 @@ def accuracies(systems: Sequence[tuple[str, Sequence[float], float | None]]) -> 
     if any(lesson is not None for _, _, lesson in systems):
         panel.legend(fontsize=8, frameon=False, loc="lower right")
     return as_svg(figure)
+
+
+def batch(x: Tensor, y: Tensor, most: int = 12) -> Image.Image:
+    """Returns a picture of text: what streams `B T` read, and below what they should predict."""
+    font, line, gap = ImageFont.load_default(13), 18, 8
+    rows = [
+        (f"{number}  {name}", " ".join(WORDS[i] for i in ids))
+        for number, (read, wanted) in enumerate(zip(x.tolist(), y.tolist(), strict=True), 1)
+        for name, ids in (("reads", read), ("next", wanted))
+    ][: 2 * most]
+    left = 70
+    width = left + int(max(font.getlength(text) for _, text in rows)) + gap
+    sheet = Image.new("RGB", (width, len(rows) * line + len(rows) // 2 * gap + gap), "white")
+    pen = ImageDraw.Draw(sheet)
+    for i, (head, text) in enumerate(rows):
+        top = gap + i * line + i // 2 * gap
+        ink = (40, 40, 40) if i % 2 == 0 else (30, 90, 160)
+        pen.text(
+            (gap, top), head if i % 2 == 0 else head.split()[1], fill=(140, 140, 140), font=font
+        )
+        pen.text((left, top), text, fill=ink, font=font)
+    return sheet
 
 
 def kinds(systems: Mapping[str, Mapping[str, float]]) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from lessonpipe.data.pictures import grid, stacked
+from lessonpipe.data.pictures import grid, stacked, to_picture
 from lessonpipe.report.curves import as_svg, pyplot
 from lessons.streets.classes import COLOURS, NAMES, VOID
 
@@ -44,6 +44,11 @@ def comparison(
     ]
     sheet = grid(rows, ["photo", "truth", *predictions])
     return stacked([sheet, legend(sheet.width)])
+
+
+def batch(x: Tensor, y: Tensor, most: int = 4) -> Image.Image:
+    """Returns photos `B 3 H W` in 0...1 beside the classes `B H W` over them, and the legend."""
+    return comparison([to_picture(photo) for photo in x[:most]], y[:most].cpu(), {})
 
 
 def bars(ious: Mapping[str, Sequence[float]]) -> str:

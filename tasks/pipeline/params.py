@@ -73,6 +73,18 @@ def load(
         raise UserError(_message(error, kind, sections, stage, base, path)) from error
 
 
+def phase_of(p: Any, stage: str, number: int) -> Any:
+    """A phase of a training stage, or a network of its sweep, counted from 1.
+
+    Raises `UserError` when there is none of that number.
+    """
+    kind = "runs" if hasattr(p, "runs") else "phases"
+    found = getattr(p, kind)
+    if not 1 <= number <= len(found):
+        raise UserError(f"{stage} has {len(found)} {kind}; there is no phase {number}")
+    return found[number - 1]
+
+
 def _message(
     error: ValidationError,
     kind: type[BaseModel],

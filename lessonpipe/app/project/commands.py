@@ -1,10 +1,10 @@
-"""Commands for projects of one's own: new, preview, stage, flows."""
+"""Commands for projects of one's own: new, preview, show, stage, flows."""
 
 import shlex
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 import typer
 
@@ -28,6 +28,14 @@ StepsFile = Annotated[
         "such as NAME.rain. Of a project it is my_steps.py, beside params.yaml.",
     ),
 ]
+Phase = Annotated[
+    int, typer.Option(help="Of the stage's phases, or of a sweep's networks, counted from 1.")
+]
+Shown = Literal[
+    "crappify", "pairs", "augmented", "pixel", "feature", "critic", "gan",
+    "digits", "streets", "bedrooms", "numbers",
+]  # fmt: skip
+SHOWN = ", ".join(get_args(Shown))
 PREVIEW = Path("preview.jpg")  # replaced each time
 
 
@@ -81,19 +89,61 @@ def preview(
     lessonpipe preview photos/ --recipe old-photo
     """
     from lessonpipe.app.project.preview import preview_sheet
-    from lessonpipe.inference.encode import FORMATS
     from lessonpipe.inference.output import save_image
 
-    if out.suffix.lower() not in FORMATS or out.is_dir():
-        raise UserError(f"-o {out}: the name of a picture, such as preview.jpg or preview.png")
-    if out.exists() and out != PREVIEW and not overwrite:
-        raise UserError(f"{out} would be replaced; add --overwrite")
+    _check_picture(out, PREVIEW, overwrite=overwrite)
     with project_modules():
         sheet, reasons = preview_sheet(paths or (), recipe, steps, rows=rows, columns=columns)
     for reason in reasons:
         print(f"not shown: {printable(reason)}", file=sys.stderr)
     save_image(sheet, out)
     print(f"look at {out}")
+
+
+def show(
+    what: Annotated[
+        Shown, typer.Argument(metavar="WHAT", help=f"One of: {', '.join(get_args(Shown))}.")
+    ],
+    phase: Phase = 1,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Default: reports/show/WHAT.png."),
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Draw the first batch as training will see it.
+
+    By the stages' own loaders, with the sizes, seeds and augmentation of params.yaml. crappify: the
+    files that were made; pairs: those that are measured; augmented, pixel, feature, gan: those that
+    train; critic: generated pictures and photos with labels. The rest are the other systems.
+
+    \b
+    lessonpipe show augmented
+    lessonpipe show pixel --phase 3 -o batch.png
+    """
+    from lessonpipe.app.project.show import batch_sheet
+    from lessonpipe.inference.output import save_image
+
+    usual = Path(f"reports/show/{what}.png")
+    out = out or usual
+    _check_picture(out, usual, overwrite=overwrite)
+    with project_modules():
+        sheet = batch_sheet(what, phase)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save_image(sheet, out)
+    print(f"look at {out}")
+
+
+def _check_picture(out: Path, usual: Path, *, overwrite: bool) -> None:
+    """Raise `UserError` for what is no picture's name, or another file that would be replaced."""
+    from lessonpipe.inference.encode import FORMATS
+
+    if out.suffix.lower() not in FORMATS or out.is_dir():
+        raise UserError(
+            f"-o {out}: the name of a picture, such as {usual.stem}.jpg or {usual.stem}.png"
+        )
+    if out.exists() and out != usual and not overwrite:
+        raise UserError(f"{out} would be replaced; add --overwrite")
 
 
 def stage(
