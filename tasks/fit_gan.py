@@ -57,24 +57,34 @@ def load_data(p: Params, pairs: Path = Path("data/crappify")) -> PairData:
     return PairData(pairs, p.augment, p.seed, Worker.current(p.precision))
 
 
-def train_worker(run: TrainRun[Params]) -> None:
-    """The training function, run once a worker."""
-    p = run.params
-    data = load_data(p, run.inputs["pairs"])
+def build(
+    p: Params,
+    pairs: Path = Path("data/crappify"),
+    generator: Path = Path("models/pretrain_generator"),
+    critic: Path = Path("models/pretrain_critic"),
+) -> tuple[PairGanLearner, PairData, Worker]:
+    """Both networks with their loss, the data, and the worker: all that a first step needs."""
+    data = load_data(p, pairs)
     worker = data.worker
     torch.manual_seed(p.seed)
-    generator = load_generator(run.inputs["generator"])
-    critic = load_critic(run.inputs["critic"])
-    std = generator.encoder.std
+    net = load_generator(generator)
+    loss = image_loss(p.feature, p.pixel, net.encoder.std, p.pixel_weight)
     learner = PairGanLearner(
-        generator,
-        critic,
+        net,
+        load_critic(critic),
         p.gan,
-        _save_samples(run.checkpoint, data, p.phases[-1].image_px, p.samples),
-        loss=worker.to_device(image_loss(p.feature, p.pixel, std, p.pixel_weight)),
+        loss=worker.to_device(loss),
         critic_weight=p.critic_weight,
         train_bn=p.train_bn,
     )
+    return learner, data, worker
+
+
+def train_worker(run: TrainRun[Params]) -> None:
+    """The training function, run once a worker."""
+    p, inputs = run.params, run.inputs
+    learner, data, worker = build(p, inputs["pairs"], inputs["generator"], inputs["critic"])
+    learner.sample = _save_samples(run.checkpoint, data, p.phases[-1].image_px, p.samples)
     history = fit(
         learner,
         p.phases,
