@@ -168,8 +168,9 @@ def time_phase(stage: str, built: list[Any], phase: Any, check: Check) -> Result
     valid = (clock.validated - clock.steps[-1]) / VALID
     train_count, valid_count = COUNTS[stage]
     if train_count:
-        steps_an_epoch = math.ceil((phase.samples_per_epoch or train_count) / phase.batch)
-        valid_steps = math.ceil(valid_count / phase.batch)
+        counted = getattr(phase, "in_pairs", phase)  # where a phase counts pictures, not samples
+        steps_an_epoch = math.ceil((counted.samples_per_epoch or train_count) / counted.batch)
+        valid_steps = math.ceil(valid_count / counted.batch)
     else:  # the very data of the lesson
         steps_an_epoch = data.train_batches(phase).steps
         valid_steps = sum(1 for _ in data.valid_batches(phase))
