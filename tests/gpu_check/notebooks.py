@@ -38,7 +38,7 @@ STAGES = (
     "pretrain_generator", "pretrain_critic", "fit_gan", "fit_pixel", "fit_feature",
     "digits", "streets", "bedrooms", "numbers",
 )  # fmt: skip
-PAIRS = STAGES[:5]
+PAIRS, START = STAGES[:5], STAGES[:2]  # those of pairs, and those that others start from
 WARM, STEPS, VALID = 4, 12, 2  # twelve are two rounds of five to one
 TINY = {
     "encoder": "test_efficientnet", "widths": [16, 16, 8, 8], "head": 8, "image_px": 64,
@@ -138,20 +138,26 @@ def _stage_cases(
     with chdir(place):
         p = load_stage(module, stage)
     phases = p.runs if hasattr(p, "runs") else p.phases
+    trained = [(number, phase) for number, phase in enumerate(phases, 1) if phase.epochs]
+
+    def network() -> Result:
+        _leave(stage, module.build(p)[0])
+        return Result("new, and not trained")
 
     def measure(phase: Any, number: int) -> Result:
         if hasattr(p, "runs") or not built:
             built[:] = module.build(p, phase) if hasattr(p, "runs") else module.build(p)
         found = time_phase(stage, built, phase, check)
         hours[f"{stage} {number}"] = found.values["seconds"]
-        if number == len(phases):
+        if number == trained[-1][0]:
             _leave(stage, built[0])
         return found
 
-    for number, phase in enumerate(phases, 1):
-        if phase.epochs:
-            title = f"{profile}: {phase.title(f'{stage} {number}')}"
-            yield title, partial(_quietly, place, measure, phase, number)
+    if not trained and stage in START:
+        yield f"{profile}: {stage}, its network", partial(_quietly, place, network)
+    for number, phase in trained:
+        title = f"{profile}: {phase.title(f'{stage} {number}')}"
+        yield title, partial(_quietly, place, measure, phase, number)
 
 
 def time_phase(stage: str, built: list[Any], phase: Any, check: Check) -> Result:
@@ -187,7 +193,7 @@ def time_phase(stage: str, built: list[Any], phase: Any, check: Check) -> Result
 
 def _leave(stage: str, learner: Any) -> None:
     """Leave what the stages after this one start from."""
-    if stage in ("pretrain_generator", "pretrain_critic"):
+    if stage in START:
         save_model(Path("models") / stage, learner.net, {"stage": stage})
     if stage == "pretrain_generator":
         from tasks import save_preds
