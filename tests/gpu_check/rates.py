@@ -77,7 +77,8 @@ def cases(check: Check) -> Iterator[Case]:
 
 def compiled_cases(check: Check) -> Iterator[Case]:
     """Both in bf16 and compiled, each in a process that is ended with the minutes."""
-    for name, config in nets(check.tiny).items():
+    found = list(nets(check.tiny).items())
+    for name, config in found[:1] if check.tiny else found:
         yield f"{name}, bf16, compiled", partial(_in_process, config, check)
 
 
