@@ -12,8 +12,6 @@ from lessonpipe.report.measured import LIVE, read_measured
 from lessonpipe.report.result import RESULT_FILE, Result
 from lessons import page
 
-DATA = {"digits": "mnist", "streets": "camvid", "bedrooms": "bedrooms", "numbers": "numbers"}
-
 
 class Params(StrictModel):
     """Which lessons are on the page, in this order."""
@@ -28,7 +26,7 @@ def run(p: Params, models: Path = Path("models"), reports: Path = Path("reports"
         if not (folder / RESULT_FILE).is_file():
             raise MissingError(f"{folder} has no {RESULT_FILE}", folder)
     results = {name: Result.read(folder) for name, folder in folders.items()}
-    metrics = {DATA[name]: page.metrics(result) for name, result in results.items()}
+    metrics = {name: page.metrics(result) for name, result in results.items()}
     write_json(reports / "lessons.json", metrics, fsync=True)
     atomic_write(reports / "lessons.html", page.lessons_page(results, folders), fsync=True)
     for name, result in results.items():

@@ -48,7 +48,7 @@ def test_the_page_has_every_score_beside_the_lessons_and_every_plot_inside(lesso
     assert "seconds" not in html + (lesson / "result.json").read_text()  # each time others
     assert "digits: trained in 16 s\n" in done.stdout
     metrics = json.loads((tmp_path / "reports/lessons.json").read_text())
-    assert metrics["mnist"]["plain <CNN>"]["accuracy"] == {
+    assert metrics["digits"]["plain <CNN>"]["accuracy"] == {
         "mean": 0.985, "low": 0.98, "high": 0.99, "lesson": 0.9864
     }  # fmt: skip
 
