@@ -18,7 +18,8 @@ class FeatureLossConfig(StrictModel):
     one w a layer: features count w, Gram matrices w**2 * `gram_weight`. `gram_layers` names those
     layers that have a Gram term, by default all. `normalize_features` compares the features of each
     pixel scaled to length 1, as LPIPS does (Zhang et al. 2018); Gram matrices, which say how strong
-    a texture is, are always of features as they are.
+    a texture is, are always of features as they are. `distance` is between features and between
+    Gram matrices: the lesson's L1, or the MSE of Johnson et al.
     """
 
     encoder: str
@@ -28,6 +29,7 @@ class FeatureLossConfig(StrictModel):
     gram_weight: float = Field(5000.0, ge=0)
     gram_layers: list[int] | None = None
     normalize_features: bool = False
+    distance: PixelKind = "l1"
 
     @model_validator(mode="after")
     def _match(self) -> "FeatureLossConfig":
@@ -45,7 +47,7 @@ def gram(x: Tensor) -> Tensor:
 
 
 class FeatureLoss(nn.Module):
-    """Pixel loss + L1 between features + L1 between Gram matrices, each term by name.
+    """Pixel loss + distances of features + those of Gram matrices, each term by name.
 
     `B 3 H W, B 3 H W -> {"pixel", "feat_0", ..., "gram_0", ...}`, images in 0...1. With timm's
     `vgg16_bn` and layers 2, 3, 4 the features are the lesson's ReLUs 22, 32 and 42. The encoder
@@ -60,6 +62,7 @@ class FeatureLoss(nn.Module):
         self.normalize = Normalize(encoder.mean, encoder.std)
         self.encoder = freeze(encoder.net)
         self.pixel, self.config = pixel, config
+        self.distance = F.l1_loss if config.distance == "l1" else F.mse_loss
 
     def train(self, mode: bool = True) -> "FeatureLoss":
         """The encoder never trains."""
@@ -81,10 +84,10 @@ class FeatureLoss(nn.Module):
             for i, (w, f, t) in enumerate(zip(c.weights, features, wanted, strict=True)):
                 if c.normalize_features:
                     f, t = F.normalize(f, dim=1), F.normalize(t, dim=1)
-                terms[f"feat_{i}"] = w * F.l1_loss(f, t)
+                terms[f"feat_{i}"] = w * self.distance(f, t)
             for i, (w, f, t) in enumerate(zip(c.weights, features, wanted, strict=True)):
                 if c.gram_weight and (c.gram_layers is None or c.layers[i] in c.gram_layers):
-                    terms[f"gram_{i}"] = w**2 * c.gram_weight * F.l1_loss(gram(f), gram(t))
+                    terms[f"gram_{i}"] = w**2 * c.gram_weight * self.distance(gram(f), gram(t))
         return terms
 
 

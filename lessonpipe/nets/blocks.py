@@ -10,9 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
+from torch.nn.utils.parametrize import is_parametrized
 
 M = TypeVar("M", bound=nn.Module)
 Norm = Literal["batch", "weight", "spectral", "none"]
+UpsampleKind = Literal["pixel_shuffle", "nearest", "bilinear", "transposed"]
 
 
 def activation(leak: float | None) -> nn.Module:
@@ -67,6 +69,8 @@ class SpectralConv2d(nn.Conv2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
+        if not is_parametrized(self):  # folded: the weight is divided already
+            return super().forward(x)
         wrap: Any = self.parametrizations
         weight: Tensor = wrap.weight.original
         y = F.conv2d(x, weight, None, self.stride, self.padding)  # type: ignore[arg-type]
@@ -177,6 +181,40 @@ class PixelShuffleUp(nn.Sequential):
         if blur:
             layers += [nn.ReplicationPad2d((1, 0, 1, 0)), nn.AvgPool2d(2, stride=1)]
         super().__init__(*layers)
+
+
+def upsampling(
+    kind: UpsampleKind, n_in: int, n_out: int, *, blur: bool, norm: Norm, icnr: bool
+) -> nn.Module:
+    """What doubles the grid in one of the usual ways: `B n_in H W -> B n_out 2H 2W`.
+
+    "nearest" and "bilinear" enlarge, and a 3x3 convolution follows (Odena et al. 2016);
+    "transposed" is a 4x4 convolution that spreads each pixel with stride 2, as in DCGAN (Radford
+    et al. 2015). `blur` and `icnr` are of `PixelShuffleUp` alone.
+    """
+    if kind == "pixel_shuffle":
+        return PixelShuffleUp(n_in, n_out, blur=blur, norm=norm, icnr=icnr)
+    if kind == "transposed":
+        return transposed_conv(n_in, n_out, norm=norm)
+    return nn.Sequential(nn.Upsample(scale_factor=2, mode=kind), conv(n_in, n_out, norm=norm))
+
+
+def transposed_conv(n_in: int, n_out: int, *, norm: Norm) -> nn.Sequential:
+    """Transposed 4x4 convolution of stride 2, then ReLU, and batch norm: as `conv`, doubling.
+
+    `B n_in H W -> B n_out 2H 2W`. Weights start Kaiming-normal: each pixel is the sum of 4 of the
+    16 weights times `n_in`.
+    """
+    layer: nn.Module = nn.ConvTranspose2d(n_in, n_out, 4, 2, 1, bias=norm != "batch")
+    nn.init.normal_(layer.weight, std=(2 / (4 * n_in)) ** 0.5)  # type: ignore[arg-type]
+    if norm != "batch":
+        nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    if norm == "weight":
+        layer = weight_norm(layer, dim=1)  # where a transposed weight has its outputs
+    elif norm == "spectral":
+        layer = spectral_norm(layer)
+    behind = [batch_norm(n_out)] if norm == "batch" else []
+    return nn.Sequential(layer, nn.ReLU(), *behind)
 
 
 @torch.no_grad()

@@ -7,18 +7,19 @@ from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from lessonpipe.config import StrictModel
 from lessonpipe.nets.blocks import (
     Norm,
-    PixelShuffleUp,
     ResBlock,
     SelfAttention,
+    UpsampleKind,
     batch_norm,
     conv,
     resize_like,
+    upsampling,
 )
 from lessonpipe.nets.encoder import Encoder, EncoderName
 
@@ -35,10 +36,13 @@ class UnetConfig(StrictModel):
     - `widths`: the width after each block, deep to shallow; by default the lesson's rule (half of
       what comes from below plus the skip, halved once more in the last block).
     - `head`: channels at full resolution; by default as many as the last block gives.
-    - `concat`: skips are concatenated before a block's convolutions, as in the lesson, or after.
-    - `attention`: self-attention in the third block from the end. `residual`: residual blocks in
-      place of the second convolutions. `bottleneck`: in the last residual block. `icnr`: sub-pixels
-      start equal. `last_cross`: the input is concatenated before the last residual block.
+    - `skips`: the cross connections of the encoder's features; without them the decoder sees the
+      coarsest alone. `concat`: they come before a block's convolutions, as in the lesson, or after.
+    - `upsample`: how the grid is doubled. `blur` behind it and `icnr`, sub-pixels that start equal,
+      are of "pixel_shuffle" alone.
+    - `attention`: self-attention in the third block from the end. `residual` and `dense`: residual
+      or dense blocks in place of the second convolutions. `bottleneck`: in the last residual block.
+      `last_cross`: the input is concatenated before the last residual block.
     - `output`: "range" is the lesson's sigmoid scaled to `y_range`; "correction" adds the output
       to the input, and starts as the identity; "plain" is the bare output.
     """
@@ -47,23 +51,33 @@ class UnetConfig(StrictModel):
     encoder_depth: int | None = Field(None, ge=4, le=10)
     widths: list[Width] | None = Field(None, max_length=10)
     head: Width | None = None
+    upsample: UpsampleKind = "pixel_shuffle"
     blur: bool = True
     norm: Norm = "weight"
     icnr: bool = True
     attention: bool = False
     residual: bool = False
+    dense: bool = False
+    skips: bool = True
     concat: Concat = "before"
     bottleneck: bool = False
     last_cross: bool = True
     output: Output = "range"
     y_range: tuple[float, float] = (-3.0, 3.0)
 
+    @model_validator(mode="after")
+    def _one_kind_of_block(self) -> "UnetConfig":
+        if self.residual and self.dense:
+            raise ValueError("a decoder's blocks are residual or dense, not both")
+        return self
+
 
 class Block(nn.Module):
     """One decoder block: upsample what comes from below, concatenate the skip, mix both.
 
     `deep: B n_deep H W`, `skip: B n_skip 2H 2W -> B n_out 2H 2W`. With `concat: after` the skip
-    follows the convolutions, which makes it `B n_out+n_skip 2H 2W`.
+    follows the convolutions, which makes it `B n_out+n_skip 2H 2W`. Where `n_skip` is 0, the skip
+    gives its grid alone. A dense block, which doubles its width, has an even `n_out`.
     """
 
     def __init__(
@@ -71,20 +85,29 @@ class Block(nn.Module):
     ) -> None:
         super().__init__()
         norm, self.concat = config.norm, config.concat
-        self.upsample = PixelShuffleUp(n_deep, n_up, blur=config.blur, norm=norm, icnr=config.icnr)
-        self.skip_norm = batch_norm(n_skip)
-        self.conv1 = conv(n_up + n_skip if self.concat == "before" else n_up, n_out, norm=norm)
+        self.upsample = upsampling(
+            config.upsample, n_deep, n_up, blur=config.blur, norm=norm, icnr=config.icnr
+        )
+        self.skip_norm = batch_norm(n_skip) if n_skip else None
+        n_mid = n_out // 2 if config.dense else n_out
+        self.conv1 = conv(n_up + n_skip if self.concat == "before" else n_up, n_mid, norm=norm)
         self.conv2 = (
-            ResBlock(n_out, norm=norm) if config.residual else conv(n_out, n_out, norm=norm)
+            ResBlock(n_mid, dense=config.dense, norm=norm)
+            if config.residual or config.dense
+            else conv(n_out, n_out, norm=norm)
         )
         self.attention = SelfAttention(n_out) if attention else nn.Identity()
 
     def forward(self, deep: Tensor, skip: Tensor) -> Tensor:
-        up, skip = resize_like(self.upsample(deep), skip), self.skip_norm(skip)
+        up = resize_like(self.upsample(deep), skip)
+        features = [] if self.skip_norm is None else [self.skip_norm(skip)]
         if self.concat == "before":
-            return self.attention(self.conv2(self.conv1(F.relu(torch.cat([up, skip], dim=1)))))
-        mixed = self.attention(self.conv2(self.conv1(F.relu(up))))
-        return torch.cat([mixed, F.relu(skip)], dim=1)
+            return self._mixed(torch.cat([up, *features], dim=1))
+        return torch.cat([self._mixed(up), *map(F.relu, features)], dim=1)
+
+    def _mixed(self, x: Tensor) -> Tensor:
+        mixed: Tensor = self.attention(self.conv2(self.conv1(F.relu(x))))
+        return mixed
 
 
 class Unet(nn.Module):
@@ -108,17 +131,22 @@ class Unet(nn.Module):
         if widths is not None and len(widths) != len(skips):
             raise ValueError(f"widths needs {len(skips)} numbers for this encoder, not {widths}")
         blocks = []
-        for i, n_skip in enumerate(reversed(skips)):
+        for i, n_feature in enumerate(reversed(skips)):
+            n_skip = n_feature * config.skips
             n_up = n // 2 if widths is None else widths[i]
             n_out = n_up + n_skip if widths is None else widths[i]
             if widths is None and i == len(skips) - 1:
                 n_out //= 2
+            if config.dense:
+                n_out = max(2, n_out // 2 * 2)
             third_last = i == len(skips) - 3
             blocks.append(Block(config, n, n_skip, n_up, n_out, config.attention and third_last))
             n = n_out if config.concat == "before" else n_out + n_skip
         self.blocks = nn.ModuleList(blocks)
         n_head = config.head or n
-        self.upsample = PixelShuffleUp(n, n_head, blur=False, norm=norm, icnr=config.icnr)
+        self.upsample = upsampling(
+            config.upsample, n, n_head, blur=False, norm=norm, icnr=config.icnr
+        )
         n_cross = n_head + encoder.in_channels * last_cross
         self.last = ResBlock(n_cross, bottleneck=config.bottleneck, norm=norm)
         # a normalised last layer could not put out 0, which is where a correction starts; scores of

@@ -96,3 +96,15 @@ def test_the_loss_of_a_perfect_image_is_zero():
     terms = feature_loss([2, 3, 4])(x, x)
     assert len(terms) == 7
     assert all(float(v) == 0 for v in terms.values())
+
+
+def test_distances_of_features_are_l1_or_mean_squares():
+    output, target = torch.rand(2, 1, 3, 64, 64)
+    for name, distance in (("l1", nn.functional.l1_loss), ("mse", nn.functional.mse_loss)):
+        loss = feature_loss([1, 2], distance=name, gram_weight=7)
+        pairs = list(zip(loss.features(output), loss.features(target), strict=True))
+        terms = loss(output, target)
+        for i, (f, t) in enumerate(pairs):
+            torch.testing.assert_close(terms[f"feat_{i}"], (i + 1) * distance(f, t))
+            expected = (i + 1) ** 2 * 7 * distance(gram(f), gram(t))
+            torch.testing.assert_close(terms[f"gram_{i}"], expected)

@@ -2,12 +2,13 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from lessonpipe.errors import UserError
 from lessonpipe.nets import Encoder, Generator, Unet, UnetConfig
-from lessonpipe.nets.blocks import PixelShuffleUp, SelfAttention, conv
+from lessonpipe.nets.blocks import PixelShuffleUp, SelfAttention, conv, upsampling
 from lessonpipe.nets.generator import fold_weight_norm
 from tests.small import generator
 
@@ -16,9 +17,91 @@ def small(**options: object) -> Generator:
     return generator(**options).eval()
 
 
-@pytest.mark.parametrize("size", [(64, 64), (65, 97), (33, 120)])
+DECODERS = [
+    {},
+    {"upsample": "nearest", "norm": "weight"},
+    {"upsample": "bilinear", "norm": "batch"},
+    {"upsample": "transposed", "norm": "none"},
+    {"upsample": "transposed", "norm": "weight"},
+    {"upsample": "transposed", "norm": "batch"},
+    {"upsample": "transposed", "norm": "spectral"},
+    {"dense": True},
+    {"dense": True, "widths": None, "attention": True, "concat": "after"},
+    {"skips": False, "last_cross": False},
+    {"skips": False, "widths": None, "concat": "after"},
+]
+
+
+@pytest.mark.parametrize("options", DECODERS, ids=str)
+def test_every_decoder_takes_odd_sizes_learns_as_a_whole_and_is_built_again_of_its_config(options):
+    net = generator(output="range", **options)
+    x = torch.rand(1, 3, 65, 97)
+    net(x).square().mean().backward()
+    assert all(p.grad is not None for p in net.unet.param_groups()[2])
+    again = Generator(UnetConfig(**net.config.model_dump(mode="json")), pretrained=False)
+    again.load_state_dict(net.state_dict())
+    y = net.eval()(x)
+    assert y.shape == x.shape and torch.equal(again.eval()(x), y)
+    torch.testing.assert_close(fold_weight_norm(again)(x), y, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (33, 120)])
 def test_outputs_have_the_size_of_inputs_even_an_odd_one(size):
     assert small()(torch.rand(1, 3, *size)).shape == (1, 3, *size)
+
+
+def test_without_skips_and_the_input_the_coarsest_features_are_all_that_a_decoder_sees():
+    for options, seen in (({"last_cross": False, "skips": False}, False), ({}, True)):
+        net = small(output="plain", **options)
+        x = torch.rand(1, 3, 64, 64)
+        *fine, deep = net.encoder(net.normalize(x))
+        net.unet.encoder.forward = lambda _, deep=deep, fine=fine: [
+            *map(torch.ones_like, fine),
+            deep,
+        ]
+        assert torch.equal(net(x), net(1 - x)) != seen  # no pixel comes by another way
+        net.unet.encoder.forward = lambda _, deep=deep, fine=fine: [
+            *map(torch.zeros_like, fine),
+            deep,
+        ]
+        other = net(x)
+        net.unet.encoder.forward = lambda _, deep=deep, fine=fine: [*fine, deep]
+        assert torch.equal(net(x), other) != seen
+
+
+def test_ways_to_double_a_grid_are_those_of_their_formulas():
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 5, 7)
+    options = {"blur": True, "norm": "none", "icnr": True}  # blur and ICNR are the shuffle's alone
+    for mode, align in (("nearest", None), ("bilinear", False)):
+        net = upsampling(mode, 3, 4, **options)
+        weight = net[1][0].weight
+        large = F.interpolate(x, size=(10, 14), mode=mode, align_corners=align)
+        torch.testing.assert_close(net(x), F.conv2d(large, weight, padding=1).relu())
+    net = upsampling("transposed", 3, 4, **options)
+    spread = torch.zeros(2, 3, 9, 13)  # a pixel, a zero, a pixel: stride one half
+    spread[..., ::2, ::2] = x
+    weight = net[0].weight.transpose(0, 1).flip(2, 3)
+    torch.testing.assert_close(net(x), F.conv2d(spread, weight, padding=2).relu())
+
+
+def test_a_transposed_convolution_keeps_the_variance_as_kaiming_means_it():
+    torch.manual_seed(0)
+    net = upsampling("transposed", 64, 256, blur=False, norm="none", icnr=False)
+    y = net[0](torch.randn(4, 64, 16, 16))[..., 2:-2, 2:-2]
+    assert y.var().item() == pytest.approx(2, rel=0.05)
+
+
+def test_dense_blocks_hand_on_what_they_were_given_and_keep_the_widths():
+    plain, dense = small().unet, small(dense=True).unet
+    assert plain.last.body[0][0].in_channels == dense.last.body[0][0].in_channels
+    block = dense.blocks[0]
+    deep = torch.randn(1, block.upsample[0][0].in_channels, 2, 2)
+    skip = torch.randn(1, block.skip_norm.num_features, 4, 4)
+    first = block.conv1(F.relu(torch.cat([block.upsample(deep), block.skip_norm(skip)], 1)))
+    assert torch.equal(block(deep, skip)[:, first.shape[1] :], first)
+    with pytest.raises(ValueError, match="residual or dense"):
+        UnetConfig(encoder="test_efficientnet", residual=True, dense=True)
 
 
 def test_an_untrained_correction_is_the_identity():
