@@ -59,10 +59,15 @@ def build(
 
 
 def train_one(job: Job[Run], digits: data.Digits, optim: AdamWConfig) -> dict[str, Any]:
-    """Returns history, weights, accuracy and seconds of a training, or a loss surface."""
+    """Returns history, weights, accuracy and seconds of a training, or a loss surface.
+
+    Of a training on some digits also the error on those.
+    """
     blocks = job.surface.blocks if isinstance(job, SurfaceJob) else 1
+    if job.run.samples:
+        digits = learn.some_of(digits, job.run.samples, job.seed)
     net, history, seconds = learn.train_network(
-        DigitNetConfig(kind=job.run.net, blocks=blocks, width=job.run.width),
+        DigitNetConfig(kind=job.run.net, blocks=blocks, width=job.run.width, layers=job.run.layers),
         digits,
         job.run,
         optim,
@@ -74,10 +79,11 @@ def train_one(job: Job[Run], digits: data.Digits, optim: AdamWConfig) -> dict[st
         x, y = (digits[f"train_{part}"][: at.samples] for part in "xy")
         losses = learn.surface(net, x, y, points=at.points, extent=at.extent, seed=job.seed)
         return {"surface": losses}
-    return {
+    result = {
         "history": history,
         "net": net.state_dict(),
         "build": net.config.model_dump(),
         "accuracy": last_row(history).get("valid_accuracy", 0.0),
         "seconds": seconds,
     }
+    return result | ({"error": learn.training_error(net, digits)} if job.run.samples else {})

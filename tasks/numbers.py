@@ -3,6 +3,7 @@
 python -m tasks numbers
 """
 
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from lessonpipe.train.fit import as_csv, last_row
 from lessonpipe.train.schedule import AdamWConfig
 from lessons.numbers import data, learn, report, words
 from lessons.numbers.build import build as build_net
+from lessons.numbers.classify import Classify, tens_accuracy
 from lessons.numbers.generate import next_number_accuracy
+from lessons.numbers.nets import TorchRNN
 from lessons.numbers.runs import Run
 from lessons.numbers.streams import StreamData
 from lessons.sweep import Job, SweepParams, job_name, jobs, longest_first, seconds_of
@@ -26,13 +29,18 @@ from tasks.pipeline import launch
 
 
 class Params(SweepParams[Run]):
-    """The networks, the last of which is the model, and the seeds each is trained with."""
+    """The networks, the last of which is the model, and the seeds each is trained with.
+
+    With `classify` the framework's cells are then taught to tell the tens of some numbers.
+    """
+
+    classify: Classify | None = None
 
 
 def run(p: Params, text: Path = Path("data/numbers"), out: Path = Path("models/numbers")) -> None:
     """Train all, and leave the last network, scores and plots."""
     corpus = data.load(text)
-    train = partial(train_one, corpus=corpus, optim=p.optim)
+    train = partial(train_one, corpus=corpus, optim=p.optim, classify=p.classify)
     trainings = longest_first(jobs(p.runs, p.seeds))
     inputs = {"text": text}
     with (
@@ -59,7 +67,9 @@ def build(
     return learn.build(build_net(run.net, run.dropout), data.load(text), p.optim, p.seed)
 
 
-def train_one(job: Job[Run], corpus: data.Corpus, optim: AdamWConfig) -> dict[str, Any]:
+def train_one(
+    job: Job[Run], corpus: data.Corpus, optim: AdamWConfig, classify: Classify | None = None
+) -> dict[str, Any]:
     """Returns history, weights, accuracy, seconds, and which words are right, of a training."""
     torch.manual_seed(job.seed)
     how: dict[str, Any] = {"kind": job.run.net, "dropout": job.run.dropout}
@@ -75,4 +85,7 @@ def train_one(job: Job[Run], corpus: data.Corpus, optim: AdamWConfig) -> dict[st
     if not learn.predicts_once(net):
         result["right"] = learn.correct_words(net, corpus, job.run)
         result["next"] = next_number_accuracy(net, range(corpus.seen + 1, words.LARGEST))
+    if classify and isinstance(net, TorchRNN):
+        body = deepcopy(net)
+        result["tens"] = tens_accuracy(body, classify, optim, seen=corpus.seen, seed=job.seed)
     return result

@@ -24,6 +24,7 @@ from lessonpipe.errors import one_of
 from lessonpipe.io.atomic import atomic_write, read_json, write_json
 from lessonpipe.report.ablation import METRICS, Values, ablation_table
 from lessonpipe.report.bootstrap import bootstrap_difference
+from lessonpipe.report.result import RESULT_FILE, Result
 from tasks.pipeline.profiles import hydra_value
 
 QUESTIONS = Path("flows/experiments/ablations.yaml")
@@ -37,8 +38,8 @@ Each question was put to the sample pipeline, cut short, with {seeds} seeds an a
 means over seeds and the validation photos. In brackets the 95 % interval of the difference from
 the first row, paired, by a bootstrap over photos and seeds; **bold** where it leaves out zero, and
 where nothing is bold, no difference was to be seen. There are pictures where the PSNR differs.
-Seconds are those of the training stage; where experiments ran side by side or beside other work
-they compare only roughly.
+Seconds are those of the training stage, in the lessons those of a training; where experiments ran
+side by side or beside other work they compare only roughly.
 
 So short a training is a lottery: the same first arm of the generator's questions, with the same
 three seeds, reached 1.39 dB when some of these were answered and 1.02 dB when others were, on
@@ -55,14 +56,42 @@ figures are in `ablations.json`.
 class Question(StrictModel):
     """What is asked, of which stage, and what each arm sets in params.yaml; the first is the base.
 
-    The arms' models are measured at the sizes `measured_at`, in pixels; `note` is printed below.
+    `all_arms` is what all of them set. The arms' models are measured at the sizes `measured_at`, in
+    pixels, on the pairs of the project, or with `own_pairs` on those that the first arm made; a
+    lesson's stage, given by DVC's address, measures itself. `note` is printed below.
     """
 
     asks: str
     stage: str
     measured_at: tuple[int, ...] = (128,)
+    own_pairs: bool = False
+    all_arms: dict[str, Any] = Field({})
     arms: dict[str, dict[str, Any]] = Field(min_length=2)
     note: str = ""
+
+    @property
+    def is_lesson(self) -> bool:
+        """Whether it is of a lesson's stage, which has seeds of its own and measures itself."""
+        return ":" in self.stage
+
+    @property
+    def is_measured_on_pairs(self) -> bool:
+        """Whether the project's pairs have to be there."""
+        return not (self.is_lesson or self.own_pairs or self.stage == "pretrain_critic")
+
+    @property
+    def stage_name(self) -> str:
+        """The stage without its file, as its section of params.yaml and its model are called."""
+        return self.stage.rpartition(":")[2]
+
+    def experiments(
+        self, common: Mapping[str, Any], settings: Mapping[str, Any], seeds: list[int]
+    ) -> list[Experiment]:
+        """An arm's: one for each seed, or a lesson's with all of them."""
+        if self.is_lesson:
+            of_lesson = overrides({**settings, f"{self.stage_name}.seeds": seeds})
+            return [Experiment(stage=self.stage, overrides=of_lesson)]
+        return [experiment(self.stage, {**common, **settings}, seed) for seed in seeds]
 
 
 class Questions(StrictModel):
@@ -95,7 +124,7 @@ def answer(names: Iterable[str], side_by_side: int = 1, again: bool = False) -> 
         if results.get(name, {}).get("experiments") == key:
             print(f"{name}: answered already; --again answers it anew")
             continue
-        if question.stage != "pretrain_critic":
+        if question.is_measured_on_pairs:
             Manifest.read(PAIRS)  # what models are measured on: complain before the training
         run_all((e for experiments in arms.values() for e in experiments), side_by_side, anew=again)
         results[name] = {"experiments": key, **measure(name, question, arms)}
@@ -106,18 +135,22 @@ def answer(names: Iterable[str], side_by_side: int = 1, again: bool = False) -> 
 
 
 def arms_of(file: Questions, name: str) -> dict[str, list[Experiment]]:
-    """The experiments of each arm of a question, one for each seed."""
+    """The experiments of each arm of a question: one for each seed, or a lesson's with all."""
     question = file.questions[name]
     return {
-        arm: [experiment(question.stage, {**file.common, **sets}, seed) for seed in file.seeds]
+        arm: question.experiments(file.common, {**question.all_arms, **sets}, file.seeds)
         for arm, sets in question.arms.items()
     }
 
 
 def experiment(stage: str, settings: Mapping[str, Any], seed: int) -> Experiment:
     """The training of `stage` with these settings; the seed is of this stage, not of its data."""
-    overrides = [f"{key}={hydra_value(value)}" for key, value in settings.items()]
-    return Experiment(stage=stage, overrides=[*overrides, f"+{stage}.seed={seed}"])
+    return Experiment(stage=stage, overrides=[*overrides(settings), f"+{stage}.seed={seed}"])
+
+
+def overrides(settings: Mapping[str, Any]) -> list[str]:
+    """Settings by their dotted keys as DVC takes them; a key with a + is new in params.yaml."""
+    return [f"{key}={hydra_value(value)}" for key, value in settings.items()]
 
 
 def measure(name: str, question: Question, arms: dict[str, list[Experiment]]) -> dict[str, Any]:
@@ -126,20 +159,24 @@ def measure(name: str, question: Question, arms: dict[str, list[Experiment]]) ->
     Draws a picture of the first seed's models where an arm differs significantly from the base.
     """
     values: dict[str, dict[str, dict[str, list[list[float]]]]] = {}
-    grids: dict[int, Any] = {}
+    grids: dict[int | str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         for i in range(len(next(iter(arms.values())))):
             models = {arm: Path(folder) / experiments[i].name for arm, experiments in arms.items()}
+            pairs = Path(folder, "pairs") if question.own_pairs else PAIRS
+            if question.own_pairs:
+                first = next(iter(arms.values()))[i].name
+                dvc("get", ".", PAIRS, "--rev", first, "-o", pairs, "--force")
             for arm, experiments in arms.items():
-                model = f"models/{question.stage}"
+                model = f"models/{question.stage_name}"
                 dvc("get", ".", model, "--rev", experiments[i].name, "-o", models[arm], "--force")
-            for px in question.measured_at:
-                scores, grid = _measure_models(models, px)
+            for px in [""] if question.is_lesson else question.measured_at:
+                scores, grid = _measure_models(models, px, pairs)
                 grids.setdefault(px, grid)
                 for arm, by_measure in scores.items():
-                    for what, photos in by_measure.items():
+                    for what, seeds in by_measure.items():
                         by_arm = values.setdefault(str(px), {}).setdefault(arm, {})
-                        by_arm.setdefault(what, []).append(photos)
+                        by_arm.setdefault(what, []).extend(seeds)
     for px, grid in grids.items():
         _write_picture(_picture(name, px), grid if is_significant(values[str(px)]) else None)
     times = {arm: [seconds(e) for e in experiments] for arm, experiments in arms.items()}
@@ -157,22 +194,29 @@ def is_significant(arms: Mapping[str, Mapping[str, Values]]) -> bool:
 
 
 def _measure_models(
-    models: dict[str, Path], image_px: int
-) -> tuple[dict[str, dict[str, list[float]]], Any]:
-    """Each model's metrics by photo, and a grid of pictures; of critics their accuracy alone."""
+    models: dict[str, Path], image_px: int | str, pairs: Path
+) -> tuple[dict[str, dict[str, list[list[float]]]], Any]:
+    """Each model's metrics, seeds x photos, and a grid of pictures.
+
+    Of critics it is their accuracy alone, of lessons what their result says, without pictures.
+    """
+    if (next(iter(models.values())) / RESULT_FILE).is_file():
+        return {
+            arm: {s.measure: [[value] for value in s.values] for s in Result.read(model).scores}
+            for arm, model in models.items()
+        }, None
     if (next(iter(models.values())) / "metrics.json").is_file():  # of a critic
         accuracies = {
             a: float(read_json(m / "metrics.json")["accuracy"]) for a, m in models.items()
         }
-        return {arm: {"accuracy": [accuracy]} for arm, accuracy in accuracies.items()}, None
+        return {arm: {"accuracy": [[accuracy]]} for arm, accuracy in accuracies.items()}, None
     from lessonpipe.report.evaluation import EvaluationParams, evaluate_folders
     from tasks.pipeline import params
 
     p = params.load(EvaluationParams, "evaluate", partly=True).model_copy(update={"grid_rows": 3})
-    scores, grid = evaluate_folders(models, PAIRS, image_px, p)
+    scores, grid = evaluate_folders(models, pairs, int(image_px), p)
     return {
-        arm: {m: v for m in METRICS if m != "accuracy" and (v := scores[arm].by_photo(m))}
-        for arm in models
+        arm: {m: [v] for m in METRICS if (v := scores[arm].by_photo(m))} for arm in models
     }, grid
 
 
@@ -199,7 +243,8 @@ def page(file: Questions, results: dict[str, Any]) -> str:
         times = {arm: sum(s) / len(s) for arm, s in results[name]["seconds"].items()}
         parts.append(f"## {question.asks}\n\n`python -m flows ablations {name} --again`")
         for px, arms in results[name]["values"].items():
-            parts.append(f"At {px} pixels:\n\n{ablation_table(arms, times).markdown()}")
+            size = f"At {px} pixels:\n\n" if px else ""
+            parts.append(f"{size}{ablation_table(arms, times).markdown()}")
             picture = _picture(name, px)
             if picture.is_file():
                 parts.append(f"![{question.asks}]({picture.relative_to(PAGE.parent).as_posix()})")

@@ -6,6 +6,7 @@ An experiment is found by what it sets, not by the code: `remove` it to run it a
 import hashlib
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable
 
@@ -109,10 +110,15 @@ def metrics(experiment: Experiment) -> dict[str, float]:
 
 
 def seconds(experiment: Experiment) -> float:
-    """How long its stage took; NaN when the queue has removed its log."""
+    """How long its stage took, or one of its trainings where it tells that of several.
+
+    NaN when the queue has removed its log.
+    """
     try:
         log = dvc("queue", "logs", experiment.name)
     except LessonpipeError:
         return float("nan")
+    if told := re.findall(r": (\d+) s a training$", log, re.MULTILINE):  # of `Result.write`
+        return sum(map(float, told)) / len(told)
     events = [event for line in log.splitlines() if isinstance(event := parse_event(line), Done)]
     return next((e.seconds for e in events if e.stage == experiment.stage), float("nan"))

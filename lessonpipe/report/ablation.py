@@ -7,13 +7,15 @@ import numpy as np
 from lessonpipe.report.bootstrap import bootstrap_difference
 from lessonpipe.report.tables import Cell, Row, Table
 
-METRICS = {  # the table's columns; of `ghost` and `perceptual` less is better
+METRICS = {  # a table's columns, the last ones of critics and lessons; of errors less is better
     "psnr_gain": "PSNR gained, dB",
     "text_removed": "text removed",
     "flat_ghost": "ghost on flat ground",
     "perceptual": "perceptual distance",
     "sharpness": "sharpness",
     "accuracy": "accuracy",
+    "training error": "training error",
+    "tens told right": "tens told right",
 }
 Values = Sequence[Sequence[float]]  # seeds x photos
 

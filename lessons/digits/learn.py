@@ -46,6 +46,18 @@ def in_memory(digits: Digits, seed: int, worker: Worker) -> TensorData:
     )
 
 
+def some_of(digits: Digits, samples: int, seed: int) -> Digits:
+    """The digits with so many training ones alone, which the seed chooses."""
+    chosen = torch.randperm(len(digits["train_x"]), generator=torch.Generator().manual_seed(seed))
+    return digits | {part: digits[part][chosen[:samples]] for part in ("train_x", "train_y")}
+
+
+def training_error(net: nn.Module, digits: Digits) -> float:
+    """The share of the training digits, as they are, that a network reads wrong."""
+    wrong = predict_probabilities(net, digits["train_x"]).argmax(1) != digits["train_y"]
+    return float(wrong.float().mean())
+
+
 def statistics(digits: Digits, batch: int) -> tuple[float, float]:
     """Mean and deviation of the pixels of one batch, in 0...1, as the lesson normalises."""
     pixels = digits["train_x"][:batch].float() / 255

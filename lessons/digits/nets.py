@@ -3,11 +3,12 @@
 from typing import Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from lessonpipe.config import StrictModel
 from lessonpipe.nets.blocks import ResBlock, conv
+from lessons.digits.he import he_layers
 
 Kind = Literal["plain", "residual", "dense", "no shortcut"]
 WIDTHS = (8, 16, 32, 16)
@@ -18,7 +19,8 @@ class DigitNetConfig(StrictModel):
     """Options of `DigitNet`, and `build` of its model.json.
 
     `blocks` residual blocks behind each convolution but the last; `width` times the lesson's
-    channels, which are 8, 16, 32 and 16; `mean` and `std` are of pixels in 0...1.
+    channels, which are 8, 16, 32 and 16; `mean` and `std` are of pixels in 0...1. With so many
+    `layers` (6n+2) a plain or residual network is that of He et al. instead, 8 `width` wide.
     """
 
     kind: Kind = "plain"
@@ -26,6 +28,13 @@ class DigitNetConfig(StrictModel):
     width: int = Field(1, ge=1)
     mean: float = 0.1307
     std: float = 0.3081
+    layers: int | None = Field(None, ge=8)
+
+    @model_validator(mode="after")
+    def _can_be_built(self) -> "DigitNetConfig":
+        if self.layers and (self.layers % 6 != 2 or self.kind not in ("plain", "residual")):
+            raise ValueError(f"6n+2 layers, of kind plain or residual, not {self.layers}")
+        return self
 
 
 class DigitNet(nn.Module):
@@ -42,8 +51,11 @@ class DigitNet(nn.Module):
         super().__init__()
         self.config = config
         widths = [n * config.width for n in WIDTHS]
-        deep = config.kind != "plain"
-        layers = _deep(config.kind, widths, config.blocks) if deep else _plain(widths)
+        deep, shortcuts = config.kind != "plain", config.kind == "residual"
+        if config.layers:
+            layers = he_layers(config.layers, widths[0], shortcuts=shortcuts, classes=CLASSES)
+        else:
+            layers = _deep(config.kind, widths, config.blocks) if deep else _plain(widths)
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:

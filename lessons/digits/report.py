@@ -7,13 +7,13 @@ import torch
 from lessonpipe.data.pictures import as_jpeg
 from lessonpipe.device import Worker
 from lessonpipe.report.curves import rate_curve
-from lessonpipe.report.result import Result, write_plots
+from lessonpipe.report.result import Result, Score, write_plots
 from lessonpipe.train.lr_find import lr_find
 from lessons.digits import learn, plots
 from lessons.digits.data import Digits
 from lessons.digits.nets import DigitNet, DigitNetConfig
 from lessons.digits.runs import TITLES, Run, Surface, surface_name
-from lessons.sweep import Results, SweepParams, accuracy_scores
+from lessons.sweep import Results, SweepParams, accuracy_scores, results_of
 
 TEXT = (
     "Five convolutions of stride 2 read digits; a block behind each, whose answer is added to what "
@@ -56,9 +56,18 @@ def write_result(
     Result(
         title="Digits",
         text=TEXT,
-        scores=accuracy_scores(sweep.runs, sweep.seeds, results),
+        scores=[*accuracy_scores(sweep.runs, sweep.seeds, results), *_errors(sweep, results)],
         plots=write_plots(out, files),
     ).write(out)
+
+
+def _errors(sweep: SweepParams[Run], results: Results) -> list[Score]:
+    """The training error of each network that learnt from some of the digits."""
+    return [
+        Score(system=run.system, measure="training error", values=[r["error"] for r in trained])
+        for run in sweep.runs
+        if "error" in (trained := results_of(run, sweep.seeds, results))[0]
+    ]
 
 
 def learning_rates(sweep: SweepParams[Run], digits: Digits) -> str:

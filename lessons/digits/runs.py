@@ -17,17 +17,25 @@ TITLES: dict[Kind, str] = {
 
 
 class Run(SweepRun):
-    """One network and its schedule; `ema` is the decay of the weights' moving average."""
+    """One network and its schedule; `ema` is the decay of the weights' moving average.
+
+    `layers` are those of `DigitNetConfig`. With `samples` it learns from so many digits alone,
+    which its seed chooses; then its training error is told, too.
+    """
 
     net: Kind
     width: int = Field(1, ge=1)
+    layers: int | None = None
+    samples: int | None = Field(None, ge=1)
     ema: float = Field(0.0, ge=0, lt=1)
 
     @property
     def system(self) -> str:
         """The network's title in tables, as `plain CNN, 3 epochs`."""
         width = f" {self.width} times as wide" if self.width > 1 else ""
-        return f"{TITLES[self.net]}{width}, {self.epochs} epochs"
+        layers = f" of {self.layers} layers" if self.layers else ""
+        samples = f", {self.samples} digits" if self.samples else ""
+        return f"{TITLES[self.net]}{layers}{width}{samples}, {self.epochs} epochs"
 
     @property
     def cost(self) -> int:

@@ -47,7 +47,11 @@ def write_result(sweep: SweepParams[Run], results: Results, corpus: Corpus, out:
     Result(
         title="Human numbers",
         text=TEXT,
-        scores=[*accuracies, *counting_scores(sweep.runs[-1], sweep.seeds, results)],
+        scores=[
+            *accuracies,
+            *counting_scores(sweep.runs[-1], sweep.seeds, results),
+            *tens_scores(sweep, results),
+        ],
         plots=write_plots(out, files),
     ).write(out)
 
@@ -72,4 +76,13 @@ def counting_scores(run: Run, seeds: list[int], results: Results) -> list[Score]
             measure="next number right, from one unseen number",
             values=[result["next"] for result in trained],
         ),
+    ]
+
+
+def tens_scores(sweep: SweepParams[Run], results: Results) -> list[Score]:
+    """Returns how well each network that was taught to tells the tens of numbers."""
+    return [
+        Score(system=run.system, measure="tens told right", values=[r["tens"] for r in trained])
+        for run in sweep.runs
+        if "tens" in (trained := results_of(run, sweep.seeds, results))[0]
     ]

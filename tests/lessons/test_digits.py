@@ -16,7 +16,12 @@ from torch import nn
 
 from lessonpipe.errors import UserError
 from lessonpipe.report.result import Result
+from lessonpipe.train.schedule import AdamWConfig
 from lessons.digits import data, learn, nets, plots
+from lessons.digits.he import BasicBlock
+from lessons.digits.runs import Run
+from lessons.sweep import Job
+from tasks import digits as digits_stage
 from tasks import digits_data
 from tests.conftest import ROOT
 
@@ -134,6 +139,45 @@ def _goes_in(net):
     """The channels that each convolution of stride 2 gets."""
     convs = (m for m in net.layers.modules() if isinstance(m, nn.Conv2d))
     return [m.in_channels for m in convs if m.stride == (2, 2)]
+
+
+@pytest.mark.parametrize("kind", ["plain", "residual"])
+def test_a_network_of_20_layers_has_19_convolutions_and_its_shortcuts_no_parameters(kind):
+    net = net_of(kind, layers=20, width=2).eval()
+    convs = [m for m in net.modules() if isinstance(m, nn.Conv2d)]
+    assert len(convs) == 19 and [m.out_channels for m in convs[::6]] == [16, 16, 32, 64]
+    # He et al.'s 0.27 million for CIFAR-10, whose pictures have three channels
+    assert sum(p.numel() for p in net.parameters()) + 2 * 9 * 16 == pytest.approx(0.27e6, rel=0.01)
+    pixels = torch.rand(2, 28, 28).mul(255).byte()
+    net(pixels).sum().backward()
+    assert all(p.grad is not None for p in net.parameters())
+    with pytest.raises(ValueError, match="6n\\+2 layers"):
+        net_of(kind, layers=21)
+    with pytest.raises(ValueError, match="plain or residual"):
+        net_of("dense", layers=20)
+
+
+def test_only_with_shortcuts_does_a_block_whose_convolutions_answer_nothing_hand_on_its_input():
+    x = torch.rand(1, 4, 8, 8)
+    for shortcut in (True, False):
+        block = BasicBlock(4, 8, 2, shortcut)
+        nn.init.zeros_(block.body[-1].weight)
+        y = block(x)
+        assert torch.equal(y[:, :4], x[..., ::2, ::2] * shortcut) and not y[:, 4:].any()
+
+
+def test_a_training_on_some_digits_tells_its_error_on_those(digits):
+    some = learn.some_of(digits, 60, seed=1)
+    assert len(some["train_y"]) == len(some["train_x"].flatten(1).unique(dim=0)) == 60
+    assert not torch.equal(some["train_y"], learn.some_of(digits, 60, seed=2)["train_y"])
+    some |= {"valid_x": digits["valid_x"][:20], "valid_y": digits["valid_y"][:20]}
+    run = Run(net="dense", samples=50, batch=25, epochs=1, max_lr=0.01)
+    result = digits_stage.train_one(Job(run, 1), some, AdamWConfig())
+    assert run.system == "dense network, 50 digits, 1 epochs"
+    assert 0 <= result["error"] <= 1 and len(result["history"]) == 1
+    assert "error" not in digits_stage.train_one(
+        Job(run.model_copy(update={"samples": None}), 1), some, AdamWConfig()
+    )
 
 
 def test_a_view_is_the_digit_moved_by_at_most_three_pixels_one_draw_a_picture():

@@ -2,6 +2,7 @@
 
 import shutil
 from collections import Counter
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from lessonpipe.errors import MissingError, UserError
 from lessonpipe.nets.io import write_model
 from lessonpipe.report.result import Result
 from lessonpipe.train.schedule import AdamWConfig
-from lessons.numbers import data, learn, nets, words
+from lessons.numbers import classify, data, learn, nets, words
 from lessons.numbers.build import build
 from lessons.numbers.generate import generate, load, next_number_accuracy
 from lessons.numbers.pointer_gru import PointerGRU
@@ -319,3 +320,31 @@ def test_validation_counts_every_word_alike(corpus):
     phase = SequencePhase(batch=64, seq_len=20, epochs=1, max_lr=1.0)
     items = list(StreamData(corpus.train, corpus.valid, PLACE).valid_batches(phase))
     assert sum(count for _, _, count in items) == sum(y.numel() for _, y, _ in items) == 12_928
+
+
+def test_a_classifier_reads_a_number_whole_and_not_what_pads_it():
+    torch.manual_seed(0)
+    net = classify.NumberClassifier(build("gru")).eval()
+    x, tens = classify.numbers(torch.tensor([9, 10, 21, 8023, 1121, 400, 9999]))
+    assert tens[:, 0].tolist() == [0, 1, 2, 2, 2, 0, 9]
+    said = [" ".join(words.WORDS[i] for i in row if i != classify.PAD) for row in x.tolist()]
+    assert said[3] == "xxbos eight thousand twenty three"
+    together = net(x)
+    for row, scores in zip(x, together, strict=True):
+        alone = net(row[row != classify.PAD][None])[0]
+        torch.testing.assert_close(alone, scores, rtol=1e-4, atol=1e-5)
+    assert together.shape == (7, 10)
+
+
+def test_a_head_teaches_the_body_with_it_and_the_seed_chooses_the_labels():
+    body = build("one gru")
+    before = {name: p.clone() for name, p in body.named_parameters()}
+    phase = classify.Classify(batch=4, epochs=1, max_lr=0.01, labelled=8)
+    values = [
+        classify.tens_accuracy(deepcopy(body), phase, AdamWConfig(), seen=9980, seed=seed)
+        for seed in (1, 1)
+    ]
+    assert values[0] == values[1] and round(values[0] * 19, 4) % 1 == 0  # of 9981...9999
+    classify.tens_accuracy(body, phase, AdamWConfig(), seen=9980, seed=1)
+    changed = {name for name, p in body.named_parameters() if not p.equal(before[name])}
+    assert changed == {name for name in before if name.startswith(("embed", "cell"))}

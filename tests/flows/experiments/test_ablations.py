@@ -8,14 +8,25 @@ import yaml
 
 from flows.experiments import ablations
 from lessonpipe.errors import UserError
-from tasks import evaluate, fit_feature, fit_gan, pretrain_critic, pretrain_generator
+from lessonpipe.report.result import Result, Score
+from tasks import (
+    crappify,
+    digits,
+    evaluate,
+    fit_feature,
+    fit_gan,
+    numbers,
+    pretrain_critic,
+    pretrain_generator,
+)
 from tasks.pipeline.dvc_files import with_cure
 from tests.conftest import ROOT, make_picture
 
 STAGES = {
     module.__name__.removeprefix("tasks."): module
-    for module in (pretrain_generator, pretrain_critic, fit_gan, fit_feature, evaluate)
+    for module in (pretrain_generator, pretrain_critic, fit_gan, fit_feature, evaluate, crappify)
 }
+LESSONS = {"lessons/dvc.yaml:digits": digits, "lessons/dvc.yaml:numbers": numbers}
 STAGE = """
 import json, os, yaml
 from pathlib import Path
@@ -47,19 +58,25 @@ def test_every_arm_is_valid_params_for_its_stage():
     whole = yaml.safe_load((ROOT / "params.yaml").read_text())
     assert len(file.questions) >= 16
     for question in file.questions.values():
-        assert question.stage in STAGES
+        assert question.stage in {**STAGES, **LESSONS}
+        common = {} if question.is_lesson else file.common
         for sets in question.arms.values():
             params = json.loads(json.dumps(whole))
-            for key, value in {**file.common, **sets}.items():
-                *parents, last = key.split(".")
+            for key, value in {**common, **question.all_arms, **sets}.items():
+                *parents, last = key.removeprefix("+").split(".")
                 section = params
                 for part in parents:
                     section = section[int(part) if part.isdigit() else part]
-                assert last in section, key
+                assert (last in section) != key.startswith("+"), key
                 section[last] = value
+            if question.is_lesson:
+                LESSONS[question.stage].Params(**params[question.stage_name])
+                continue
             for name, module in STAGES.items():
                 section = {**params.get(getattr(module, "BASE", ""), {}), **params[name]}
-                module.Params(seed=1, precision="auto", **section)
+                given = {"seed": 1, "precision": "auto", "recipes": params["recipes"]}
+                given = {k: v for k, v in given.items() if k in module.Params.model_fields}
+                module.Params(**given, **section)
 
 
 def test_an_unknown_question_is_an_error_that_lists_the_right_ones(monkeypatch):
@@ -161,8 +178,8 @@ def drawn(tmp_path, monkeypatch):
 
     def run(wide):
         values = {"narrow": [0.5, 0.6], "wide": wide}
-        scores = {arm: {"sharpness": photos} for arm, photos in values.items()}
-        monkeypatch.setattr(ablations, "_measure_models", lambda models, px: (scores, Grid()))
+        scores = {arm: {"sharpness": [photos]} for arm, photos in values.items()}
+        monkeypatch.setattr(ablations, "_measure_models", lambda *_: (scores, Grid()))
         for name in ("run_all", "remove", "dvc"):
             monkeypatch.setattr(ablations, name, lambda *_, **__: None)
         monkeypatch.setattr(ablations, "seconds", lambda _: 1.0)
@@ -179,3 +196,52 @@ def test_only_a_significant_difference_has_a_picture(drawn):
     assert found["values"]["128"]["wide"]["sharpness"] == [[0.4, 0.7], [0.4, 0.7]]  # by seed
     assert drawn([0.7, 0.8]) == (["width_128.jpg"], True)
     assert drawn([0.4, 0.7]) == ([], False)
+
+
+def test_a_lesson_measures_itself_with_all_its_seeds_in_one_experiment(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ablations.QUESTIONS.parent.mkdir(parents=True)
+    lesson = QUESTIONS.replace("stage: pretrain_critic", "stage: lessons/dvc.yaml:digits")
+    lesson = lesson.replace("{pretrain_critic.width: 3}", "{digits.width: 3}")
+    ablations.QUESTIONS.write_text(lesson)
+    ran, wide = [], "digits.width=3"
+
+    def dvc(command, here, model, rev, name, out, folder, force):
+        assert (command, model) == ("get", "models/digits")
+        values = (
+            [0.9, 0.8] if wide in next(e for e in ran if e.name == name).overrides else [0, 0.1]
+        )
+        folder.mkdir(parents=True)
+        scores = [Score(system="a", measure="training error", values=values)]
+        Result(title="", text="", scores=scores, plots=[]).write(folder)
+
+    monkeypatch.setattr(ablations, "run_all", lambda all, *_, **__: ran.extend(all))
+    monkeypatch.setattr(ablations, "dvc", dvc)
+    monkeypatch.setattr(ablations, "seconds", lambda _: 3.4)
+    ablations.answer([])
+    assert [e.stage for e in ran] == ["lessons/dvc.yaml:digits"] * 2
+    assert [e.overrides for e in ran] == [["digits.seeds=[1,2]"], [wide, "digits.seeds=[1,2]"]]
+    page = ablations.PAGE.read_text()
+    assert "\n\n| | training error | seconds |\n" in page and "At " not in page
+    assert "| wide | 0.850 **+0.800** (+0.700…+0.900) | 3 |" in page
+
+
+def test_pairs_that_a_question_changes_are_those_that_its_models_are_measured_on(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    file = ablations.Questions(**yaml.safe_load((ROOT / ablations.QUESTIONS).read_text()))
+    question, got, measured = file.questions["drawing"], [], []
+    assert not question.is_measured_on_pairs and file.questions["dense"].is_measured_on_pairs
+    arms = {arm: all_seeds[:1] for arm, all_seeds in ablations.arms_of(file, "drawing").items()}
+
+    def measure_models(models, px, pairs):
+        measured.append(pairs)
+        return {arm: {"psnr_gain": [[1.0, 2.0]]} for arm in models}, None
+
+    monkeypatch.setattr(ablations, "_measure_models", measure_models)
+    monkeypatch.setattr(ablations, "dvc", lambda *args: got.append(args))
+    monkeypatch.setattr(ablations, "seconds", lambda _: 1.0)
+    ablations.measure("drawing", question, arms)
+    (pairs,) = [args for args in got if args[2] == ablations.PAIRS]
+    assert pairs[4] == arms["correction"][0].name and measured == [pairs[6]]
