@@ -50,11 +50,15 @@ class Tiles(StrictModel):
 
 
 class Params(StrictModel):
-    """How pairs are made of photos. A recipe's name is replaced by its steps."""
+    """How pairs are made of photos. A recipe's name is replaced by its steps.
+
+    `target` is a recipe for the good side: what a network is to make of the photos.
+    """
 
     seed: int
     recipes: dict[str, Steps] = Field({})
     recipe: Steps
+    target: Steps | None = None
     quality: Quality = (10, 70)
     undamaged_share: float = Field(0.0, ge=0, lt=1)
     color_jitter: float = Field(0.0, ge=0, le=1, description="share of the training tiles")
@@ -63,15 +67,20 @@ class Params(StrictModel):
     valid_share: float = Field(gt=0, lt=1)
     tiles: Tiles
 
-    @field_validator("recipe", mode="before")
+    @field_validator("recipe", "target", mode="before")
     @classmethod
-    def _steps_of_name(cls, recipe: str | Steps, others: ValidationInfo) -> Steps:
+    def _steps_of_name(cls, recipe: str | Steps | None, others: ValidationInfo) -> Steps | None:
+        if recipe is None:  # which is what a recipe may not be, as its type says
+            return None
         return steps_of(recipe, others.data.get("recipes", {}))
 
-    @field_validator("recipe")
+    @field_validator("recipe", "target")
     @classmethod
-    def _check_steps(cls, steps: Steps) -> Steps:
-        Recipe(steps)
+    def _check_steps(cls, steps: Steps | None, others: ValidationInfo) -> Steps | None:
+        if others.field_name == "target":
+            Recipe(["grey"], target=steps)
+        elif steps is not None:
+            Recipe(steps)
         return steps
 
     @field_validator("group_pattern", "train_only")
@@ -109,6 +118,7 @@ class Job:
                 seed=p.seed,
                 undamaged_share=p.undamaged_share,
                 jitter_share=p.color_jitter,
+                target=p.target,
             ),
         )
 
@@ -167,7 +177,7 @@ def run(p: Params, photos: Path = Path("data/photos"), out: Path = Path("data/cr
         raise UserError(f"none of the {len(found.pictures)} photos can be read: {failed}")
     write_json(draft.folder / "failed.json", failed)
     damage = damage_of(p.recipe)
-    Manifest(p.recipe, p.quality, p.seed, pairs, damage).write(draft.folder)
+    Manifest(p.recipe, p.quality, p.seed, pairs, damage, p.target).write(draft.folder)
     draft.publish(out)
     for name, reason in failed.items():
         print(f"set aside {printable(name)}: {printable(reason)}")

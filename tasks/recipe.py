@@ -1,4 +1,4 @@
-"""Look up the steps of the chosen recipe: params -> data/recipe.json.
+"""Look up the steps of the chosen recipe, and of a target: params -> data/recipe.json.
 
     python -m tasks recipe
 
@@ -16,5 +16,6 @@ SECTION = "crappify"
 
 def run(p: Params, out: Path = Path("data/recipe.json")) -> None:
     """Write the steps."""
-    write_json(out, p.recipe, fsync=True)
+    steps = p.recipe if p.target is None else {"recipe": p.recipe, "target": p.target}
+    write_json(out, steps, fsync=True)
     print(f"{len(p.recipe)} steps: {', '.join(map(str, p.recipe))}")

@@ -250,4 +250,9 @@ def page(file: Questions, results: dict[str, Any]) -> str:
                 parts.append(f"![{question.asks}]({picture.relative_to(PAGE.parent).as_posix()})")
         if question.note:
             parts.append(question.note)
+    asked = {name: q.asks for name, q in file.questions.items() if name not in results}
+    if asked:
+        rows = [f"- {asks} `python -m flows ablations {name}`" for name, asks in asked.items()]
+        parts += ["## Not run yet", "Each command answers one of these questions:"]
+        parts.append("\n".join(rows))
     return "\n\n".join(parts) + "\n"

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from lessonpipe import zoo
+from lessonpipe.inference.restorer import target_of
 from lessonpipe.nets.io import read_model_json
 
 TITLES = {
@@ -23,6 +24,8 @@ def model_lines(folder: Path) -> str:
     lines = [f"{name}: {card['summary']}" if "summary" in card else name]
     if about.get("undoes"):
         lines.append(f"undoes {', '.join(about['undoes'])}")
+    if target := target_of(about):
+        lines.append(f"makes of a photo: {target}")
     if measures := card.get("measures"):
         gain = measures["psnr_gain"]
         parts = [f"{gain['mean']:+.2f} dB ({gain['low']:+.2f}…{gain['high']:+.2f})"]
@@ -31,7 +34,8 @@ def model_lines(folder: Path) -> str:
             for key, title in TITLES.items()
             if key in measures
         ]
-        parts.append(f"undamaged photos after it {measures['clean_psnr']['mean']:.1f} dB")
+        if clean := measures.get("clean_psnr"):
+            parts.append(f"undamaged photos after it {clean['mean']:.1f} dB")
         lines.append(", ".join(parts))
     weights, readme = folder / "model.safetensors", folder / "README.md"
     size = [f"{weights.stat().st_size / 1e6:.1f} MB"] if weights.is_file() else []

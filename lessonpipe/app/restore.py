@@ -225,8 +225,11 @@ def restore(
 
 
 def _undoes(restorer: "Restorer") -> str:
-    undoes = restorer.about.get("undoes")
-    return f"; undoes: {', '.join(undoes)}" if undoes else ""
+    from lessonpipe.inference.restorer import target_of
+
+    undoes, target = restorer.about.get("undoes"), target_of(restorer.about)
+    told = f"; undoes: {', '.join(undoes)}" if undoes else ""
+    return told + (f"; makes: {target}" if target else "")
 
 
 class _Sayer:

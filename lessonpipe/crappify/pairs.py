@@ -45,6 +45,7 @@ def make_pairs(
     """Cut and degrade the photo called `name`, whose file is `content`: `good/...`, `crappy/...`.
 
     With a `tile_px`, `count` square tiles of that size are cut; without, the photo stays as it is.
+    Where the recipe has a target, that is made of the good pictures in the end.
     For a photo that cannot be read, degraded or called so, the result has an error, and nothing is
     raised.
     """
@@ -63,7 +64,10 @@ def make_pairs(
             else:
                 without = recipe.unseen_steps if split == "train" else ()
                 crappy_file, suffix = recipe.encode(pixels, title, without=without)
-            crappy = f"crappy/{_crappy_name(title, suffix)}"
+            crappy = f"crappy/{_file_name(title, suffix)}"
+            if recipe.target:
+                good_file, suffix = recipe.target.encode(pixels, title)
+                good = f"good/{_file_name(title, suffix)}"
             files |= {good: good_file, crappy: crappy_file}
             digest = hashlib.sha256(good_file + crappy_file).hexdigest()
             group = group_of(name, group_pattern)
@@ -74,8 +78,8 @@ def make_pairs(
         return PhotoPairs(name, source, [], {}, str(error))
 
 
-def _crappy_name(title: str, suffix: str) -> str:
-    """The name of a pair's crappy file: its own, or its own and `suffix`; no two share one.
+def _file_name(title: str, suffix: str) -> str:
+    """The name of a file made for a pair: its own, or its own and `suffix`; no two share one.
 
     `a.png` becomes `a.png.jpg`; so a photo of that name, a picture's name before its suffix, may
     not keep it. Names that differ in their letters' case are taken for the same.

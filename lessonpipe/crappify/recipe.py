@@ -110,7 +110,9 @@ class Recipe:
     `quality` is the range of the JPEG quality, drawn once a picture. `undamaged_share` is the share
     of training pictures that stay as they are, so that a network learns to leave alone what is not
     damaged; `jitter_share` is the share whose colours are changed before, of those pictures whose
-    steps can all be undone on any colours. Raises `UserError` for unknown steps and settings.
+    steps can all be undone on any colours. `target` are steps that make of each photo what the
+    network is to make of it, by default the photo itself: a drawing, say, for a network that draws.
+    Raises `UserError` for unknown steps and settings.
     """
 
     def __init__(
@@ -121,12 +123,16 @@ class Recipe:
         seed: int = 42,
         undamaged_share: float = 0.0,
         jitter_share: float = 0.0,
+        target: Steps | None = None,
     ) -> None:
         self.quality, self.seed, self.undamaged_share = quality, seed, undamaged_share
         self.jitter_share = jitter_share
         self.steps = [_read(step) for step in steps]
         if not self.steps:
             raise UserError("the recipe has no steps; give at least one, such as `- grey`")
+        self.target = Recipe(target, quality=quality, seed=seed) if target is not None else None
+        if self.target and self.target.unseen_steps:
+            raise UserError("every picture gets a target's steps: none of them can be unseen")
 
     @property
     def local_steps(self) -> list[str]:

@@ -25,17 +25,24 @@ class Pair:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All pairs, sorted by name, and the recipe that degraded them; in words, its `damage`."""
+    """All pairs, sorted by name, and the recipe that degraded them; in words, its `damage`.
+
+    `target` are the steps that made the good pictures of photos; none where those are the photos.
+    """
 
     recipe: list[Any]
     quality: tuple[int, int]
     seed: int
     pairs: list[Pair]
     damage: list[str] = field(default_factory=list)
+    target: list[Any] | None = None
 
     def write(self, folder: Path) -> None:
         """Write `manifest.json` into `folder`."""
-        write_json(folder / "manifest.json", asdict(self))
+        content = asdict(self)
+        if self.target is None:
+            del content["target"]
+        write_json(folder / "manifest.json", content)
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":
@@ -46,7 +53,8 @@ class Manifest:
         raw = read_json(path)
         pairs = [Pair(**pair) for pair in raw["pairs"]]
         quality = (raw["quality"][0], raw["quality"][1])
-        return cls(raw["recipe"], quality, raw["seed"], pairs, raw.get("damage", []))
+        damage, target = raw.get("damage", []), raw.get("target")
+        return cls(raw["recipe"], quality, raw["seed"], pairs, damage, target)
 
     def split(self, split: Split) -> list[Pair]:
         """The pairs of one split."""

@@ -16,15 +16,17 @@ def stamp(
     *,
     recipe: list[Any] | None = None,
     undoes: list[str] | None = None,
+    target: list[Any] | None = None,
 ) -> None:
     """Write commit, params and the hashes of the inputs into a new model's `model.json`.
 
-    Of a restorer also the `recipe` whose damage it learnt to undo, as steps and in words.
+    Of a restorer also the `recipe` whose damage it learnt to undo, as steps and in words, and the
+    steps of the `target` that it learnt to make.
     """
     path = folder / "model.json"
     about = read_json(path)
     if recipe is not None:
-        about |= {"recipe": recipe, "undoes": undoes or []}
+        about |= {"recipe": recipe, "undoes": undoes or []} | ({"target": target} if target else {})
     about["lineage"] = {
         "commit": commit(),
         "params": without_places(params),

@@ -285,6 +285,13 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 def adds_colours(about: dict[str, Any]) -> bool:
-    """Whether a model gives grey pictures colours: its recipe took them away."""
+    """Whether a model gives grey pictures colours: its recipe took them away, or its target may."""
     recipe = about.get("recipe") or []
-    return any("grey" in (step if isinstance(step, dict) else [step]) for step in recipe)
+    takes = any("grey" in (step if isinstance(step, dict) else [step]) for step in recipe)
+    return takes or bool(about.get("target"))
+
+
+def target_of(about: dict[str, Any]) -> str:
+    """The steps that a model learnt to make of photos, by name; "" for one that restores them."""
+    steps = about.get("target") or []
+    return ", ".join(step if isinstance(step, str) else next(iter(step), "") for step in steps)

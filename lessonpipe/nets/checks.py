@@ -56,7 +56,7 @@ class _Measure(BaseModel):
 class _Measures(BaseModel):
     model_config = ConfigDict(strict=True)
     psnr_gain: _Measure
-    clean_psnr: _Measure
+    clean_psnr: _Measure | None = None
     text_removed: _Measure | None = None
     damage_removed: _Measure | None = None
     unseen_removed: _Measure | None = None
@@ -69,6 +69,9 @@ class _Card(BaseModel):
     measures: _Measures | None = None
 
 
+Steps = Annotated[list[Word | dict[Word, Any]], Field(max_length=100)]
+
+
 class ModelJson(BaseModel):
     """What is in a `model.json`, as far as anything here reads it."""
 
@@ -77,7 +80,8 @@ class ModelJson(BaseModel):
     kind: Word
     build: dict[str, Any]
     about: _Trained = _Trained()
-    recipe: Annotated[list[Word | dict[Word, Any]], Field(max_length=100)] = []
+    recipe: Steps = []
+    target: Steps = []
     undoes: Words = []
     lineage: _Lineage = _Lineage()
     card: _Card = _Card()

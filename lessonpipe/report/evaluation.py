@@ -95,12 +95,13 @@ def evaluate_models(
     the worst to the best: by what the last net left of local damage, of the kind of which it left
     most, or by its PSNR gain where a recipe has none. Removed local damage is scored twice: as
     `KIND_removed`, and as `KIND_ceiling`, which is what the net makes of the same picture without
-    that damage. What is left of it is `ghost`. Raises `MissingError` when there are no pairs.
+    that damage. What is left of it is `ghost`. Pairs whose good pictures are not the photos have
+    none of these, nor what becomes of undamaged photos. Raises `MissingError` without pairs.
     """
     manifest = Manifest.read(pairs)
     tiles = manifest.split("valid")
     recipe = Recipe(manifest.recipe, quality=manifest.quality, seed=manifest.seed)
-    damage = local_damage(recipe)
+    damage = {} if manifest.target else local_damage(recipe)  # it would need the photos
     scores = {name: Scores() for name in ["crappy", *nets]}
     badness: dict[str, float] = {}  # by tile, of the last net
     last = list(scores)[-1]
@@ -112,7 +113,8 @@ def evaluate_models(
         for name, output in outputs.items():
             scores[name].add(part, output, x, y, perceptual(output, y))
         for name, net in nets.items():
-            scores[name].add_clean(part, _restore(net, y, worker), y)
+            if not manifest.target:
+                scores[name].add_clean(part, _restore(net, y, worker), y)
         flat = flat_ground(y)
         worst = torch.zeros(len(part)) if damage else psnr(x, y) - psnr(outputs[last], y)
         for kind, without in zip(damage, undamaged, strict=True):
@@ -131,7 +133,7 @@ def evaluate_models(
     ranked = sorted(tiles, key=lambda tile: -badness[tile.name])
     count = min(grid_rows, len(ranked))
     shown = [ranked[i * (len(ranked) - 1) // max(1, count - 1)] for i in range(count)]
-    grid = Grid(image_px, ["crappy", *nets, "photo"])
+    grid = Grid(image_px, ["crappy", *nets, "target" if manifest.target else "photo"])
     for part, *tensors in _batches(shown, recipe, {}, pairs, image_px, batch):
         x, y = map(worker.batch_to_device, tensors)
         columns = [x, *(_restore(net, x, worker) for net in nets.values()), y]

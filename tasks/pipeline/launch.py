@@ -119,12 +119,13 @@ def _named(train_one: Callable[[J], dict[str, Any]], item: tuple[str, J]) -> Any
     return name, train_one(job)
 
 
-def _recipe(inputs: Iterable[Path]) -> dict[str, list[Any]]:
-    """The recipe of the pairs among a training's inputs, as steps and in words."""
+def _recipe(inputs: Iterable[Path]) -> dict[str, Any]:
+    """The recipe of the pairs among a training's inputs, as steps and in words, and the target."""
     for folder in inputs:
         if (folder / "manifest.json").is_file():
             manifest = read_json(folder / "manifest.json")
-            return {"recipe": manifest["recipe"], "undoes": manifest.get("damage", [])}
+            words = {"undoes": manifest.get("damage", []), "target": manifest.get("target")}
+            return {"recipe": manifest["recipe"], **words}
     return {}
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from lessonpipe.crappify import Recipe
 from lessonpipe.crappify.steps import STEPS
@@ -38,7 +38,7 @@ def test_a_step_changes_neither_mode_nor_size_nor_the_given_picture(
     assert made.tobytes() == Recipe([name]).degrade(given, "a").tobytes()
 
 
-@pytest.mark.parametrize("name", sorted(set(STEPS) - {"grey", "resize"}))
+@pytest.mark.parametrize("name", sorted(set(STEPS) - {"edges", "grey", "palette", "resize"}))
 def test_a_step_draws_other_numbers_for_another_picture(name: str) -> None:
     given = make_picture(200, 160)
     assert len({degrade(name, given, str(i)).tobytes() for i in range(4)}) > 1
@@ -53,6 +53,31 @@ def test_grey_is_luma_three_times(picture: Image.Image) -> None:
     made = degrade("grey", picture)
     luma = np.asarray(picture) @ [0.299, 0.587, 0.114]
     assert np.abs(made - luma[..., None]).max() <= 1
+
+
+def test_edges_are_dark_lines_where_brightness_changes_and_paper_elsewhere() -> None:
+    photo = flat(200)
+    photo.paste((40, 90, 30), (0, 0, 100, 160))
+    made = degrade({"edges": {"radius": 3}}, photo)
+    assert (
+        (made == made[..., :1]).all() and (made[:, :85] > 250).all() and (made[:, 115:] > 250).all()
+    )
+    assert made[:, 97:100].max() < 200  # on the dark side of the edge
+    assert (degrade("edges", flat(0)) == 255).all()
+
+
+def test_a_palette_has_the_nearest_of_its_colours_alone(picture: Image.Image) -> None:
+    paints = [(0, 0, 0), (255, 255, 255), (200, 30, 30)]
+    step = {"palette": {"colours": ["#000000", "#ffffff", "#c81e1e"], "brush": 3}}
+    made = degrade(step, picture)
+    given = np.asarray(picture.filter(ImageFilter.MedianFilter(3))).astype(int)
+    off = [np.square(given - paint).sum(-1) for paint in paints]
+    nearest = np.asarray(paints)[np.argmin(off, 0)]
+    assert (made == nearest).all(-1).mean() > 0.97  # Pillow looks colours up by a coarse table
+    assert {tuple(c) for c in made.reshape(-1, 3)} <= set(paints)
+    speck = flat(255)
+    speck.putpixel((50, 50), (0, 0, 0))
+    assert (degrade({"palette": {"colours": step["palette"]["colours"]}}, speck) == 255).all()
 
 
 def test_blur_takes_out_detail_and_keeps_the_mean(picture: Image.Image) -> None:

@@ -9,9 +9,12 @@ import yaml
 from PIL import Image, ImageCms
 
 from lessonpipe.app.cli import main
+from lessonpipe.app.models import model_lines
 from lessonpipe.errors import UserError
 from lessonpipe.inference import lineage
 from lessonpipe.inference.metadata import read_lineage
+from lessonpipe.inference.restorer import adds_colours, target_of
+from lessonpipe.nets.io import read_model_json
 from tests.conftest import make_picture
 
 DATE, ORIENTATION, CAMERA, TAKEN, GPS = 0x0132, 0x0112, 0x8769, 0x9003, 0x8825
@@ -78,6 +81,20 @@ def test_a_model_says_what_it_undoes_and_restore_does(
     args = [f"{tmp_path}/a.png", "-o", f"{tmp_path}/out", "--model", str(stamped)]
     assert main(["restore", *args]) == 0
     assert "undoes: lost colour, blocks" in capsys.readouterr().out
+
+
+def test_a_model_says_what_it_makes_of_photos_and_gives_grey_ones_its_colours(
+    stamped: Path,
+) -> None:
+    assert target_of(read_model_json(stamped)) == "" and not adds_colours(read_model_json(stamped))
+    target = ["edges", {"palette": {"brush": 7}}]
+    lineage.stamp(stamped, {}, {}, recipe=["jpeg"], undoes=["blocks"], target=target)
+    about = read_model_json(stamped)
+    assert about["target"] == target and adds_colours(about)
+    assert "makes of a photo: edges, palette" in model_lines(stamped)
+    (stamped / "model.json").write_text(json.dumps({**about, "target": {"edges": 5}}))
+    with pytest.raises(UserError, match="target"):
+        read_model_json(stamped)
 
 
 def test_a_picture_says_all_of_it_when_the_model_is_gone(

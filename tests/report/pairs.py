@@ -12,10 +12,10 @@ from tests.conftest import ROOT, make_picture, saved_pairs
 RECIPES = yaml.safe_load((ROOT / "params.yaml").read_text())["recipes"]
 
 
-def validation_pairs(steps: Steps, photos: Path, out: Path) -> Path:
+def validation_pairs(steps: Steps, photos: Path, out: Path, target: Steps | None = None) -> Path:
     """Makes three photos, and the folder `out` with six tiles of them; returns `out`."""
     photos.mkdir(parents=True, exist_ok=True)
-    recipe, pairs = Recipe(steps), []
+    recipe, pairs = Recipe(steps, target=target), []
     for i in range(3):
         make_picture(90, 70, seed=i).save(photos / f"{i}.jpg")
         pairs += saved_pairs(
@@ -27,5 +27,5 @@ def validation_pairs(steps: Steps, photos: Path, out: Path) -> Path:
             recipe=recipe,
             out=out,
         ).pairs
-    Manifest(steps, recipe.quality, recipe.seed, pairs).write(out)
+    Manifest(steps, recipe.quality, recipe.seed, pairs, target=target).write(out)
     return out

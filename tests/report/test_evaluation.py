@@ -124,3 +124,15 @@ def test_ghost_is_the_difference_that_local_damage_makes_and_orders_the_grid(
 def test_without_pairs_it_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(MissingError, match=r"manifest\.json is not there"):
         evaluate_identity(tmp_path)
+
+
+def test_of_drawings_only_what_needs_no_photo_is_measured(tmp_path: Path) -> None:
+    steps: Steps = ["text", {"jpeg": {"quality": 90}}]
+    pairs = validation_pairs(steps, tmp_path, tmp_path / "pairs", target=["edges"])
+    scores, grid = evaluate_identity(pairs)
+    same = scores["same"].summary(seed=0)
+    assert set(same) >= {"psnr_gain", "ssim"}
+    assert not {"clean_psnr", "text_removed", "ghost"} & set(same)
+    assert grid.titles == ["crappy", "same", "target"]
+    white = np.asarray(grid.rows[0][2]).mean() - np.asarray(grid.rows[0][0]).mean()
+    assert white > 50 and same["psnr_gain"]["mean"] == 0 and same["psnr"]["mean"] < 15

@@ -58,9 +58,10 @@ def test_every_step_of_every_recipe_has_a_value_for_each_slider(name: str) -> No
 
 def test_every_setting_but_a_colour_can_be_set() -> None:
     for name, step in STEPS.items():
-        assert {s.name for s in settings_of(name)} == set(step.model_fields) - {"colour"} | (
-            {"colour"} if name in ("fade", "noise") else set()
-        )
+        assert {s.name for s in settings_of(name)} == set(step.model_fields) - {
+            "colour",
+            "colours",
+        } | ({"colour"} if name in ("fade", "noise") else set())
 
 
 def test_steps_are_added_moved_and_removed_and_keep_their_settings() -> None:

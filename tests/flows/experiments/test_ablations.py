@@ -119,7 +119,12 @@ def test_again_removes_the_named_answer_alone_and_runs_its_experiments_anew(tmp_
     assert found["depth"] == old
     names = [name for arm in found["width"]["experiments"].values() for name in arm]
     assert names == ran == removed and len(set(names)) == 4
-    assert "flows ablations width --again`" in ablations.PAGE.read_text()
+    page = ablations.PAGE.read_text()
+    assert "flows ablations width --again`" in page and "Not run yet" not in page
+    ablations.RESULTS.write_text(json.dumps({"width": found["width"]}))
+    ablations.answer(["width"])
+    assert "## Not run yet" in ablations.PAGE.read_text()
+    assert "\n\n- Deep? `python -m flows ablations depth`\n" in ablations.PAGE.read_text()
 
 
 @pytest.mark.slow
