@@ -58,13 +58,15 @@ class Question(StrictModel):
 
     `all_arms` is what all of them set. The arms' models are measured at the sizes `measured_at`, in
     pixels, on the pairs of the project, or with `own_pairs` on those that the first arm made; a
-    lesson's stage, given by DVC's address, measures itself. `note` is printed below.
+    lesson's stage, given by DVC's address, measures itself, and of its `measures` those count, by
+    default all. `note` is printed below.
     """
 
     asks: str
     stage: str
     measured_at: tuple[int, ...] = (128,)
     own_pairs: bool = False
+    measures: list[str] = Field([])
     all_arms: dict[str, Any] = Field({})
     arms: dict[str, dict[str, Any]] = Field(min_length=2)
     note: str = ""
@@ -174,9 +176,9 @@ def measure(name: str, question: Question, arms: dict[str, list[Experiment]]) ->
                 scores, grid = _measure_models(models, px, pairs)
                 grids.setdefault(px, grid)
                 for arm, by_measure in scores.items():
-                    for what, seeds in by_measure.items():
+                    for what in question.measures or by_measure:
                         by_arm = values.setdefault(str(px), {}).setdefault(arm, {})
-                        by_arm.setdefault(what, []).extend(seeds)
+                        by_arm.setdefault(what, []).extend(by_measure[what])
     for px, grid in grids.items():
         _write_picture(_picture(name, px), grid if is_significant(values[str(px)]) else None)
     times = {arm: [seconds(e) for e in experiments] for arm, experiments in arms.items()}

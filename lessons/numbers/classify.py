@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from lessonpipe.config import TrainPhase
+from lessonpipe.config import Frozen, TrainPhase
 from lessonpipe.data.in_memory import TensorData
 from lessonpipe.device import Worker
 from lessonpipe.train.checkpoint import Checkpoint
@@ -23,7 +23,7 @@ LENGTH = 7  # of the longest, "xxbos one thousand one hundred twenty one"
 
 
 class Classify(TrainPhase):
-    """The schedule of body and head together, on so many `labelled` numbers."""
+    """The schedule of the head, and of the body unless it is `frozen`, on `labelled` numbers."""
 
     labelled: int = Field(ge=1)
 
@@ -51,6 +51,15 @@ class NumberClassifier(nn.Module):
         return self.head(torch.cat([last, mean, largest], 1))
 
 
+class ClassifierLearner(LanguageModelLearner):
+    """Trains a `NumberClassifier`, or its head alone."""
+
+    def freeze(self, frozen: Frozen) -> None:
+        """Freeze the body, or nothing."""
+        for part in (self.net.embed, self.net.cell):
+            part.requires_grad_(not frozen)
+
+
 def numbers(which: Tensor) -> tuple[Tensor, Tensor]:
     """Numbers `N` as texts, padded behind, and their tens: `N 7`, `N 1`."""
     words = torch.full((len(which), LENGTH), PAD)
@@ -65,11 +74,11 @@ def tens_accuracy(
 ) -> float:
     """The share of the numbers after `seen` whose tens are told right, after training.
 
-    The seed chooses the labelled ones among 1...seen. The body is trained on with its head.
+    The seed chooses the labelled ones among 1...seen.
     """
     worker = Worker.current("fp32")
     torch.manual_seed(seed)
-    learner = LanguageModelLearner(NumberClassifier(body), optim)
+    learner = ClassifierLearner(NumberClassifier(body), optim)
     chosen = torch.randperm(seen)[: phase.labelled] + 1
     data = TensorData(numbers(chosen), numbers(torch.arange(seen + 1, LARGEST + 1)), seed, worker)
     history = fit(learner, [phase], data, worker, seed=seed, checkpoint=Checkpoint(None))

@@ -345,6 +345,9 @@ def test_a_head_teaches_the_body_with_it_and_the_seed_chooses_the_labels():
         for seed in (1, 1)
     ]
     assert values[0] == values[1] and round(values[0] * 19, 4) % 1 == 0  # of 9981...9999
+    frozen = phase.model_copy(update={"frozen": True})
+    classify.tens_accuracy(body, frozen, AdamWConfig(), seen=9980, seed=1)
+    assert all(p.equal(before[name]) for name, p in body.named_parameters())
     classify.tens_accuracy(body, phase, AdamWConfig(), seen=9980, seed=1)
     changed = {name for name, p in body.named_parameters() if not p.equal(before[name])}
     assert changed == {name for name in before if name.startswith(("embed", "cell"))}
