@@ -34,12 +34,12 @@ PICTURES = Path("docs/ablations")
 PAIRS = Path("data/crappify")
 INTRODUCTION = """# Ablations
 
-Each question was put to the sample pipeline, cut short, with {seeds} seeds an arm. Figures are
-means over seeds and the validation photos. In brackets the 95 % interval of the difference from
-the first row, paired, by a bootstrap over photos and seeds; **bold** where it leaves out zero, and
-where nothing is bold, no difference was to be seen. There are pictures where the PSNR differs.
-Seconds are those of the training stage, in the lessons those of a training; where experiments ran
-side by side or beside other work they compare only roughly.
+Each question was put to the sample pipeline, cut short, or to a lesson, with {seeds} seeds an arm.
+Figures are means over seeds and the validation photos. In brackets the 95 % interval of the
+difference from the first row, paired, by a bootstrap over photos and seeds; **bold** where it
+leaves out zero, and where nothing is bold, no difference was to be seen. There are pictures where
+the PSNR differs. Seconds are those of the training stage, in the lessons those of a training; where
+experiments ran side by side or beside other work they compare only roughly.
 
 So short a training is a lottery: the same first arm of the generator's questions, with the same
 three seeds, reached 1.39 dB when some of these were answered and 1.02 dB when others were, on
