@@ -37,32 +37,42 @@ def own_steps() -> Iterator[None]:
     in_project(True)
 
 
-# by the time that they take
-LONGEST = (
-    "test_cluster.py",
-    "test_job.py",
-    "test_lesson_profile.py",
-    "test_tutorial.py",
-    "test_compile.py",
-    "test_many.py",
-    "test_pipeline.py",
-    "test_cancel.py",
-)
+# What one process has for itself, begun first: two clusters would have one address, and two
+# trainings of large networks would wait for each other.
+TOGETHER = {
+    "cluster": (
+        "test_cluster.py",
+        "test_job.py",
+        "test_cpus.py",
+        "test_remote.py",
+        "test_trust.py",
+    ),
+    "large": (
+        "test_lesson_profile.py",
+        "test_pipeline.py",
+        "test_tutorial.py",
+        "test_compile.py",
+        "test_many.py",
+        "test_cancel.py",
+    ),
+}
+FIRST = [name for names in TOGETHER.values() for name in names]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start the longest files first: begun last, one of them would run while a core waits."""
-    order = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: order.get(item.path.name, len(LONGEST)))
+    order = {name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(FIRST)))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
-    """Give each process a file at a time, and all clusters to one: two would have one address."""
+    """Give each process a file at a time, and those of `TOGETHER` to one."""
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = super()._split_scope(nodeid)
-            return "cluster" if file.startswith("tests/cluster/") else file
+            groups = [group for group, names in TOGETHER.items() if Path(file).name in names]
+            return groups[0] if groups else file
 
     return Scheduling(config, log)
 
