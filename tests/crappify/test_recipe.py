@@ -138,7 +138,7 @@ def test_quality_is_drawn_from_the_whole_range() -> None:
 @pytest.mark.parametrize(
     ("step", "parts"),
     [
-        ("gray", ["gray", "blur, crease, dust, fade, grey, hole, ink, jpeg", "watermark"]),
+        ("gray", ["gray", "blur, crease, dust, edges, fade, grey, hole, ink, jpeg", "watermark"]),
         ({"resize": {"shortest": 96}}, ["resize", "shortest", "shorter"]),
         ({"resize": {"shorter": "many"}}, ["resize", "shorter", "integer"]),
         ({"resize": {"shorter": 3}}, ["resize", "shorter", "8"]),
