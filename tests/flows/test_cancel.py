@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.small import unet_config
 from tests.test_pipeline import clone
 
 pytestmark = pytest.mark.slow
@@ -23,8 +24,8 @@ def small(params):
     params["download"]["limit"] = 12
     params["crappify"] |= {"tiles": {"tile_px": 160, "train": 2, "valid": 2}}
     params["crappify"]["recipe"] = ["my_steps.slowly", "grey"]
-    params["pretrain_generator"]["net"] |= {"widths": [16, 16, 8, 8], "head": 8}
     params["pretrain_generator"] |= {
+        "net": unet_config(output="correction").model_dump(mode="json"),
         "pretrained": False,
         "phases": [{"image_px": 64, "batch": 4, "epochs": 40, "max_lr": 0.003, "frozen": True}],
     }
