@@ -1,5 +1,6 @@
 """The lesson as it was: every stage with the notebooks' networks and losses, on few photos."""
 
+import copy
 import json
 import shutil
 from pathlib import Path
@@ -46,6 +47,7 @@ def smaller(params: dict) -> dict:
     """
     for overlay in (*(PROFILES[name] for name in NOTEBOOKS), PROFILES["rehearsal"], FEWER):
         params = merged(params, overlay)
+    params = copy.deepcopy(params)  # its parts are the profiles' own
     for stage in ("pretrain_generator", "pretrain_critic", "fit_gan", "fit_feature"):
         for phase in params[stage]["phases"]:
             phase |= {"image_px": PX[phase["image_px"]], "batch": 4}
