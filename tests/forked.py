@@ -1,5 +1,7 @@
 """Real processes that start at once: forked from a server that has loaded torch and Ray."""
 
+import atexit
+import contextlib
 import multiprocessing
 import os
 import re
@@ -25,6 +27,7 @@ class Forked:
         self.log.unlink(missing_ok=True)
         self.process = CONTEXT.Process(target=_call, args=(folder, self.log, env, call, *args))
         self.process.start()
+        STARTED.append(self)
 
     def text(self) -> str:
         """All output so far."""
@@ -43,14 +46,29 @@ class Forked:
     def kill(self) -> None:
         """End the process and its children at once, as a power cut would."""
         assert self.process.is_alive() and self.process.pid, self.text()
-        os.killpg(self.process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has no group yet
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.kill()
         self.process.join()
 
     def finish(self) -> str:
         """Wait for a good end, and return all output."""
         self.process.join(PATIENCE)
+        if self.process.is_alive():
+            self.kill()
         assert self.process.exitcode == 0, self.text()[-4000:]
         return self.text()
+
+
+STARTED: list[Forked] = []
+
+
+@atexit.register
+def _kill_all() -> None:
+    """End what a failed test left: multiprocessing would wait for it, for ever."""
+    for one in STARTED:
+        if one.process.is_alive():
+            one.kill()
 
 
 def fork_stage(stage: str, folder: Path, **env: str) -> Forked:
