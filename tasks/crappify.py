@@ -78,7 +78,7 @@ class Params(StrictModel):
     @classmethod
     def _check_steps(cls, steps: Steps | None, others: ValidationInfo) -> Steps | None:
         if others.field_name == "target":
-            Recipe(["grey"], target=steps)
+            Recipe(["grey"], target=steps)  # any recipe: it is the target's rules that are checked
         elif steps is not None:
             Recipe(steps)
         return steps

@@ -54,8 +54,20 @@ def build(
     p: Params, run: Run, digits: Path = Path("data/digits")
 ) -> tuple[learn.Classifier, TensorData, Worker]:
     """A network by its first seed, the data, and the worker: all that a first step needs."""
-    config = DigitNetConfig(kind=run.net, width=run.width)
-    return learn.build(config, data.load(digits), run, p.optim, ema=run.ema, seed=p.seed)
+    return build_run(run, chosen(run, data.load(digits), p.seed), p.optim, p.seed)
+
+
+def chosen(run: Run, digits: data.Digits, seed: int) -> data.Digits:
+    """The digits that a network learns from: all, or those that its seed chooses."""
+    return learn.some_of(digits, run.samples, seed) if run.samples else digits
+
+
+def build_run(
+    run: Run, digits: data.Digits, optim: AdamWConfig, seed: int, *, blocks: int = 1
+) -> tuple[learn.Classifier, TensorData, Worker]:
+    """The network of a run, with `blocks` behind each convolution, the data, and the worker."""
+    config = DigitNetConfig(kind=run.net, blocks=blocks, width=run.width, layers=run.layers)
+    return learn.build(config, digits, run, optim, ema=run.ema, seed=seed)
 
 
 def train_one(job: Job[Run], digits: data.Digits, optim: AdamWConfig) -> dict[str, Any]:
@@ -64,16 +76,10 @@ def train_one(job: Job[Run], digits: data.Digits, optim: AdamWConfig) -> dict[st
     Of a training on some digits also the error on those.
     """
     blocks = job.surface.blocks if isinstance(job, SurfaceJob) else 1
-    if job.run.samples:
-        digits = learn.some_of(digits, job.run.samples, job.seed)
-    net, history, seconds = learn.train_network(
-        DigitNetConfig(kind=job.run.net, blocks=blocks, width=job.run.width, layers=job.run.layers),
-        digits,
-        job.run,
-        optim,
-        ema=job.run.ema,
-        seed=job.seed,
-    )
+    digits = chosen(job.run, digits, job.seed)
+    learner, batches, worker = build_run(job.run, digits, optim, job.seed, blocks=blocks)
+    history, seconds = learn.train_network(learner, batches, worker, job.run, seed=job.seed)
+    net = learner.net
     if isinstance(job, SurfaceJob):
         at = job.surface
         x, y = (digits[f"train_{part}"][: at.samples] for part in "xy")

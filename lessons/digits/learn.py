@@ -82,19 +82,12 @@ def build(
 
 
 def train_network(
-    config: DigitNetConfig,
-    digits: Digits,
-    phase: TrainPhase,
-    optim: AdamWConfig,
-    *,
-    ema: float,
-    seed: int,
-) -> tuple[DigitNet, History, float]:
-    """A network trained through `phase`, its history, and the seconds it took."""
+    learner: Classifier, data: TensorData, worker: Worker, phase: TrainPhase, *, seed: int
+) -> tuple[History, float]:
+    """Train what `build` returns through `phase`: its history, and the seconds it took."""
     start = time.perf_counter()
-    learner, data, worker = build(config, digits, phase, optim, ema=ema, seed=seed)
     history = fit(learner, [phase], data, worker, seed=seed, checkpoint=Checkpoint(None))
-    return learner.net, history, time.perf_counter() - start
+    return history, time.perf_counter() - start
 
 
 @torch.no_grad()

@@ -26,7 +26,8 @@ def digits(rounds: int, count: int = 12_800, clock: str = "wall") -> Iterator[Ro
     schedule = TrainPhase(batch=128, epochs=1, max_lr=RATE)
 
     def ours() -> None:
-        learn.train_network(CONFIG, held, schedule, AdamWConfig(eps=1e-5), ema=0, seed=1)
+        built = learn.build(CONFIG, held, schedule, AdamWConfig(eps=1e-5), ema=0, seed=1)
+        learn.train_network(*built, schedule, seed=1)
 
     with tempfile.TemporaryDirectory() as folder:
         names = ("fastai", "fastai, 2 loaders")

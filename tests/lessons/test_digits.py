@@ -180,6 +180,18 @@ def test_a_training_on_some_digits_tells_its_error_on_those(digits):
     )
 
 
+def test_what_is_shown_and_tried_before_training_is_the_network_and_the_digits_of_the_run(
+    digits, tmp_path
+):
+    data.save({name: part[:200] for name, part in digits.items()}, tmp_path)
+    run = {"net": "residual", "layers": 20, "samples": 50, "batch": 25, "epochs": 1, "max_lr": 0.01}
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())["digits"] | {"runs": [run]}
+    p = digits_stage.Params(**params)
+    learner, batches, _ = digits_stage.build(p, p.runs[0], tmp_path)
+    assert learner.net.config.layers == 20
+    assert torch.equal(batches.train[1], learn.some_of(data.load(tmp_path), 50, p.seed)["train_y"])
+
+
 def test_a_view_is_the_digit_moved_by_at_most_three_pixels_one_draw_a_picture():
     x = torch.zeros(64, 28, 28, dtype=torch.uint8)
     x[:, 14, 14] = 255

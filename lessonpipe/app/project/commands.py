@@ -35,7 +35,6 @@ Shown = Literal[
     "crappify", "pairs", "augmented", "pixel", "feature", "critic", "gan",
     "digits", "streets", "bedrooms", "numbers",
 ]  # fmt: skip
-SHOWN = ", ".join(get_args(Shown))
 PREVIEW = Path("preview.jpg")  # replaced each time
 
 

@@ -52,7 +52,7 @@ def batch_sheet(what: str, phase: int = 1) -> Image.Image:
     x, y = _first_batch(data, at, None if what == "pairs" else epoch)
     if draw := _lessons().get(what):
         return draw(x, y)
-    titles = LABELS.get(what, ("crappy", "photo"))
+    titles = LABELS.get(what) or ("crappy", _good_side(data.folder))
     return _pairs(list(map(to_picture, x)), list(map(to_picture, y)), titles)
 
 
@@ -93,7 +93,12 @@ def _files(folder: Path) -> Image.Image:
         bad = bad.resize(good.size, Image.Resampling.BICUBIC)
         for sheet, picture in ((photos, good), (crappy, bad)):
             sheet.append(ImageOps.pad(picture, (FILES_PX, FILES_PX), color=(250, 250, 248)))
-    return _pairs(crappy, photos, ("crappy", "photo"))
+    return _pairs(crappy, photos, ("crappy", _good_side(folder)))
+
+
+def _good_side(pairs: Path) -> str:
+    """What the good pictures of a folder of pairs are called."""
+    return "target" if Manifest.read(pairs).target else "photo"
 
 
 def _pairs(

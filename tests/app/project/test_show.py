@@ -1,5 +1,6 @@
 """What is shown before a training is what the training gets."""
 
+import dataclasses
 import importlib
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from lessonpipe.app.cli import main
-from lessonpipe.app.project.show import batch_sheet
+from lessonpipe.app.project.show import _good_side, batch_sheet
 from lessonpipe.data.manifest import Manifest
 from lessonpipe.data.pictures import save_png, to_picture
 from lessonpipe.train.checkpoint import Checkpoint
@@ -118,6 +119,13 @@ def test_files_are_shown_as_they_were_made(project: Path, pairs: Path) -> None:
         cell = sheet.crop((6 + 288 + 6, 28, 6 + 2 * 288 + 6, 28 + 288)).resize((PX, PX))
     photo = Image.open(pairs / Manifest.read(pairs).split("train")[0].good).convert("RGB")
     assert np.abs(np.asarray(cell, float) - np.asarray(photo)).mean() < 3
+
+
+def test_the_good_side_is_called_what_it_is(tmp_path: Path, pairs: Path) -> None:
+    manifest = Manifest.read(pairs)
+    assert _good_side(pairs) == "photo"
+    dataclasses.replace(manifest, target=["edges"]).write(tmp_path)
+    assert _good_side(tmp_path) == "target"
 
 
 def make_lessons_data(folder: Path) -> None:
