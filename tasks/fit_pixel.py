@@ -12,7 +12,14 @@ from lessonpipe.config import Phase, StrictModel
 from lessonpipe.data.augment import Augment
 from lessonpipe.data.pairs import PairData
 from lessonpipe.device import Precision, Worker
-from lessonpipe.losses import FeatureLossConfig, PixelKind, image_loss
+from lessonpipe.losses import (
+    DamageLoss,
+    DamageLossConfig,
+    FeatureLossConfig,
+    PixelKind,
+    PixelLoss,
+    image_loss,
+)
 from lessonpipe.nets.io import load_generator, save_model
 from lessonpipe.train.fit import fit, last_row
 from lessonpipe.train.generator import GeneratorLearner
@@ -27,6 +34,7 @@ class Params(StrictModel):
     precision: Precision
     pixel: PixelKind
     pixel_weight: float = Field(ge=0)
+    damage: DamageLossConfig | None = None
     feature: FeatureLossConfig | None = None
     optim: AdamWConfig
     train_bn: bool
@@ -61,6 +69,9 @@ def build(
     net = load_generator(generator)
     loss = worker.to_device(image_loss(p.feature, p.pixel, net.encoder.std, p.pixel_weight))
     learner = GeneratorLearner(net, p.optim, loss=loss, train_bn=p.train_bn)
+    if p.damage:
+        damage_loss = DamageLoss(p.damage, PixelLoss(p.pixel, net.encoder.std))
+        learner.damage_loss = worker.to_device(damage_loss)
     return learner, data, worker
 
 

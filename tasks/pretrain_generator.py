@@ -12,7 +12,7 @@ from lessonpipe.config import Phase, StrictModel
 from lessonpipe.data.augment import Augment
 from lessonpipe.data.pairs import PairData
 from lessonpipe.device import Precision, Worker
-from lessonpipe.losses import PixelKind, PixelLoss
+from lessonpipe.losses import DamageLoss, DamageLossConfig, PixelKind, PixelLoss
 from lessonpipe.nets import Generator, UnetConfig
 from lessonpipe.nets.io import load_matching_weights, save_model
 from lessonpipe.train.fit import fit, last_row
@@ -33,6 +33,7 @@ class Params(StrictModel):
     start: str
     pretrained: bool
     loss: PixelKind
+    damage: DamageLossConfig | None = None
     optim: AdamWConfig
     train_bn: bool
     augment: Augment
@@ -77,6 +78,8 @@ def build(
         print(f"starts from {start}: {tensors - len(misfits)} of {tensors} tensors fit{named}")
     loss = worker.to_device(PixelLoss(p.loss, net.encoder.std))
     learner = GeneratorLearner(net, p.optim, loss=loss, train_bn=p.train_bn)
+    if p.damage:
+        learner.damage_loss = worker.to_device(DamageLoss(p.damage, loss))
     return learner, data, worker
 
 

@@ -2,9 +2,11 @@
 
 from lessonpipe.losses.feature import FeatureLoss, FeatureLossConfig, image_loss
 from lessonpipe.losses.gan import adversarial_loss, critic_accuracy, critic_loss
-from lessonpipe.losses.pixel import PixelKind, PixelLoss
+from lessonpipe.losses.pixel import DamageLoss, DamageLossConfig, PixelKind, PixelLoss
 
 __all__ = [
+    "DamageLoss",
+    "DamageLossConfig",
     "FeatureLoss",
     "FeatureLossConfig",
     "PixelKind",

@@ -28,7 +28,12 @@ class Generator(nn.Module):
         return self.unet.encoder
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.normalize.denormalize(self.unet(self.normalize(x)))
+        return self.with_mask(x)[0]
+
+    def with_mask(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The images, and the logits of what is filled in, `B 1 H W`; None where no mask is."""
+        y, mask = self.unet.with_mask(self.normalize(x))
+        return self.normalize.denormalize(y), mask
 
 
 def fold_weight_norm(net: nn.Module) -> nn.Module:

@@ -22,10 +22,12 @@ from lessonpipe.nets.blocks import (
     upsampling,
 )
 from lessonpipe.nets.encoder import Encoder, EncoderName
+from lessonpipe.nets.inpaint import push_pull
 
-Output = Literal["correction", "range", "plain"]
+Output = Literal["correction", "inpaint", "range", "plain"]
 Concat = Literal["before", "after"]
 Width = Annotated[int, Field(ge=1, le=8192)]
+MASK_LOGIT = -4.0  # a mask starts where nothing is damaged, as pictures are nearly everywhere
 
 
 class UnetConfig(StrictModel):
@@ -44,7 +46,8 @@ class UnetConfig(StrictModel):
       or dense blocks in place of the second convolutions. `bottleneck`: in the last residual block.
       `last_cross`: the input is concatenated before the last residual block.
     - `output`: "range" is the lesson's sigmoid scaled to `y_range`; "correction" adds the output
-      to the input, and starts as the identity; "plain" is the bare output.
+      to the input, and starts as the identity; "inpaint" corrects too, where a mask that it puts
+      out as well has been filled from around (`inpaint.py`); "plain" is the bare output.
     """
 
     encoder: EncoderName
@@ -153,11 +156,18 @@ class Unet(nn.Module):
         # classes have no batch norm, while fastai's weight norm is everywhere
         normed = config.output == "range" or (config.output, norm) == ("plain", "weight")
         output_norm: Norm = norm if normed else "none"
-        self.output = conv(n_cross, out_channels, 1, norm=output_norm, act=False)
-        if config.output == "correction":
+        has_mask = config.output == "inpaint"
+        self.output = conv(n_cross, out_channels + has_mask, 1, norm=output_norm, act=False)
+        if config.output in {"correction", "inpaint"}:
             nn.init.zeros_(self.output[0].weight)  # type: ignore[arg-type]
+        if has_mask:
+            nn.init.constant_(self.output[0].bias[-1:], MASK_LOGIT)  # type: ignore[arg-type,index]
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.with_mask(x)[0]
+
+    def with_mask(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The output, and the logits of the mask, `B 1 H W`, where `config.output` is "inpaint"."""
         *skips, deep = self.encoder(x)
         deep = self.middle(deep)
         for block, skip in zip(self.blocks, reversed(skips), strict=True):
@@ -167,11 +177,14 @@ class Unet(nn.Module):
             deep = torch.cat([deep, x.to(deep.dtype)], dim=1)
         y = self.output(self.last(deep)).float()
         if self.config.output == "correction":
-            return x + y
+            return x + y, None
+        if self.config.output == "inpaint":
+            correction, logits = y[:, :-1], y[:, -1:]
+            return push_pull(x, torch.sigmoid(-logits)) + correction, logits
         if self.config.output == "range":
             low, high = self.config.y_range
-            return torch.sigmoid(y) * (high - low) + low
-        return y
+            return torch.sigmoid(y) * (high - low) + low, None
+        return y, None
 
     def param_groups(self) -> list[list[nn.Parameter]]:
         """The parameters in the lesson's three groups: early encoder, late encoder, decoder."""

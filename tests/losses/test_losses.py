@@ -7,6 +7,8 @@ import torch
 from torch import nn
 
 from lessonpipe.losses import (
+    DamageLoss,
+    DamageLossConfig,
     FeatureLoss,
     FeatureLossConfig,
     PixelLoss,
@@ -33,6 +35,23 @@ def test_pixel_loss_is_in_the_lessons_normalised_units():
     assert float(mse) == pytest.approx(sum((0.1 / s) ** 2 for s in STD) / 3, rel=1e-5)
     l1 = PixelLoss("l1", STD, weight=2)(output, target)["pixel"]
     assert float(l1) == pytest.approx(2 * sum(0.1 / s for s in STD) / 3, rel=1e-5)
+
+
+def test_the_damage_loss_is_of_the_pixels_that_changed_beyond_what_all_of_the_picture_did():
+    target = torch.rand(1, 3, 32, 32) * 0.4
+    crappy = target + 0.1  # faded: all of it
+    crappy[..., 4:8, 4:12] += 20 / 255  # and 32 of 1024 pixels more
+    crappy[..., 20, 20] += 12 / 255  # too little to count
+    config = DamageLossConfig(pixel_weight=3.0, mask_weight=2.0, positive_weight=5.0)
+    loss = DamageLoss(config, PixelLoss("l1", (1.0, 1.0, 1.0)))
+    logits = torch.full((1, 1, 32, 32), math.log(3))  # a chance of 3/4 everywhere
+    terms = loss(target + 0.5, target, crappy, logits)
+    assert float(terms["damage"]) == pytest.approx(3 * 0.5 * 32 / 1024, rel=1e-5)
+    entropy = (5 * 32 * -math.log(0.75) + 992 * -math.log(0.25)) / 1024
+    assert float(terms["mask"]) == pytest.approx(2 * entropy, rel=1e-5)
+    assert set(loss(target, target, crappy, None)) == {"damage"}  # a network without a mask
+    undamaged = loss(target + 0.5, target, target, logits)
+    assert float(undamaged["damage"]) == 0
 
 
 def test_an_image_loss_is_the_pixel_loss_and_what_features_add():

@@ -29,12 +29,13 @@ DECODERS = [
     {"dense": True, "widths": None, "attention": True, "concat": "after"},
     {"skips": False, "last_cross": False},
     {"skips": False, "widths": None, "concat": "after"},
+    {"output": "inpaint"},
 ]
 
 
 @pytest.mark.parametrize("options", DECODERS, ids=str)
 def test_every_decoder_takes_odd_sizes_learns_as_a_whole_and_is_built_again_of_its_config(options):
-    net = generator(output="range", **options)
+    net = generator(**{"output": "range", **options})
     x = torch.rand(1, 3, 65, 97)
     net(x).square().mean().backward()
     assert all(p.grad is not None for p in net.unet.param_groups()[2])
@@ -107,6 +108,27 @@ def test_dense_blocks_hand_on_what_they_were_given_and_keep_the_widths():
 def test_an_untrained_correction_is_the_identity():
     x = torch.rand(2, 3, 64, 64)
     assert torch.allclose(small(output="correction")(x), x, atol=1e-6)
+
+
+def test_an_untrained_inpainting_is_nearly_the_identity_and_fills_what_its_mask_covers():
+    net = small(output="inpaint")
+    x = torch.full((1, 3, 64, 64), 0.5)
+    x[..., 30:33, :] = 1.0
+    assert (net(x) - x).abs().max() < 0.02
+    bias = net.unet.output[0].bias
+    net.unet.output.forward = lambda deep, bias=bias: torch.cat(
+        [
+            torch.zeros(1, 3, 64, 64),
+            torch.where(torch.arange(64).sub(31).abs() < 2, 20.0, -20.0)
+            .view(1, 1, 64, 1)
+            .expand(1, 1, 64, 64)
+            .to(bias.dtype),
+        ],
+        dim=1,
+    )
+    output, logits = net.with_mask(x)
+    assert logits.shape == (1, 1, 64, 64)
+    assert (output - 0.5).abs().max() < 0.01
 
 
 def test_outputs_stay_in_their_range():
