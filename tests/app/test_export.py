@@ -47,6 +47,16 @@ def test_onnxruntime_alone_gives_torch_s_answer(
     assert np.abs(np.load(tmp_path / "y.npy") - wanted).max() * 255 < 0.05
 
 
+def test_a_network_that_fills_its_mask_from_around_is_exported_too(tmp_path: Path) -> None:
+    net = generator(output="inpaint")
+    torch.nn.init.normal_(net.unet.output[0].weight, std=0.5)
+    torch.nn.init.zeros_(net.unet.output[0].bias)
+    save_model(tmp_path / "net", net, {})
+    made = export_onnx(tmp_path / "net", tmp_path / "net.onnx")
+    assert made.largest < 0.05 and made.psnr > 60
+    assert export_onnx(tmp_path / "net", tmp_path / "half.onnx", "float16").psnr > 40
+
+
 def test_fewer_bits_are_smaller_and_a_little_off(model: Path, tmp_path: Path) -> None:
     full, half, eighth = (
         export_onnx(model, tmp_path / f"{weights}.onnx", weights)  # type: ignore[arg-type]

@@ -56,7 +56,21 @@ def test_tiles_begin_on_the_grid_and_reach_the_end(length: int) -> None:
     assert all(end - start >= overlap for (_, end), (start, _) in pairwise(spans))
 
 
-def test_a_real_network_in_tiles_differs_by_one_level_at_most(restorer: Restorer) -> None:
+@pytest.fixture(scope="module")
+def inpainter(tmp_path_factory: pytest.TempPathFactory) -> Restorer:
+    """A restorer that masks much of a picture, in patches, and fills them in."""
+    net = generator(output="inpaint")
+    torch.nn.init.normal_(net.unet.output[0].weight[-1], std=3.0)
+    folder = tmp_path_factory.mktemp("model") / "inpaint"
+    save_model(folder, net, {})
+    return Restorer(folder, precision="fp32")
+
+
+@pytest.mark.parametrize("name", ["restorer", "inpainter"])
+def test_a_real_network_in_tiles_differs_by_one_level_at_most(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    restorer = request.getfixturevalue(name)
     pixels = Pixels(np.asarray(make_picture(700, 500)))
     whole = restorer.restore_pixels(pixels).color
     side = restorer._tile_side
