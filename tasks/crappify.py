@@ -3,15 +3,17 @@
     python -m tasks crappify
 
 Writes `good/`, `crappy/` (the same names), `manifest.json` (the pairs and their split) and
-`failed.json` (photos that could not be used, with reasons). Photos and pictures travel to the
-workers and back as bytes, a few at a time. A run after a kill does the missing photos alone.
+`failed.json` (photos that could not be used, with reasons). Workers of this machine read and write
+the files themselves; to and from a cluster's nodes they travel as bytes, a few at a time. A run
+after a kill does the missing photos alone.
 """
 
 import os
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -36,9 +38,13 @@ from lessonpipe.io.atomic import write_json
 from lessonpipe.io.printable import printable
 from lessonpipe.io.progress import progress_bar
 from tasks.pipeline import launch
-from tasks.pipeline.journal import PairsDraft
+from tasks.pipeline.journal import PairsDraft, write_files
 
-CHUNK_BYTES = 4_000_000  # of photos that travel together
+T = TypeVar("T")
+
+CHUNK_BYTES = 4_000_000  # of photos that are one task of a worker,
+CHUNK_PHOTOS = 256  # at most, since a task costs the driver a millisecond; and where they travel
+SENT_PHOTOS = 32
 
 
 class Tiles(StrictModel):
@@ -123,20 +129,62 @@ class Job:
         )
 
 
-def _run_job(job: Job) -> PhotoPairs:
+def run_job(job: Job) -> PhotoPairs:
+    """The work of a node that does not see the driver's disk: from bytes to bytes."""
     return job()
 
 
-def chunks(jobs: Iterable[Job], max_jobs: int) -> Iterator[list[Job]]:
-    """Yield jobs in lists of at most `max_jobs`, fewer where photos are large."""
-    chunk: list[Job] = []
-    for job in jobs:
-        chunk.append(job)
-        if len(chunk) >= max_jobs or sum(len(j.content) for j in chunk) >= CHUNK_BYTES:
+@dataclass(frozen=True)
+class RunHere:
+    """The work of a process that sees the folders: it reads a photo and writes its files."""
+
+    photos: Path
+    draft: Path
+    params: Params
+
+    def __call__(self, photo: tuple[str, Split]) -> PhotoPairs:
+        """Make its pairs; raises `OSError` when files cannot be read or written."""
+        name, split = photo
+        made = Job(name, (self.photos / name).read_bytes(), split, self.params)()
+        write_files(self.draft, made.files)
+        return replace(made, files={})
+
+
+def chunks(items: Iterable[tuple[T, int]], max_items: int) -> Iterator[list[T]]:
+    """Yield items, given with their bytes, in lists of at most `max_items` and `CHUNK_BYTES`."""
+    chunk: list[T] = []
+    total = 0
+    for item, size in items:
+        chunk.append(item)
+        total += size
+        if len(chunk) >= max_items or total >= CHUNK_BYTES:
             yield chunk
-            chunk = []
+            chunk, total = [], 0
     if chunk:
         yield chunk
+
+
+def make_all(
+    names: Sequence[str],
+    splits: Mapping[str, Split],
+    p: Params,
+    photos: Path,
+    draft: PairsDraft,
+    workers: int,
+) -> Iterator[tuple[PhotoPairs, float]]:
+    """Make the pairs of these photos; yields each result and the seconds since workers were ready.
+
+    On this machine their files are in the draft then; from a cluster they are in the result.
+    """
+    most = len(names) // (workers * 8)  # so that all end at about the same time
+    if cluster.address() is None:
+        work = RunHere(photos.resolve(), draft.folder.resolve(), p)
+        here = (((name, splits[name]), (photos / name).stat().st_size) for name in names)
+        yield from cluster.map_unordered(work, chunks(here, max(1, min(CHUNK_PHOTOS, most))))
+    else:
+        jobs = (Job(name, (photos / name).read_bytes(), splits[name], p) for name in names)
+        sent = ((job, len(job.content)) for job in jobs)
+        yield from cluster.map_unordered(run_job, chunks(sent, max(1, min(SENT_PHOTOS, most))))
 
 
 def run(p: Params, photos: Path = Path("data/photos"), out: Path = Path("data/crappify")) -> None:
@@ -159,9 +207,7 @@ def run(p: Params, photos: Path = Path("data/photos"), out: Path = Path("data/cr
     missing = [name for name in names if name not in done]
     seconds, new_pairs = 0.0, 0
     with cluster.ray_session(cluster.worker_count(os.cpu_count() or 1)) as workers:
-        jobs = (Job(name, (photos / name).read_bytes(), splits[name], p) for name in missing)
-        max_jobs = max(1, min(32, len(missing) // (workers * 8)))
-        results = cluster.map_unordered(_run_job, chunks(jobs, max_jobs)) if missing else iter(())
+        results = make_all(missing, splits, p, photos, draft, workers) if missing else iter(())
         bar = progress_bar(results, "crappify", total=len(missing), unit="photo")
         try:
             for result, seconds in bar:  # noqa: B007

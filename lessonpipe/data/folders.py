@@ -2,9 +2,12 @@
 
 import os
 import re
+import stat
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 from lessonpipe.data.formats import is_picture
@@ -41,7 +44,8 @@ def list_folder(folder: Path) -> Found:
             pictures.append(path)
         elif path.name.lower() not in SYSTEM_FILES and path.suffix.lower() not in SIDECARS:
             others.append(path)
-    return Found(sorted(pictures), sorted(others))
+    by_parts = attrgetter("parts")  # the order of paths, whose own comparisons parse them each time
+    return Found(sorted(pictures, key=by_parts), sorted(others, key=by_parts))
 
 
 def kind_of(path: Path) -> str:
@@ -70,8 +74,10 @@ def find_copies(paths: Iterable[Path]) -> dict[Path, Path]:
     """
     by_size: dict[int, list[Path]] = defaultdict(list)
     for path in paths:
-        if os.path.isfile(path) and os.access(path, os.R_OK):
-            by_size[path.stat().st_size].append(path)
+        with suppress(OSError):
+            status = os.stat(path)
+            if stat.S_ISREG(status.st_mode) and os.access(path, os.R_OK):
+                by_size[status.st_size].append(path)
     by_size.pop(0, None)
     copies: dict[Path, Path] = {}
     for same_size in by_size.values():
@@ -85,7 +91,11 @@ def find_copies(paths: Iterable[Path]) -> dict[Path, Path]:
 
 def is_utf8(name: str) -> bool:
     """Whether a file's name is text: others hold surrogates in the place of their bytes."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _walk(folder: Path) -> Iterator[Path]:

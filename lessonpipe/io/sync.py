@@ -53,19 +53,21 @@ def sync_folder(folder: Path) -> None:
         os.close(stream)
 
 
-def sync_files(files: Iterable[Path], *, within: Path) -> None:
+def sync_files(files: Iterable[str | Path], *, within: Path) -> None:
     """Put many files in the folder `within` onto the disk, and all folders from there to them.
 
-    On Linux the whole file system is synced for more than `MANY`: once, not once a file.
+    Files are paths, or as text names in that folder. On Linux the whole file system is synced for
+    more than `MANY`: once, not once a file.
     """
     files = list(files)
     if len(files) > MANY and _sync_file_system(within):
         return
-    below = {at for path in files for at in path.parents if at.is_relative_to(within)}
-    for path in files:
+    paths = [within / file if isinstance(file, str) else file for file in files]
+    below = {at for path in paths for at in path.parents if at.is_relative_to(within)}
+    for path in paths:
         _begin_writing(path)
     with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(sync_file, files))
+        list(pool.map(sync_file, paths))
         list(pool.map(sync_folder, below))
 
 

@@ -1,10 +1,11 @@
 """The draft of crappify's output folder, with a journal of the photos that are done."""
 
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from lessonpipe.io.hashing import sha256_file
 from lessonpipe.io.journal import Journal
 from lessonpipe.io.sync import make_folder, sync_files
 
+JOURNAL = "done.jsonl"
 SYNC_SHARE = 0.05  # of the time goes into syncing: a slow disk gets more photos at once,
 MOST_SECONDS = 5.0  # of which a kill undoes so much work
 
@@ -30,6 +32,10 @@ class DonePhoto:
     pairs: list[Pair]
     error: str | None
     enlarged: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """Its fields by name, the pairs' too."""
+        return {**vars(self), "pairs": [pair.as_dict() for pair in self.pairs]}
 
 
 _ROW = TypeAdapter(DonePhoto)
@@ -46,10 +52,16 @@ class PairsDraft:
 
     @classmethod
     def find(cls, out: Path, key: str) -> "PairsDraft":
-        """The draft of the run with this `key`, new or existing; drafts of others are removed."""
-        folder = out.with_name(f".{out.name}-{key}.draft")
-        for other in out.parent.glob(f".{out.name}-*.draft"):
-            if other != folder:
+        """The draft of the run with this `key`, new or existing; drafts of others are removed.
+
+        It gets a new name each time: workers of a run that was killed lose it, and write no more.
+        """
+        folder = out.with_name(f".{out.name}-{key}-{secrets.token_hex(4)}.draft")
+        for other in sorted(out.parent.glob(f".{out.name}-*.draft")):
+            mine = other.name.startswith(f".{out.name}-{key}-") and (other / JOURNAL).is_file()
+            if mine and not folder.exists():
+                other.rename(folder)
+            else:
                 shutil.rmtree(other, ignore_errors=True)
         make_folder(folder, fsync=True)
         return cls(folder)
@@ -57,7 +69,7 @@ class PairsDraft:
     @property
     def journal(self) -> Journal:
         """The rows of `DonePhoto`."""
-        return Journal(self.folder / "done.jsonl")
+        return Journal(self.folder / JOURNAL)
 
     def done(self, photos: Path, splits: Mapping[str, Split]) -> dict[str, DonePhoto]:
         """The photos that are done and have changed neither content nor split, by name.
@@ -81,12 +93,11 @@ class PairsDraft:
         return valid
 
     def add(self, result: PhotoPairs) -> DonePhoto:
-        """Write a photo's files; its row follows with those of others, when all are on the disk."""
-        for name, content in result.files.items():
-            path = self.folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with naming(path):
-                path.write_bytes(content)
+        """Write those of a photo's files that no worker has written.
+
+        Its row follows with those of others, when all are on the disk.
+        """
+        write_files(self.folder, result.files)
         done = DonePhoto(result.photo, result.sha256, result.pairs, result.error, result.enlarged)
         self._waiting.append(done)
         if time.monotonic() - self._since > self._pause:
@@ -98,9 +109,9 @@ class PairsDraft:
         if not self._waiting:
             return
         start = time.monotonic()
-        files = {self.folder / name for done in self._waiting for name in _files(done)}
+        files = {name for done in self._waiting for name in _files(done)}
         sync_files(files, within=self.folder)
-        self.journal.extend(map(asdict, self._waiting), fsync=True)
+        self.journal.extend((done.as_dict() for done in self._waiting), fsync=True)
         self._waiting.clear()
         self._since = time.monotonic()
         self._pause = min(MOST_SECONDS, (self._since - start) / SYNC_SHARE)
@@ -114,6 +125,16 @@ class PairsDraft:
     def discard(self) -> None:
         """Remove the draft."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files by their name in the folder. Raises `OSError`, too where the folder is gone."""
+    folder.stat()
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with naming(path):
+            path.write_bytes(content)
 
 
 def _files(done: DonePhoto) -> list[str]:

@@ -33,7 +33,7 @@ from lessonpipe.crappify.pairs import PhotoPairs
 from lessonpipe.data.manifest import Manifest
 from lessonpipe.io import transfer
 from tasks.crappify import Job
-from tests.bench.crappify import PARAMS, do, make_photos
+from tests.bench.crappify import PARAMS, make_photos
 from tests.cluster.conftest import Workspace, environment
 from tests.tasks.test_many import PARAMS as SPOIL
 
@@ -157,7 +157,7 @@ def rates() -> None:
         names = make_photos(folder / "photos", 300)
         jobs = [Job(n, (folder / "photos" / n).read_bytes(), "train", PARAMS) for n in names]
         made: list[PhotoPairs] = []
-        took = timed(lambda: made.extend(do(job) for job in jobs))
+        took = timed(lambda: made.extend(job() for job in jobs))
         print(f"crappify of 480x320: {took.cpu / len(jobs) * 1000:.2f} ms of a core a picture")
         pairs = [pair for each in made for pair in each.pairs]
         Manifest([], PARAMS.quality, PARAMS.seed, pairs).write(folder)

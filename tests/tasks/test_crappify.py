@@ -22,7 +22,7 @@ from lessonpipe.data.manifest import Manifest, Split
 from lessonpipe.data.photos import open_photo
 from lessonpipe.errors import UserError
 from tasks import crappify
-from tasks.pipeline.journal import PairsDraft
+from tasks.pipeline.journal import PairsDraft, write_files
 from tests.conftest import make_picture, saved_pairs
 
 Photos = Callable[..., Path]
@@ -335,7 +335,11 @@ def test_a_photo_that_has_changed_is_done_again(ray: None, photos: Photos, tmp_p
     again.commit()
     (again.folder / "good/d0.jpg/000.jpg").unlink()
     (again.folder / "good/e0.jpg").write_bytes(b"killed before its row was written")
-    assert set(PairsDraft.find(out, "key").done(folder, splits)) == {"a0.jpg", "b0.jpg"}
+    before, again = again, PairsDraft.find(out, "key")
+    assert set(again.done(folder, splits)) == {"a0.jpg", "b0.jpg"}
+    with pytest.raises(FileNotFoundError):  # a late worker of the run before
+        write_files(before.folder, {"good/a0.jpg/000.jpg": b"late"})
+    assert not before.folder.exists()
     left = {path.name for path in (again.folder / "good").rglob("*") if path.is_file()}
     assert left == {"000.jpg"} and (again.folder / "good/b0.jpg/000.jpg").exists()
     assert set(PairsDraft.find(out, "another").done(folder, splits)) == set()
