@@ -52,6 +52,16 @@ def fast_bf16(device: torch.device) -> tuple[bool, str]:
     return False, "the processor has no bfloat16 instructions"
 
 
+def send(x: Tensor, device: torch.device) -> Tensor:
+    """A tensor of this machine's memory on a device, for which nothing waits.
+
+    To a GPU it goes from pinned memory: a copy of other memory first waits for all work before it.
+    """
+    if device.type == "cuda" and x.device.type == "cpu":
+        x = x.pin_memory()
+    return x.to(device, non_blocking=True)
+
+
 def compile_backend() -> str | None:
     """What compiles networks: nothing unless LESSONPIPE_COMPILE is 1 or a backend of torch.compile.
 

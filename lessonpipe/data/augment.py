@@ -19,6 +19,7 @@ from torch import Tensor
 
 from lessonpipe.config import StrictModel
 from lessonpipe.data.sampling import Sampling
+from lessonpipe.device import send
 
 
 class Augment(StrictModel):
@@ -88,7 +89,7 @@ class View:
         """The views of pictures in 0...1, sampled before if they move: `B C H W -> B C H W`."""
         x = self.labels(x)
         if self.lights is not None:
-            bright, contrast = (v.to(x.device)[:, None, None, None] for v in self.lights)
+            bright, contrast = (send(v, x.device)[:, None, None, None] for v in self.lights)
             x = torch.sigmoid((torch.logit(x, 1e-7) + bright) * contrast)
         return x
 
@@ -96,7 +97,8 @@ class View:
         """The same views of classes, `B H W`, on which no light falls."""
         if self.samplings is not None or not self.flip.any():
             return y
-        return torch.where(self.flip.to(y.device).view(-1, *[1] * (y.ndim - 1)), y.flip(-1), y)
+        flip = send(self.flip, y.device).view(-1, *[1] * (y.ndim - 1))
+        return torch.where(flip, y.flip(-1), y)
 
 
 def _affine(angle: Tensor, zoom: Tensor, centre: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lessonpipe.config import TrainPhase
 from lessonpipe.data.pairs import epoch_batches, worker_slice
-from lessonpipe.device import Worker
+from lessonpipe.device import Worker, send
 
 View = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 
@@ -48,8 +48,8 @@ class TensorBatches:
         wanted = self.samples or len(self.x)
         for indices in epoch_batches(len(self.x), wanted, self.batch, self.seed, epoch):
             part, count = worker_slice(len(indices), self.worker.rank, self.worker.world)
-            chosen, device = indices.to(self.x.device), self.worker.device
-            x, y = self.view(self.x[chosen].to(device), self.y[chosen].to(device), rng)
+            chosen, device = send(indices, self.x.device), self.worker.device
+            x, y = self.view(send(self.x[chosen], device), send(self.y[chosen], device), rng)
             yield x[part], y[part], count / len(indices)
 
 

@@ -1,7 +1,8 @@
 """The data set of crappy and good images, in batches that any number of workers can share."""
 
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,12 +19,23 @@ from lessonpipe.data.manifest import Manifest, Split
 from lessonpipe.data.photos import open_photo
 from lessonpipe.data.pictures import to_tensor
 from lessonpipe.data.sampling import Sampling, frame_size
-from lessonpipe.device import Worker
+from lessonpipe.device import Worker, send
 from lessonpipe.environment import environment
 from lessonpipe.errors import UserError
 from lessonpipe.io.progress import progress_bar
 
+CPU = torch.device("cpu")
+GPU_SHARE = 0.25  # of a GPU's free memory: the rest is for training
 RESAMPLE = Image.Resampling.BICUBIC  # crappy images are enlarged by it, good ones reduced
+
+
+def room(device: torch.device) -> float:
+    """Bytes that a split may take: LESSONPIPE_CACHE_GB (default 2), and a quarter of a GPU's."""
+    most = environment().cache_gb * 1e9
+    if device.type != "cuda":
+        return most
+    free, _ = torch.cuda.mem_get_info(device)
+    return min(most, GPU_SHARE * free)
 
 
 def center_square(picture: Image.Image, image_px: int) -> Image.Image:
@@ -38,8 +50,8 @@ class Pairs(Dataset[tuple[Tensor, Tensor]]):
     """The pairs of one split at `image_px`: `(crappy, good)`, both `3 H W` bytes.
 
     With `generated`, a folder of generated pictures, those take the place of the crappy ones.
-    Decoded once and kept in memory while they fit in LESSONPIPE_CACHE_GB (default 2), if `keep`.
-    Raises `UserError` when the split is empty.
+    Decoded once and kept while they fit, if `keep`: on `device`, or in this machine's memory
+    (`room`). Raises `UserError` when the split is empty.
     """
 
     def __init__(
@@ -50,25 +62,33 @@ class Pairs(Dataset[tuple[Tensor, Tensor]]):
         generated: Path | None = None,
         *,
         keep: bool = True,
+        device: torch.device = CPU,
     ) -> None:
         self.folder, self.image_px, self.generated = Path(folder), image_px, generated
         self.pairs = Manifest.read(folder).split(split)
         if not self.pairs:
             raise UserError(f"{folder} holds no pictures in the {split} split; check crappify")
-        budget = environment().cache_gb * 1e9
-        self.fits = keep and len(self.pairs) * 6 * image_px**2 <= budget
-        self.cache: list[tuple[Tensor, Tensor] | None] = [None] * len(self.pairs)
-        if self.fits:
-            with ThreadPoolExecutor(os.cpu_count()) as pool:
-                loaded = pool.map(self._load, range(len(self.pairs)))
-                title = f"decode {split} at {image_px}"
-                self.cache = list(progress_bar(loaded, title, total=len(self.pairs)))
+        shape = (2, len(self.pairs), 3, image_px, image_px)
+        home = next((at for at in (device, CPU) if keep and math.prod(shape) <= room(at)), None)
+        self.kept = None if home is None else self._decode(shape, split).to(home)
+
+    def _decode(self, shape: tuple[int, ...], split: Split) -> Tensor:
+        """All pairs: `2 N 3 H W`, the crappy pictures and the good ones."""
+        decoded = torch.empty(shape, dtype=torch.uint8)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            loaded = pool.map(self._load, range(len(self.pairs)))
+            title = f"decode {split} at {self.image_px}"
+            for i, pair in enumerate(progress_bar(loaded, title, total=len(self.pairs))):
+                decoded[0, i], decoded[1, i] = pair
+        return decoded
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        return self.cache[index] or self._load(index)
+        return (
+            self._load(index) if self.kept is None else (self.kept[0, index], self.kept[1, index])
+        )
 
     def _load(self, index: int) -> tuple[Tensor, Tensor]:
         crappy, good = (to_tensor(center_square(p, self.image_px)) for p in self._open(index))
@@ -114,7 +134,7 @@ class PairBatches:
     The global batch is cut into as many shares as there are workers; the last, short batch is
     shared too. Random views are drawn for the global batch, so that the images are the same
     whatever the number of workers. Pictures that move are sampled where they are decoded, anew in
-    every epoch; what is done on a batch is done on the worker's device.
+    every epoch; what is done on a batch is done on the worker's device, and no step waits for it.
     """
 
     pairs: Pairs
@@ -144,10 +164,17 @@ class PairBatches:
             self.augment.draw(len(indices), rng).part(share)
             for indices, (share, _) in zip(order, shares, strict=True)
         ]
-        loader = self._loader(mine, views)
-        for (x, y), view, indices, (_, count) in zip(loader, views, order, shares, strict=True):
-            x, y = (part.to(worker.device, non_blocking=True).float() / 255 for part in (x, y))
+        loaded = self._loaded(mine, views)
+        for (x, y), view, indices, (_, count) in zip(loaded, views, order, shares, strict=True):
+            x, y = (send(part, worker.device).float() / 255 for part in (x, y))
             yield view(x), view(y), count / len(indices)
+
+    def _loaded(self, mine: list[list[int]], views: list[View]) -> Iterable[Sequence[Tensor]]:
+        """This worker's pairs of an epoch in batches, `B 3 H W` each."""
+        kept = self.pairs.kept
+        if kept is None:
+            return self._loader(mine, views)
+        return (kept[:, send(torch.tensor(indices), kept.device)].unbind() for indices in mine)
 
     def _loader(self, mine: list[list[int]], views: list[View]) -> DataLoader[tuple[Tensor, ...]]:
         """What loads this worker's pairs of an epoch in batches, sampled if they move."""
@@ -160,7 +187,7 @@ class PairBatches:
         return DataLoader(
             Sampled(self.pairs) if self.augment.moves else self.pairs,
             batch_sampler=keys,
-            num_workers=0 if self.pairs.fits else num_loader_workers(),
+            num_workers=num_loader_workers(),
             pin_memory=torch.cuda.is_available(),
         )
 
@@ -184,7 +211,9 @@ class PairData:
         if (split, image_px) not in self._loaded:
             for key in [k for k in self._loaded if k[1] != image_px]:
                 del self._loaded[key]  # one size in memory at a time
-            self._loaded[split, image_px] = Pairs(self.folder, split, image_px, self.generated)
+            self._loaded[split, image_px] = Pairs(
+                self.folder, split, image_px, self.generated, device=self.worker.device
+            )
         return self._loaded[split, image_px]
 
     def train_batches(self, phase: Phase) -> PairBatches:
@@ -220,8 +249,12 @@ def eval_batches(
     for first in range(0, len(pairs), batch):
         indices = range(first, min(first + batch, len(pairs)))
         share, count = worker_slice(len(indices), worker.rank, worker.world)
-        columns = zip(*(pairs[i] for i in indices[share]), strict=True)
-        x, y = (torch.stack(column).to(worker.device).float() / 255 for column in columns)
+        if pairs.kept is not None:
+            mine = indices[share]
+            columns: Iterable[Tensor] = pairs.kept[:, mine.start : mine.stop]
+        else:
+            columns = map(torch.stack, zip(*(pairs[i] for i in indices[share]), strict=True))
+        x, y = (column.to(worker.device).float() / 255 for column in columns)
         yield x, y, count
 
 

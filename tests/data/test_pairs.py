@@ -12,7 +12,7 @@ from torch import Tensor
 from lessonpipe.config import Phase
 from lessonpipe.data.augment import Augment
 from lessonpipe.data.manifest import Manifest, Pair
-from lessonpipe.data.pairs import PairData, Pairs, center_square
+from lessonpipe.data.pairs import CPU, PairData, Pairs, center_square, room
 from lessonpipe.data.pictures import to_tensor
 from lessonpipe.data.sampling import Sampling
 from lessonpipe.device import Worker
@@ -105,6 +105,40 @@ def test_a_generated_square_is_not_squeezed_into_the_photos_frame(
     generated, good = pairs.sampled(0, Sampling(EYE, EYE, crop=(0.3, 0.9)))
     assert np.abs(generated.numpy() - to_tensor(square).numpy()).max() < 0.01
     assert good.shape == generated.shape == (3, 48, 48)
+
+
+@pytest.mark.parametrize("loaders", ["0", "1"])
+def test_pictures_that_are_kept_are_those_that_are_loaded_anew(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, loaders: str
+) -> None:
+    augment = Augment(light=0.2)
+    kept = epoch(folder, augment)
+    valid = list(PairData(folder, augment, 42, worker()).valid_batches(PHASE))
+    monkeypatch.setenv("LESSONPIPE_CACHE_GB", "0")
+    monkeypatch.setenv("LESSONPIPE_LOADERS", loaders)
+    assert PairData(folder, augment, 42, worker()).pairs("train", 32).kept is None
+    for (x, y), (again_x, again_y) in zip(kept, epoch(folder, augment), strict=True):
+        assert torch.equal(x, again_x) and torch.equal(y, again_y)
+    ((x, y, _),) = PairData(folder, augment, 42, worker()).valid_batches(PHASE)
+    assert torch.equal(x, valid[0][0]) and torch.equal(y, valid[0][1])
+
+
+def test_pairs_stay_in_this_machines_memory_where_a_quarter_of_the_gpu_is_too_little(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = 2 * 5 * 3 * 32 * 32
+    gpu, meta = torch.device("cuda"), torch.device("meta")
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (4 * size, 10**12))
+    assert room(gpu) == size
+    monkeypatch.setenv("LESSONPIPE_CACHE_GB", "1e-9")
+    assert room(gpu) == room(CPU) == 1
+    monkeypatch.delenv("LESSONPIPE_CACHE_GB")
+    at = Pairs(folder, "train", 32, device=meta).kept
+    assert at is not None and at.device == meta and at.shape == (2, 5, 3, 32, 32)
+    rooms = {meta: size - 1, CPU: size}
+    monkeypatch.setattr("lessonpipe.data.pairs.room", rooms.get)
+    at = Pairs(folder, "train", 32, device=meta).kept
+    assert at is not None and at.device == CPU
 
 
 @pytest.mark.parametrize("augment", [Augment(light=0.2), LESSON], ids=["flip", "lesson"])
