@@ -20,6 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from lessonpipe.device import Worker
 from lessonpipe.nets import Generator, UnetConfig
+from lessonpipe.train.malloc import keep_freed_memory
 
 ROUNDS, PX, BATCH = 8, 96, 2
 NET = UnetConfig(encoder="resnet34", attention=True)
@@ -28,6 +29,7 @@ NET = UnetConfig(encoder="resnet34", attention=True)
 def time_steps(rank: int, folder: str) -> None:
     """Measure as one of two workers; the first prints."""
     torch.set_num_threads(1)
+    keep_freed_memory()  # as a training does: a new flat tensor's pages cost more than its sum
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     torch.manual_seed(0)
     net = Generator(NET, pretrained=False)
