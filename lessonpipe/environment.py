@@ -24,7 +24,10 @@ class Environment(BaseSettings):
         None, description="train through `torch.compile`: `1`, or the name of a backend"
     )
     cache_gb: float = Field(
-        2.0, ge=0, description="the memory for decoded pictures in GB, a number of at least 0 (2)"
+        2.0,
+        ge=0,
+        description="the memory for decoded pictures in GB, a number of at least 0 (2); on a GPU "
+        "they lie where they fit into a quarter of its free memory",
     )
     loaders: int | None = Field(
         None,

@@ -30,12 +30,12 @@ RESAMPLE = Image.Resampling.BICUBIC  # crappy images are enlarged by it, good on
 
 
 def room(device: torch.device) -> float:
-    """Bytes that a split may take: LESSONPIPE_CACHE_GB (default 2), and a quarter of a GPU's."""
-    most = environment().cache_gb * 1e9
+    """Bytes that a split may take: LESSONPIPE_CACHE_GB, or of a GPU a quarter of what is free."""
     if device.type != "cuda":
-        return most
+        return environment().cache_gb * 1e9
     free, _ = torch.cuda.mem_get_info(device)
-    return min(most, GPU_SHARE * free)
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # torch's own
+    return GPU_SHARE * (free + unused)
 
 
 def center_square(picture: Image.Image, image_px: int) -> Image.Image:
@@ -254,7 +254,7 @@ def eval_batches(
             columns: Iterable[Tensor] = pairs.kept[:, mine.start : mine.stop]
         else:
             columns = map(torch.stack, zip(*(pairs[i] for i in indices[share]), strict=True))
-        x, y = (column.to(worker.device).float() / 255 for column in columns)
+        x, y = (send(column, worker.device).float() / 255 for column in columns)
         yield x, y, count
 
 

@@ -128,11 +128,11 @@ def test_pairs_stay_in_this_machines_memory_where_a_quarter_of_the_gpu_is_too_li
 ) -> None:
     size = 2 * 5 * 3 * 32 * 32
     gpu, meta = torch.device("cuda"), torch.device("meta")
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (4 * size, 10**12))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (3 * size, 10**12))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 5 * size)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 4 * size)
     assert room(gpu) == size
-    monkeypatch.setenv("LESSONPIPE_CACHE_GB", "1e-9")
-    assert room(gpu) == room(CPU) == 1
-    monkeypatch.delenv("LESSONPIPE_CACHE_GB")
+    assert room(CPU) == 2e9
     at = Pairs(folder, "train", 32, device=meta).kept
     assert at is not None and at.device == meta and at.shape == (2, 5, 3, 32, 32)
     rooms = {meta: size - 1, CPU: size}

@@ -30,7 +30,7 @@ def unknown(params: Any, overlay: dict[str, Any]) -> Iterator[str]:
     for key, value in overlay.items():
         if key not in params and key not in AUGMENT:
             yield key
-        elif isinstance(value, dict):
+        elif isinstance(value, dict) and params.get(key) is not None:  # an optional section is null
             yield from unknown(params[key], value)
 
 
