@@ -13,6 +13,8 @@ from lessonpipe import __version__
 from lessonpipe.app.cli import main
 from lessonpipe.app.project.new import FILES, TEMPLATE, new_project
 from lessonpipe.errors import UserError
+from lessonpipe.nets.io import read_model_json
+from lessonpipe.zoo import find_model
 from tasks.pipeline.params import load_stage
 from tasks.pipeline.prepare import prepare
 from tests.conftest import ROOT, make_picture
@@ -64,8 +66,10 @@ def test_a_project_s_params_are_the_repository_s_but_for_these() -> None:
         *("crappify.recipe", "crappify.color_jitter"),
         *("crappify.group_pattern", "crappify.train_only"),
         *("pretrain_generator.start", "pretrain_generator.phases", "fit_pixel.phases"),
+        "pretrain_generator.net",
         "promote.tolerances",
     }
+    assert theirs["pretrain_generator"]["net"] == read_model_json(find_model("old-photo"))["build"]
     unseen = {"crease", "ink"}
     old_photo = [s for s in ours["recipes"]["old-photo"] if not unseen & set(s)]
     assert theirs["recipes"]["old-photo"] == old_photo
