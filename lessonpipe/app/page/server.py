@@ -57,10 +57,13 @@ def theme() -> gr.themes.Base:
         block_label_text_color="*primary_700",
         block_title_text_color="*primary_700",
         button_primary_background_fill="*primary_600",
+        button_primary_background_fill_dark="*primary_600",
         button_primary_background_fill_hover="*primary_700",
+        button_primary_background_fill_hover_dark="*primary_700",
         body_text_color_subdued="*neutral_600",
         block_info_text_color="*neutral_600",
         link_text_color="*primary_700",
+        link_text_color_dark="*primary_400",
     )
 
 

@@ -116,13 +116,18 @@ def test_a_picture_is_restored_compared_and_downloaded_with_all_that_belongs_to_
     assert script(tab, "return document.documentElement.scrollWidth <= window.innerWidth")
 
 
-def test_axe_finds_no_serious_fault_before_and_after(tab: Tab, tmp_path: Path) -> None:
+def test_axe_finds_no_serious_fault_before_and_after_in_light_and_dark(
+    tab: Tab, tmp_path: Path
+) -> None:
     until(lambda: tab.browser.find_elements("css selector", INPUT))
     faults = serious(tab)
     choose(tab, photo(tmp_path, "a.jpg"))
     press_restore(tab, 1)
     tab.get("#slider")
     assert faults == [] and serious(tab) == []
+    script(tab, "document.body.classList.add('dark')")
+    time.sleep(1)  # colours fade into each other
+    assert serious(tab) == []
 
 
 def serious(tab: Tab) -> list[str]:
