@@ -199,14 +199,15 @@ class Restorer:
     def _restore_window(self, color: np.ndarray, window: Window) -> np.ndarray:
         """A window of `H W C` samples, restored: floats of 0...1.
 
-        Where it ends with the picture this is mirrored: convolutions pad with zeros, which draws a
-        border of up to 10 levels into flat colours.
+        Where it ends with the picture its last pixels are repeated: convolutions pad with zeros,
+        which draws a border into flat colours, and mirrored ends cost `old-photo` 6 dB of
+        undamaged crops.
         """
         ends = zip(window, color.shape[:2], strict=True)
         padding = [
             (self.grid * (s.start == 0), self.grid * (s.stop == length)) for s, length in ends
         ]
-        tile = np.pad(color[window], (*padding, (0, 0)), mode="reflect")
+        tile = np.pad(color[window], (*padding, (0, 0)), mode="edge")
         (top, bottom), (left, right) = padding
         restored = self._restore_tile(tile)
         return restored[top : len(restored) - bottom, left : restored.shape[1] - right]

@@ -194,12 +194,11 @@ class Unet(nn.Module):
 
 
 def pad_to_grid(x: Tensor, grid: int) -> Tensor:
-    """Pad right and bottom to a multiple of `grid`, at least two: `B C H W -> B C H' W'`.
+    """Repeat the last pixels right and below, to a multiple of `grid`, at least two of them.
 
-    By reflection, or by replication where an image is smaller than the padding.
+    `B C H W -> B C H' W'`.
     """
     height, width = x.shape[-2:]
     down = max(2 * grid, -(-height // grid) * grid) - height
     right = max(2 * grid, -(-width // grid) * grid) - width
-    mode = "reflect" if down < height and right < width else "replicate"
-    return F.pad(x, (0, right, 0, down), mode) if down or right else x
+    return F.pad(x, (0, right, 0, down), "replicate") if down or right else x

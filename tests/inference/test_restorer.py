@@ -36,9 +36,11 @@ def test_restoring_returns_another_picture_and_leaves_the_argument_alone(
     assert np.array_equal(restored, restorer(picture))
 
 
-def test_a_picture_is_mirrored_on_all_sides_and_cut_back(restorer: Restorer) -> None:
+def test_a_picture_is_padded_by_its_last_pixels_on_all_sides_and_cut_back(
+    restorer: Restorer,
+) -> None:
     pixels = np.asarray(make_picture(80, 70))
-    padded = np.pad(pixels, ((32, 192 - 32 - 70), (32, 192 - 32 - 80), (0, 0)), mode="reflect")
+    padded = np.pad(pixels, ((32, 192 - 32 - 70), (32, 192 - 32 - 80), (0, 0)), mode="edge")
     x = torch.from_numpy(padded).permute(2, 0, 1)[None] / 255
     restored = restorer.run(x)[0].permute(1, 2, 0).clamp(0, 1).mul(255).round().numpy()
     made = np.asarray(restorer(Image.fromarray(pixels))).astype(int)

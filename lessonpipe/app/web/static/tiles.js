@@ -12,26 +12,16 @@ export function spans(length, side, grid) {
   return found;
 }
 
-/** Where pixel `i` of a row that is mirrored at its ends lies in the row of `n`. */
-function mirrored(i, n) {
-  if (n === 1) return 0;
-  const period = 2 * (n - 1);
-  const at = ((i % period) + period) % period;
-  return at < n ? at : period - at;
-}
-
-/** For each sample of a window that is padded for the network, the index in a side of `length`. */
+/**
+ * For each sample of a window that is padded for the network, by its last ones again, the index in
+ * a side of `length`.
+ */
 function padded([start, end], length, grid) {
   const before = start === 0 ? grid : 0;
   const size = end - start + before + (end === length ? grid : 0);
   const total = Math.max(2 * grid, Math.ceil(size / grid) * grid);
-  const indices = new Int32Array(total);
-  for (let i = 0; i < total; i++) {
-    const back = 2 * (size - 1) - i; // mirrored once more, where it is no multiple of the grid
-    const at = i < size ? i : total - size < size ? back : size - 1;
-    indices[i] = start + mirrored(at - before, end - start);
-  }
-  return { indices, before };
+  const at = (_, i) => Math.min(Math.max(start + i - before, start), end - 1);
+  return { indices: Int32Array.from({ length: total }, at), before };
 }
 
 /** A window of RGBA samples, restored by `run`: RGB floats of 0...1, row by row. */
