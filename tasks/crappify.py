@@ -42,9 +42,9 @@ from tasks.pipeline.journal import PairsDraft, write_files
 
 T = TypeVar("T")
 
-CHUNK_BYTES = 4_000_000  # of photos that are one task of a worker,
-CHUNK_PHOTOS = 256  # at most, since a task costs the driver a millisecond; and where they travel
-SENT_PHOTOS = 32
+CHUNK_BYTES = 4_000_000  # of photos in a worker's task, which costs the driver a millisecond
+CHUNK_PHOTOS = 256  # in it at most, where workers read the files
+SENT_PHOTOS = 32  # in it at most, where their bytes travel
 
 
 class Tiles(StrictModel):

@@ -27,13 +27,13 @@ class Generator(nn.Module):
         """The pretrained half."""
         return self.unet.encoder
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.with_mask(x)[0]
-
-    def with_mask(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The images, and the logits of what is filled in, `B 1 H W`; None where no mask is."""
+    def forward(
+        self, x: Tensor, *, with_mask: bool = False
+    ) -> Tensor | tuple[Tensor, Tensor | None]:
+        """The images; `with_mask` with the logits of what was filled in, `B 1 H W`, if any was."""
         y, mask = self.unet.with_mask(self.normalize(x))
-        return self.normalize.denormalize(y), mask
+        y = self.normalize.denormalize(y)
+        return (y, mask) if with_mask else y
 
 
 def fold_weight_norm(net: nn.Module) -> nn.Module:

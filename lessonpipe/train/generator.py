@@ -37,7 +37,7 @@ class GeneratorLearner(SupervisedLearner):
         if self.damage_loss is None:
             output = self.net(x)
             return output, self.loss(output, y)
-        output, logits = self.net.with_mask(x)
+        output, logits = self.net(x, with_mask=True)
         return output, {**self.loss(output, y), **self.damage_loss(output, y, x, logits)}
 
     def param_groups(self) -> list[list[nn.Parameter]]:

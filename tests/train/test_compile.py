@@ -9,7 +9,7 @@ from lessonpipe.config import Phase
 from lessonpipe.data.in_memory import TensorData
 from lessonpipe.errors import UserError
 from lessonpipe.io.storage import Storage
-from lessonpipe.losses import PixelLoss
+from lessonpipe.losses import DamageLoss, DamageLossConfig, PixelLoss
 from lessonpipe.nets import Critic, CriticConfig, Generator
 from lessonpipe.nets.io import load_generator, save_model
 from lessonpipe.train.checkpoint import Checkpoint
@@ -29,8 +29,11 @@ def compile_anew():
     torch.compiler.reset()
 
 
-def small() -> Generator:
-    return generator(encoder="test_resnet", encoder_depth=4, widths=[8, 8, 8], norm="weight")
+def small(**options) -> Generator:
+    widths = [8, 8, 8]
+    return generator(
+        encoder="test_resnet", encoder_depth=4, widths=widths, norm="weight", **options
+    )
 
 
 def images(image_px: int) -> TensorData:
@@ -120,6 +123,19 @@ def stop_after_one(save):
             raise KeyboardInterrupt
 
     return stop
+
+
+def test_a_network_with_a_mask_is_compiled_too_where_damage_counts_more(monkeypatch):
+    monkeypatch.setenv("LESSONPIPE_COMPILE", "eager")
+    torch._dynamo.utils.counters.clear()
+    learner = GeneratorLearner(
+        small(output="inpaint"),
+        AdamWConfig(),
+        loss=LOSS,
+        damage_loss=DamageLoss(DamageLossConfig(pixel_weight=5, mask_weight=0.3), LOSS),
+    )
+    fit(learner, [LARGER], Growing(), CPU, seed=1, checkpoint=Checkpoint(None))
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
 
 
 def test_an_unknown_backend_is_refused_with_the_right_names(monkeypatch):

@@ -68,6 +68,7 @@ def _inputs(page: gr.Blocks) -> tuple[gr.File, list[gr.components.Component]]:
         elem_id="pictures",
         height=180,
     )
+    _adding(pictures)
     model = gr.Dropdown(choices, value=choices[0], label="Model")
     with gr.Accordion("More", open=False, elem_id="more"):
         other = gr.Dropdown([NONE, *choices], value=NONE, label="Beside it, another model")
@@ -89,6 +90,20 @@ def _inputs(page: gr.Blocks) -> tuple[gr.File, list[gr.components.Component]]:
         **UNQUEUED,
     )
     return pictures, [model, other, strength, tone, scale, gps]
+
+
+def _adding(pictures: gr.File) -> None:
+    """A button for more pictures beside those that are chosen, once some are."""
+    add = gr.UploadButton(
+        "Add pictures",
+        file_count="multiple",
+        file_types=sorted(suffixes()),
+        size="sm",
+        visible=False,
+        elem_id="add",
+    )
+    pictures.change(lambda files: gr.update(visible=bool(files)), pictures, add, **UNQUEUED)
+    add.upload(lambda files, more: [*(files or []), *more], [pictures, add], pictures, **UNQUEUED)
 
 
 def _examples(pictures: gr.File) -> None:

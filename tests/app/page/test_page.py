@@ -168,6 +168,33 @@ def test_of_twenty_files_a_broken_and_a_huge_one_are_told_and_the_rest_is_in_the
         assert one.getexif()[0x010E] == "photo 5"
 
 
+def test_pictures_are_added_to_those_chosen_and_the_keyboard_moves_the_slider(
+    tab: Tab, tmp_path: Path
+) -> None:
+    choose(tab, photo(tmp_path, "aunt.jpg"))
+    more = photo(tmp_path, "uncle.jpg", seed=1)
+    until(lambda: tab.get("#add").is_displayed())
+    tab.browser.find_element("css selector", "input:has(+ #add)").send_keys(str(more))
+    tab.wait.until(lambda _: "uncle" in tab.get("#pictures").text, "the second one")
+    assert "aunt.jpg" in press_restore(tab, 2)
+    assert len(until(lambda: pictures(tab, "slider"))) == 2
+    handle = until(lambda: tab.browser.find_elements("css selector", "#slider [role=slider]"))[0]
+    tab.wait.until(lambda _: value(tab) == 50, "the middle")
+    handle.send_keys(Keys.ARROW_LEFT, Keys.ARROW_LEFT)
+    assert until(lambda: abs(value(tab) - 40) <= 1)
+    handle.send_keys(Keys.END)
+    assert until(lambda: value(tab) >= 99)
+    told = handle.get_attribute("aria-valuetext")
+    assert told.endswith("% before, the rest after")
+    names = script(tab, "return [...document.querySelectorAll('#slider img')].map(i => i.alt)")
+    assert names == ["before", "after"]
+
+
+def value(tab: Tab) -> int:
+    """How far, in percent, a screen reader is told that the slider of the result is."""
+    return int(tab.get("#slider [role=slider]").get_attribute("aria-valuenow"))
+
+
 def test_an_example_is_chosen_by_a_click_and_a_pasted_picture_is_taken(
     page: Started, tmp_path: Path
 ) -> None:
