@@ -4,7 +4,7 @@ import html
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
 from PIL import Image
@@ -35,6 +35,7 @@ LOOK_SECONDS = 3.0  # between two looks at a training
 SHARE = Setting("p", "number", 1, 0.05, 1)  # of the pictures, that get the step
 
 Show = Callable[[Any], None]
+Part = int | Literal["drawn"] | None  # an end of a range, or whether a number is drawn
 
 
 def damage_tab(page: gr.Blocks, tab: gr.Tab, training: Training | None) -> None:
@@ -155,7 +156,7 @@ def _step(step: BuiltStep, built: gr.State, shape: gr.State, show: Show) -> None
             for part, control in controls:
                 changed = control.release if isinstance(control, gr.Slider) else control.input
                 change = partial(_changed, step.key, setting, part)
-                others = [other for end, other in controls if end != part]
+                others = [other for end, other in controls if end != part and part is not None]
                 show(changed(change, [built, control], [built, *others], **UNQUEUED))
         with gr.Row():
             for text, move in (
@@ -167,11 +168,13 @@ def _step(step: BuiltStep, built: gr.State, shape: gr.State, show: Show) -> None
                 button.click(move, [built, shape], [built, shape], **QUEUED)
 
 
-def _controls(step: BuiltStep, setting: Setting) -> list[tuple[int | None, Any]]:
-    """Sliders and boxes of a setting, with the end of the range that each sets."""
+def _controls(step: BuiltStep, setting: Setting) -> list[tuple[Part, Any]]:
+    """Sliders and boxes of a setting, with the part of it that each sets."""
     value, name = step.value(setting), setting.name
 
-    def slider(value: float, label: str, part: int | None = None) -> tuple[int | None, gr.Slider]:
+    def slider(
+        value: float, label: str, part: Part = None, visible: bool = True
+    ) -> tuple[Part, gr.Slider]:
         return part, gr.Slider(
             setting.low,
             setting.high,
@@ -180,6 +183,7 @@ def _controls(step: BuiltStep, setting: Setting) -> list[tuple[int | None, Any]]
             label=label,
             key=f"{step.key}-{name}-{part}",
             min_width=120,
+            visible=visible,
         )
 
     alike: dict[str, Any] = {"label": name, "key": f"{step.key}-{name}"}
@@ -187,9 +191,11 @@ def _controls(step: BuiltStep, setting: Setting) -> list[tuple[int | None, Any]]
         case "range":
             return [slider(value[0], f"{name}, from", 0), slider(value[1], f"{name}, to", 1)]
         case "number":
-            label = "share of the pictures" if setting is SHARE else name
-            label += ", drawn for each picture until it is set" if value is None else ""
-            return [slider(setting.high if value is None else value, label)]
+            if setting.default is not None:
+                return [slider(value, "share of the pictures" if setting is SHARE else name)]
+            label, key = f"{name}: drawn for each picture", f"{step.key}-{name}-drawn"
+            drawn = gr.Checkbox(value is None, interactive=True, label=label, key=key)
+            return [("drawn", drawn), slider(value or _middle(setting), name, None, bool(value))]
         case "choice":
             return [(None, gr.CheckboxGroup(list(setting.options), value=value, **alike))]
         case "flag":
@@ -198,8 +204,19 @@ def _controls(step: BuiltStep, setting: Setting) -> list[tuple[int | None, Any]]
             return [(None, gr.Textbox(value=value or "", max_length=60, **alike))]
 
 
-def _changed(key: int, setting: Setting, part: int | None, recipe: BuiltRecipe, value: Any) -> Any:
-    """The recipe with another value; of a range the other end as well, which may have to move."""
+def _middle(setting: Setting) -> int:
+    return round((setting.low + setting.high) / 2)
+
+
+def _changed(key: int, setting: Setting, part: Part, recipe: BuiltRecipe, value: Any) -> Any:
+    """The recipe with another value; of a range the other end as well, which may have to move.
+
+    Of a number that is drawn or not its slider, which comes or goes.
+    """
+    if part == "drawn":
+        number = None if value else _middle(setting)
+        slider = gr.update(visible=not value, value=_middle(setting))
+        return recipe.with_setting(key, setting.name, number), slider
     recipe = recipe.with_setting(key, setting.name, value, part)
     if part is None:
         return recipe

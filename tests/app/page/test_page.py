@@ -266,6 +266,31 @@ def test_a_recipe_is_built_by_a_few_clicks_and_its_yaml_is_one_that_trains(
     assert len(recipe) == count - 1 and serious(tab) == []
 
 
+def test_a_number_that_is_drawn_for_each_picture_has_a_slider_once_it_is_set(
+    page: Started, tmp_path: Path
+) -> None:
+    with open_browser(tmp_path, 1280) as tab:
+        tab.browser.get(page.url)
+        tab.click("Damage", "button[@role='tab']")
+        until(lambda: pictures(tab, "damaged"))
+        tab.browser.find_elements("css selector", "#steps button.label-wrap")[-1].click()
+        sliders = len(tab.browser.find_elements("css selector", "#steps input[type=range]"))
+        for said, more in (("quality: 48", 1), ("p: 0.35", 0)):
+            tab.click("quality: drawn for each picture", "label")
+            tab.wait.until(lambda _, said=said: yaml_of(tab).endswith(f"{said}}}"), said)
+            until(
+                lambda more=more: (
+                    len(tab.browser.find_elements("css selector", "#steps input[type=range]"))
+                    == sliders + more
+                )
+            )
+
+
+def yaml_of(tab: Tab) -> str:
+    """The recipe as the page has it for params.yaml."""
+    return str(tab.get("#yaml .cm-content").text).strip()
+
+
 def pictures(tab: Tab, slider: str) -> list[str]:
     """The addresses of the two pictures of a slider, once both are there."""
     found: list[str] = script(
