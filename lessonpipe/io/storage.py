@@ -109,7 +109,10 @@ class Storage:
             if self.read("check") != b"lessonpipe":
                 raise OSError("what is written cannot be read")
         except Exception as error:  # each file system has its own
-            cure = "; install its package" if isinstance(error, ImportError) else ""
+            cure = ""
+            if isinstance(error, ImportError):
+                has_extra = self.address.startswith("s3:")
+                cure = "; " + ("pip install 'lessonpipe[cluster]'" if has_extra else "install it")
             raise UserError(f"{setting}={self.address} cannot be used: {error}{cure}") from error
 
     @property

@@ -1,5 +1,6 @@
 """Storage in a folder and in an object store behaves the same."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,16 @@ def test_an_address_that_cannot_be_used_is_an_error_that_names_it(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     with pytest.raises(UserError, match=f"THE_SETTING={address} cannot be used"):
         Storage.at(address).check("THE_SETTING")
+
+
+def test_without_the_extra_for_s3_the_error_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    with pytest.raises(
+        UserError, match=r"THE_SETTING=s3://b/f.*pip install 'lessonpipe\[cluster\]'"
+    ):
+        Storage.at("s3://b/f").check("THE_SETTING")
 
 
 def test_damaged_bytes_are_read_once_more_and_then_named(storage: Storage) -> None:
