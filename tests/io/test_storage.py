@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-import fsspec
 import pytest
+from fsspec.registry import _registry
 
 from lessonpipe.errors import UserError
 from lessonpipe.io.storage import Storage, to_bytes
@@ -64,7 +64,7 @@ def test_without_the_extra_for_s3_the_error_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "s3fs", None)
-    monkeypatch.delitem(fsspec.registry._registry, "s3", raising=False)  # another test loaded it
+    monkeypatch.delitem(_registry, "s3", raising=False)  # another test loaded it
     with pytest.raises(
         UserError, match=r"THE_SETTING=s3://b/f.*pip install 'lessonpipe\[cluster\]'"
     ):
