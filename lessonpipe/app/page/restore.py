@@ -117,7 +117,7 @@ def _examples(pictures: gr.File) -> None:
         [(str(file), file.stem.replace("-", " ")) for file in files],
         label="Or one of these",
         columns=len(files),
-        height=160,
+        height=210,
         allow_preview=False,
         buttons=[],
         elem_id="examples",
