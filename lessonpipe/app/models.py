@@ -8,7 +8,7 @@ from lessonpipe.nets.io import read_model_json
 
 TITLES = {
     "damage_removed": "damage removed",
-    "unseen_removed": "of damage unlike its training's",
+    "unseen_removed": "of steps that no training picture had",
     "text_removed": "text removed",
 }
 
