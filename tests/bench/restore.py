@@ -60,7 +60,7 @@ def _build(folder: Path) -> None:
     config = UnetConfig(
         encoder="tf_efficientnet_lite0",
         widths=[96, 64, 48, 32],
-        head=16,
+        head=13,
         norm="none",
         output="correction",
     )
