@@ -27,8 +27,8 @@ class Generator(nn.Module):
         """The pretrained half."""
         return self.unet.encoder
 
-    def forward(
-        self, x: Tensor, *, with_mask: bool = False
+    def forward(  # not `*`: torch.onnx gives what has a default by its position
+        self, x: Tensor, with_mask: bool = False
     ) -> Tensor | tuple[Tensor, Tensor | None]:
         """The images; `with_mask` with the logits of what was filled in, `B 1 H W`, if any was."""
         y, mask = self.unet.with_mask(self.normalize(x))
